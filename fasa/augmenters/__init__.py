@@ -1,0 +1,12 @@
+"""What makes virtual training examples: FASA and its rivals, one file each, behind one small interface."""
+
+from __future__ import annotations
+
+from fasa.augmenters.base import Augmenter, Trainee, Validation
+from fasa.augmenters.chu import Chu
+from fasa.augmenters.fasa import FasaAugmenter
+from fasa.augmenters.m2m import M2m
+
+AUGMENTERS: dict[str, type[Augmenter]] = {"none": Augmenter, "fasa": FasaAugmenter, "m2m": M2m, "chu": Chu}
+
+__all__ = ["AUGMENTERS", "Augmenter", "Trainee", "Validation"]

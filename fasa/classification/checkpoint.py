@@ -1,0 +1,62 @@
+"""Checkpoints of an unfinished training: written whole, two kept, the newest that loads is used, one writer at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fasa import atomic
+from fasa.classification.classifier import load_file
+from fasa.errors import UserError
+
+KEPT = 2
+
+
+def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
+    """Write ``state`` as the checkpoint after ``epoch`` epochs; older ones but the last are deleted afterwards."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    atomic.write_bytes(folder / f"epoch-{epoch:05d}.pt", buffer.getvalue())
+    for old in sorted(folder.glob("epoch-*.pt"))[:-KEPT]:
+        old.unlink()
+
+
+def newest_checkpoint(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The newest checkpoint of ``folder`` that loads; None where there is none.
+
+    Raises:
+        UserError: it was written by another recipe.
+    """
+    for path in sorted(folder.glob("epoch-*.pt"), reverse=True):
+        try:
+            state = load_file(path, "the one before it is used")
+        except UserError:  # torn by a full disk or a dying node: the one before it is whole
+            continue
+        if state.get("fingerprint") != fingerprint:
+            raise UserError(
+                f"{path} is a checkpoint of another version of this recipe; delete {folder} to train from the start."
+            )
+        return state
+    return None
+
+
+@contextmanager
+def lease(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process alone; the system lets go when the process ends, however it ends.
+
+    Raises:
+        UserError: another process is training there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lease").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"{folder} is being trained by another process; wait for it or stop it.") from error
+        yield

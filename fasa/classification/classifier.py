@@ -1,0 +1,64 @@
+"""A classifier put together from a recipe: backbone, head, and the file that a training leaves of it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fasa import atomic
+from fasa.classification.heads import HEADS
+from fasa.classification.networks import build_backbone
+from fasa.errors import UserError
+from fasa.experiments.recipes import Recipe
+
+
+class Classifier(nn.Module):
+    """Normalised images ``[n, 3, H, W]`` to logits ``[n, C]`` as deployed (the head's ``infer``)."""
+
+    def __init__(self, recipe: Recipe, classes: int, backbone_options: dict[str, Any]) -> None:
+        super().__init__()
+        self.network = build_backbone(recipe.backbone, **backbone_options)
+        self.head = HEADS[recipe.head](self.network.feature_dim, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head.infer(self.network(images).mean((2, 3)))
+
+
+def save_classifier(path: Path, classifier: Classifier, fingerprint: str) -> None:
+    """Write a finished run's weights, atomically, with the fingerprint of what made them."""
+    buffer = io.BytesIO()
+    torch.save({"fingerprint": fingerprint, "state": classifier.state_dict()}, buffer)
+    atomic.write_bytes(path, buffer.getvalue())
+
+
+def load_classifier(path: Path, classifier: Classifier, fingerprint: str) -> None:
+    """Fill ``classifier`` with a finished run's weights.
+
+    Raises:
+        UserError: the file is missing or damaged, or an older recipe made it.
+    """
+    content = load_file(path, "train that run first")
+    if content.get("fingerprint") != fingerprint:
+        raise UserError(f"{path} was trained by another version of its recipe; delete it and train that run again.")
+    classifier.load_state_dict(content["state"])
+
+
+def load_file(path: Path, mend: str) -> dict[str, Any]:
+    """A dictionary that torch saved, read without executing anything in it.
+
+    Raises:
+        UserError: the file is missing or damaged; ``mend`` says what to do.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; {mend}.") from error
+    except Exception as error:  # torch raises whatever its zip reader and unpickler do
+        raise UserError(f"{path} is damaged ({type(error).__name__}); {mend}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold what this program writes; {mend}.")
+    return content

@@ -1,0 +1,138 @@
+"""Train and measure runs: several side by side in one process, each as if it were alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fasa import atomic
+from fasa.classification.classifier import Classifier, load_classifier
+from fasa.classification.measurements import measure
+from fasa.classification.training import Training
+from fasa.datasets import LongTailDataset, load_pack
+from fasa.errors import UserError
+from fasa.experiments import Run, Study
+from fasa.experiments.provenance import environment
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device ``name``, or the best there is.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name} is not to be had here; leave it out or say cpu.") from error
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    return device
+
+
+def load_data(study: Study, recipe: str) -> LongTailDataset:
+    """The prepared data of a recipe.
+
+    Raises:
+        UserError: it was not prepared.
+    """
+    path = study.pack_path(recipe)
+    if not path.exists():
+        raise UserError(f"{path} is missing; run: fasa data {recipe} --scale {study.scale.name}")
+    return load_pack(path)
+
+
+def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, str]:
+    """Train ``runs`` round-robin, a step of each in turn; the failed ones and why.
+
+    Every run has its own generator, so what stands beside it changes nothing. On a GPU the steps are launches that do
+    not wait, so the runs overlap.
+    """
+    torch.set_num_threads(study.scale.threads)
+    packs: dict[Path, LongTailDataset] = {}
+    failures: dict[Run, str] = {}
+    with _progress() as progress:
+        active = {}
+        for run in runs:
+            (study.work_dir(run.recipe, run.seed) / "failed.json").unlink(missing_ok=True)
+            try:
+                pack = study.pack_path(run.recipe)
+                packs.setdefault(pack, load_data(study, run.recipe))
+                training = Training(study, run.recipe, run.seed, packs[pack], device)
+                task = progress.add_task(f"{run.recipe} seed {run.seed}", total=training.recipe.schedule.epochs)
+                active[run] = training.run(), task
+            except UserError as error:
+                failures[run] = str(error)
+        while active:
+            for run, (steps, task) in list(active.items()):
+                try:
+                    progress.update(task, completed=next(steps))
+                except StopIteration:
+                    progress.update(task, completed=progress.tasks[task].total)
+                    del active[run]
+                except UserError as error:
+                    failures[run] = str(error)
+                    del active[run]
+    for run, message in failures.items():
+        atomic.write_json(study.work_dir(run.recipe, run.seed) / "failed.json", {"message": message})
+    return failures
+
+
+def evaluate(study: Study, run: Run, device: torch.device) -> Path:
+    """Measure a finished run and write its ``provenance.json`` and, last, its ``metrics.json``; the latter's path.
+
+    Raises:
+        UserError: the run is not trained, its files are damaged, or an older recipe made them.
+    """
+    torch.set_num_threads(study.scale.threads)
+    recipe, folder = study.recipe(run.recipe), study.work_dir(run.recipe, run.seed)
+    dataset = load_data(study, run.recipe)
+    options = study.scale.backbones.get(recipe.backbone, {})
+    classifier = Classifier(recipe, len(dataset.class_counts), options)
+    load_classifier(folder / "model.pt", classifier, study.fingerprint(run.recipe))
+    history, cost = (_read(folder / name) for name in ("history.json", "cost.json"))
+    made_by = environment(study.root)
+    metrics = {
+        "recipe": run.recipe,
+        "scale": study.scale.name,
+        "seed": run.seed,
+        "fingerprint": study.fingerprint(run.recipe),
+        "dataset": dataset.name,
+        "config": {**recipe.model_dump(), "backbone_options": options, "precision": study.scale.precision},
+        "code_version": made_by["code_version"],
+        "packages": made_by["packages"],
+        **cost,
+        "class_names": list(dataset.class_names),
+        "class_counts": [int(n) for n in dataset.class_counts],
+        "measurements": measure(classifier.to(device), recipe, dataset, history, device),
+    }
+    provenance = {**made_by, **cost, "command": f"fasa train {run.recipe} --seed {run.seed} --scale {study.scale.name}"}
+    path = study.metrics_path(run.recipe, run.seed)
+    atomic.write_json(path.with_name("provenance.json"), provenance)
+    atomic.write_json(path, metrics)
+    return path
+
+
+def _read(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is missing or damaged; train that run again, it resumes at its end.") from error
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, transient=False, disable=None)

@@ -1,0 +1,163 @@
+"""The command ``fasa``: every step of the workflow by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fasa.errors import UserError
+from fasa.experiments import Run, Study, load_study
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; 0, or 2 after a mistake of the user's, told in one sentence."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except UserError as error:
+        print(f"fasa: {error}", file=sys.stderr)
+        return 2
+
+
+def _plan(options: argparse.Namespace) -> None:
+    """Runs, those still to train and their device hours, by table and figure."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fasa.experiments.cost import plan
+
+    study = _study(options)
+    grid = Table("table or figure", title=f"scale {study.scale.name}: {study.scale.description}")
+    for heading in ("runs", "to train", "device hours", "of them measured"):
+        grid.add_column(heading, justify="right")
+    for user in [options.name] if options.name else [*study.users(), None]:
+        p = plan(study, user)
+        if user is None:
+            grid.add_section()
+        grid.add_row(p.name, str(p.runs), str(p.to_train), f"{p.seconds / 3600:.2f}", f"{p.measured} of {p.to_train}")
+    Console().print(grid)
+
+
+def _status(options: argparse.Namespace) -> None:
+    """What is done, missing, stale and failed, by table and figure."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fasa.experiments.status import STATES, state, summary
+
+    study = _study(options)
+    grid = Table("table or figure", title=f"scale {study.scale.name}")
+    for heading in STATES:
+        grid.add_column(heading, justify="right")
+    for name, counts in summary(study).items():
+        if name == "all":
+            grid.add_section()
+        grid.add_row(name, *(str(counts[s]) if counts[s] else "·" for s in STATES))
+    Console().print(grid)
+    for run in study.with_needed(study.runs()):
+        if state(study, run) == "failed":
+            print(f"{run.recipe} seed {run.seed}: {study.missing_reason(run.recipe, run.seed)}")
+
+
+def _data(options: argparse.Namespace) -> None:
+    """Prepare the data of a recipe: download or read, cut the long tail, pack."""
+    from fasa import datasets
+
+    study = _study(options)
+    data = study.recipe(options.recipe).data
+    destination = study.pack_path(options.recipe)
+    if destination.exists():
+        datasets.load_pack(destination)  # a damaged one is told, not kept
+        print(f"{destination} is there already.")
+        return
+    datasets.prepare(
+        name=data.name,
+        imbalance_ratio=data.imbalance_ratio,
+        heldout_per_class=data.heldout_per_class,
+        subset_seed=data.subset_seed,
+        source=options.source,
+        downloads=study.root / "resources" / "downloads",
+        destination=destination,
+    )
+    print(destination)
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Train runs, several side by side; a killed training goes on where it was."""
+    study = _study(options)
+    runs = [Run(recipe, seed) for recipe in options.recipes for seed in options.seed or study.scale.seeds]
+    for run in runs:
+        study.recipe(run.recipe)  # refuse a typo before torch is loaded
+
+    from fasa.classification import session
+
+    failures = session.train(study, runs, session.choose_device(options.device))
+    for message in failures.values():
+        print(f"fasa: {message}", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    """Measure trained runs and write their metrics.json."""
+    study = _study(options)
+    runs = [Run(recipe, seed) for recipe in options.recipes for seed in options.seed or study.scale.seeds]
+    for run in runs:
+        study.recipe(run.recipe)
+
+    from fasa.classification import session
+
+    device = session.choose_device(options.device)
+    for run in runs:
+        print(session.evaluate(study, run, device))
+
+
+def _render(options: argparse.Namespace) -> None:
+    """Make tables, figures and the report from the runs that there are."""
+    from fasa import reporting
+
+    study = _study(options)
+    names = options.names or [*study.tables, *study.figures, "report"]
+    for name in names:
+        if name in study.tables:
+            made = reporting.render_table(study, name)
+        elif name in study.figures:
+            made = reporting.render_figure(study, name)
+        elif name == "report":
+            made = [reporting.render_report(study)]
+        else:
+            known = ", ".join([*study.tables, *study.figures, "report"])
+            raise UserError(f"there is no table or figure '{name}'; known: {known}.")
+        print(*made, sep="\n")
+
+
+def _study(options: argparse.Namespace) -> Study:
+    return load_study(Path("."), options.scale)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fasa", description="The reproduction of FASA (ICCV 2021), step by step.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function, **extra: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__, **extra)
+        command.set_defaults(command=function)
+        command.add_argument("--scale", default="mini", help="one of configs/scales (default: %(default)s)")
+        return command
+
+    def add_runs(command: argparse.ArgumentParser) -> None:
+        command.add_argument("recipes", nargs="+", metavar="RECIPE", help="a recipe of configs/recipes")
+        command.add_argument("--seed", type=int, nargs="+", help="seeds (default: the scale's)")
+        command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
+
+    add("plan", _plan).add_argument("name", nargs="?", help="a table or figure (default: each, and all)")
+    add("status", _status)
+    data = add("data", _data)
+    data.add_argument("recipe", metavar="RECIPE", help="the recipe whose data to prepare")
+    data.add_argument("--source", type=Path, help="archive or folder that is here already, instead of a download")
+    add_runs(add("train", _train))
+    add_runs(add("evaluate", _evaluate))
+    render = add("render", _render)
+    render.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, or report (default: all)")
+    return parser

@@ -1,0 +1,83 @@
+"""Scales: how large to run a recipe, and the one place where its numbers are made smaller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from fasa.errors import UserError
+from fasa.experiments.recipes import Recipe
+from fasa.experiments.strict import Strict, parse, read_yaml
+
+
+class Scale(Strict):
+    """A scale.
+
+    Attributes:
+        description: one sentence for tables and reports.
+        seeds: the seeds of every run.
+        comparable: whether absolute figures may be held against the published ones.
+        data: overrides of a recipe's data, by data set.
+        epochs: factor of all epoch numbers, ``drw_epoch``, drops and M2m's start among them.
+        schedule: overrides of the schedule (batch, rate, …).
+        epoch_length: overrides ``epoch_length`` where a recipe sets one.
+        backbones: overrides by backbone (blocks, width).
+        threads: CPU threads of one run.
+        precision: ``fp32`` or ``bf16`` (on a GPU).
+        evaluate_every: epochs between two looks at the test images; the last epoch is always one.
+        checkpoint_seconds: time between two checkpoints.
+        resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
+        seconds: guess of one run's seconds, by backbone, until measured ones exist.
+    """
+
+    name: str
+    description: str
+    seeds: tuple[int, ...] = Field(min_length=1)
+    comparable: bool = False
+    data: dict[str, dict[str, Any]] = {}
+    epochs: float = Field(1.0, gt=0, le=1)
+    schedule: dict[str, Any] = {}
+    epoch_length: int | None = None
+    backbones: dict[str, dict[str, Any]] = {}
+    threads: int = Field(1, gt=0)
+    precision: str = Field("fp32", pattern="^(fp32|bf16)$")
+    evaluate_every: int = Field(1, gt=0)
+    checkpoint_seconds: float = Field(60, ge=0)
+    resources: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        """``recipe`` at this scale."""
+        content = recipe.model_dump()
+        content["data"].update(self.data.get(recipe.data.name, {}))
+        schedule = content["schedule"]
+        schedule.update(self.schedule)
+        if schedule["epoch_length"] is not None and self.epoch_length is not None:
+            schedule["epoch_length"] = self.epoch_length
+        schedule["epochs"] = self.epoch(schedule["epochs"])
+        schedule["warmup"] = round(schedule["warmup"] * self.epochs)
+        schedule["drops"] = {self.epoch(k): factor for k, factor in schedule["drops"].items()}
+        content["loss"]["drw_epoch"] = self.epoch(content["loss"]["drw_epoch"]) if content["loss"]["drw_epoch"] else 0
+        options = content["augmenter"]["options"]
+        if recipe.augmenter.name == "m2m" and "start_epoch" in options:
+            options["start_epoch"] = self.epoch(options["start_epoch"])
+        return parse(Recipe, content, f"scale '{self.name}', recipe '{recipe.name}'")
+
+    def epoch(self, epoch: int) -> int:
+        """An epoch number of a recipe at this scale, at least 1."""
+        return max(1, round(epoch * self.epochs))
+
+
+def load_scale(folder: Path, name: str) -> Scale:
+    """The scale ``name`` of ``folder``.
+
+    Raises:
+        UserError: no such scale, or an unknown key in it.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise UserError(f"there is no scale '{name}'; choose one of {known}.")
+    return parse(Scale, {**read_yaml(path), "name": name}, str(path))

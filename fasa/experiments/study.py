@@ -1,0 +1,171 @@
+"""The study: recipes, one scale, tables and figures together; which runs they need and where every file lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fasa.errors import UserError
+from fasa.experiments.recipes import Recipe, load_recipes
+from fasa.experiments.scales import Scale, load_scale
+from fasa.experiments.tables import Figure, Table, load_figures, load_tables
+
+# Raise when a change of the code changes what a recipe trains, so that old runs count as stale.
+RECIPE_VERSION = 1
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """A recipe at the study's scale with a seed: trained once, however many tables use it."""
+
+    recipe: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that ``configs/`` says, at one scale, with paths relative to ``root``."""
+
+    root: Path
+    scale: Scale
+    recipes: dict[str, Recipe]
+    tables: dict[str, Table]
+    figures: dict[str, Figure]
+
+    @cached_property
+    def resolved(self) -> dict[str, Recipe]:
+        """Every recipe at this scale."""
+        return {name: self.scale.apply(recipe) for name, recipe in self.recipes.items()}
+
+    def recipe(self, name: str) -> Recipe:
+        """The recipe ``name`` at this scale.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        if name not in self.resolved:
+            raise UserError(f"there is no recipe '{name}'; known: {', '.join(self.resolved)}.")
+        return self.resolved[name]
+
+    def fingerprint(self, name: str) -> str:
+        """A hash of all that decides a run of recipe ``name`` but its seed, the runs that it starts from included."""
+        recipe = self.recipe(name)
+        content = {
+            "recipe": recipe.model_dump(exclude={"name"}),
+            "backbone": self.scale.backbones.get(recipe.backbone, {}),
+            "precision": self.scale.precision,
+            "needs": [self.fingerprint(needed) for needed in recipe.needs()],
+            "version": RECIPE_VERSION,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def users(self) -> dict[str, tuple[str, ...]]:
+        """The recipes that each table and figure reads, by its name."""
+        tables = {t.name: tuple(dict.fromkeys(row.recipe for row in t.rows)) for t in self.tables.values()}
+        figures = {f.name: tuple(dict.fromkeys(s.recipe for s in f.series)) for f in self.figures.values()}
+        return {**tables, **figures}
+
+    def runs(self, user: str | None = None) -> tuple[Run, ...]:
+        """The runs that a table or figure (or all of them) reads."""
+        users = self.users()
+        if user is not None and user not in users:
+            raise UserError(f"there is no table or figure '{user}'; known: {', '.join(users)}.")
+        names = users[user] if user else tuple(dict.fromkeys(name for used in users.values() for name in used))
+        return tuple(Run(name, seed) for name in names for seed in self.scale.seeds)
+
+    def with_needed(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+        """``runs`` and all that they start from, needed ones first."""
+        ordered: dict[Run, None] = {}
+
+        def add(run: Run) -> None:
+            for needed in self.recipe(run.recipe).needs():
+                add(Run(needed, run.seed))
+            ordered[run] = None
+
+        for run in runs:
+            add(run)
+        return tuple(ordered)
+
+    def pack_path(self, name: str) -> Path:
+        """The prepared data of recipe ``name``: one file for each way to cut a data set."""
+        data = self.recipe(name).data
+        cut = f"ratio-{data.imbalance_ratio:g}-heldout-{data.heldout_per_class}-subset-{data.subset_seed}"
+        return self.root / "resources" / data.name / f"{cut}.npz"
+
+    def work_dir(self, recipe: str, seed: int) -> Path:
+        """Where a run trains: weights, history, checkpoints."""
+        return self.root / "work_dirs" / self.scale.name / recipe / f"seed-{seed}"
+
+    @property
+    def results(self) -> Path:
+        """This scale's results."""
+        return self.root / "results" / self.scale.name
+
+    def metrics_path(self, recipe: str, seed: int) -> Path:
+        """The measurements of a run."""
+        return self.results / "runs" / recipe / f"seed-{seed}" / "metrics.json"
+
+    def table_paths(self, name: str) -> dict[str, Path]:
+        """A table's files by their kind."""
+        return {kind: self.results / "tables" / f"{name}.{kind}" for kind in ("tex", "md", "csv")}
+
+    def figure_paths(self, name: str) -> dict[str, Path]:
+        """A figure's files by their kind."""
+        return {kind: self.root / "figures" / self.scale.name / f"{name}.{kind}" for kind in ("pdf", "png")}
+
+    @property
+    def report_path(self) -> Path:
+        """This scale's report."""
+        return self.results / "report.html"
+
+    def load_metrics(self, recipe: str, seed: int) -> dict[str, Any] | None:
+        """The measurements of a run made by today's recipe; None where there are none.
+
+        Raises:
+            UserError: the file is not what ``evaluate`` writes.
+        """
+        path = self.metrics_path(recipe, seed)
+        if not path.exists():
+            return None
+        try:
+            metrics = json.loads(path.read_text())
+            fingerprint, _ = metrics["fingerprint"], metrics["measurements"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged; delete it and run the workflow again.") from error
+        return metrics if fingerprint == self.fingerprint(recipe) else None
+
+    def missing_reason(self, recipe: str, seed: int) -> str:
+        """Why :meth:`load_metrics` gives nothing for a run, in a few words."""
+        failure = self.work_dir(recipe, seed) / "failed.json"
+        if failure.exists():
+            return f"failed: {json.loads(failure.read_text())['message']}"
+        if self.metrics_path(recipe, seed).exists():
+            return "its results are of an older recipe"
+        if (self.work_dir(recipe, seed) / "model.pt").exists():
+            return "trained, not yet evaluated"
+        if any((self.work_dir(recipe, seed) / "checkpoints").glob("*.pt")):
+            return "training unfinished"
+        return "not run"
+
+
+def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
+    """Read ``configs/`` under ``root`` for a scale.
+
+    Raises:
+        UserError: anything unknown, missing or out of range, by file and field.
+    """
+    configs = root / "configs"
+    if not configs.is_dir():
+        raise UserError(f"{configs} is missing; run this from the repository's root.")
+    recipes = load_recipes(configs / "recipes")
+    return Study(
+        root,
+        load_scale(configs / "scales", scale),
+        recipes,
+        load_tables(configs / "tables", recipes),
+        load_figures(configs / "figures.yaml", recipes),
+    )

@@ -1,0 +1,114 @@
+"""Tables and figures as data: rows, columns, published values, and the run and measurement that each comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from fasa.errors import UserError
+from fasa.experiments.strict import Strict, parse, read_yaml
+
+
+class Column(Strict):
+    """A column: ``key`` is where its value stands under ``measurements``, ``published`` its name in a row's figures."""
+
+    key: str
+    label: str
+    unit: str = "%"
+    published: str
+
+
+class Row(Strict):
+    """A row: a recipe, what is measured on it (``measure`` replaces the column's key), and what the paper printed.
+
+    ``published`` holds ``[mean, std or null]`` in the column's unit; ``baseline`` is the row that its gain is over;
+    a ``control`` row stands below the line and is not the paper's.
+    """
+
+    id: str
+    label: str
+    group: str = ""
+    recipe: str
+    measure: str | None = None
+    baseline: str | None = None
+    published: dict[str, tuple[float, float | None]] = {}
+    control: bool = False
+
+    @field_validator("published", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        """A single number is a mean without a spread."""
+        if not isinstance(value, dict):
+            return value
+        return {key: (v, None) if isinstance(v, int | float) else v for key, v in value.items()}
+
+
+class Table(Strict):
+    """A table of the paper and our controls below its line."""
+
+    name: str
+    title: str
+    published_as: str
+    dataset: str
+    caption: str
+    columns: tuple[Column, ...] = Field(min_length=1)
+    tolerance: float = Field(gt=0)
+    rows: tuple[Row, ...] = Field(min_length=1)
+
+
+class Series(Strict):
+    """One curve or panel of a figure: a recipe under a label."""
+
+    label: str
+    recipe: str
+    group: str = ""
+
+
+class Figure(Strict):
+    """A figure of the paper: ``kind`` is the function of :mod:`fasa.reporting.figures` that draws it."""
+
+    name: str
+    title: str
+    published_as: str
+    kind: str
+    caption: str
+    series: tuple[Series, ...] = Field(min_length=1)
+
+
+def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
+    """All tables of ``folder``, checked against the known ``recipes``.
+
+    Raises:
+        UserError: an unknown key, recipe or baseline row, or a row id used twice.
+    """
+    tables = {}
+    for path in sorted(folder.glob("*.yaml")):
+        table = parse(Table, {**read_yaml(path), "name": path.stem}, str(path))
+        ids = [row.id for row in table.rows]
+        for row in table.rows:
+            if row.recipe not in recipes:
+                raise UserError(f"{path}: row '{row.id}' names an unknown recipe '{row.recipe}'.")
+            if row.baseline is not None and row.baseline not in ids:
+                raise UserError(f"{path}: row '{row.id}' names an unknown baseline row '{row.baseline}'.")
+            if ids.count(row.id) > 1:
+                raise UserError(f"{path}: row id '{row.id}' is used twice.")
+        tables[table.name] = table
+    return tables
+
+
+def load_figures(path: Path, recipes: Collection[str]) -> dict[str, Figure]:
+    """All figures of the file ``path``, checked against the known ``recipes``.
+
+    Raises:
+        UserError: an unknown key or recipe.
+    """
+    figures = {}
+    for name, content in read_yaml(path).items():
+        figures[name] = parse(Figure, {**content, "name": name}, f"{path}: figure '{name}'")
+        for series in figures[name].series:
+            if series.recipe not in recipes:
+                raise UserError(f"{path}: figure '{name}' names an unknown recipe '{series.recipe}'.")
+    return figures

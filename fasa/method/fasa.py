@@ -1,0 +1,231 @@
+"""FASA: eqs 2 to 5 joined in one module that plugs into any classifier."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from fasa.method import sampling
+from fasa.method.generation import generate
+from fasa.method.grouping import group_classes
+from fasa.method.statistics import batch_moments, update
+
+INITIALISATIONS = ("inverse_frequency", "uniform")
+GROUPINGS = ("mean_shift", "affinity", "affinity_released", "class")
+READINGS = ("literal", "std", "ewm")
+SIGNALS = ("loss", "metric")
+REDUCTIONS = ("class_mean", "share_sum")
+
+# Where the paper is silent or its released code differs: docs/deviations.md. The constructor's defaults are fasa_paper.
+fasa_paper: dict[str, Any] = {}
+fasa_released: dict[str, Any] = {"grouping": "affinity_released", "reduction": "share_sum", "global_statistics": False}
+
+
+class FASA(nn.Module):
+    """Feature augmentation and sampling adaptation (Zang et al., ICCV 2021, section 3).
+
+    In a training step call :meth:`observe`, then add :meth:`loss`; after each epoch's validation call :meth:`adapt`.
+    All state is in buffers, so a checkpoint of the model holds it.
+
+    Args:
+        class_counts: training samples of each class, ``[C]``, at least 1 each (instances, for a detector).
+        feature_dim: ``d``, the width of the classifier's input.
+        momentum: ``m`` of eq 2.
+        scale: ``s`` of eq 4; the expected number of virtual features a step while no probability is clipped.
+        loss_weight: factor of the mean virtual loss (released code).
+        start_epoch: first epoch, counted from 0, with virtual features (released code: the second).
+        up, down: ``alpha`` and ``beta`` of section 3.2.
+        initialisation: ``inverse_frequency`` or ``uniform`` (supplement B.1).
+        grouping: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected), ``class`` (each alone).
+        neighbours: relative bandwidth of mean-shift: the median distance to a class's n-th nearest class.
+        adaptive: False keeps the first probabilities ("static sampling", table 3).
+        signal: what :meth:`adapt` is given sums of: ``loss`` (lower is better) or ``metric`` (higher is better).
+        reduction: a group's value: ``class_mean``, the mean over its classes of their mean loss (paper), or
+            ``share_sum``, the sum over its classes of their share of the total loss (released code).
+        variance: reading of eq 2: ``literal``, ``std`` or ``ewm`` (see :func:`fasa.method.statistics.update`).
+        global_statistics: under ``torch.distributed``, statistics over all ranks' batches; False: each rank its own.
+        generator: source of all random numbers; None for torch's default.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    observations: Tensor
+    probabilities: Tensor
+    groups: Tensor
+    previous: Tensor
+    epoch: Tensor
+
+    def __init__(
+        self,
+        class_counts: Sequence[int] | Tensor,
+        feature_dim: int,
+        momentum: float = 0.1,
+        scale: float = 1.0,
+        loss_weight: float = 0.1,
+        start_epoch: int = 1,
+        up: float = 1.1,
+        down: float = 0.9,
+        initialisation: str = "inverse_frequency",
+        grouping: str = "mean_shift",
+        neighbours: int = 5,
+        adaptive: bool = True,
+        signal: str = "loss",
+        reduction: str = "class_mean",
+        variance: str = "literal",
+        global_statistics: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for value, name, choices in (
+            (initialisation, "initialisation", INITIALISATIONS),
+            (grouping, "grouping", GROUPINGS),
+            (signal, "signal", SIGNALS),
+            (reduction, "reduction", REDUCTIONS),
+            (variance, "variance", READINGS),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+        if not 0 < momentum <= 1:
+            raise ValueError(f"momentum is {momentum}; it must lie in (0, 1]")
+        if not (scale >= 0 and loss_weight >= 0 and 0 < down <= 1 <= up and neighbours >= 2):
+            raise ValueError("scale and loss_weight must not be negative, 0 < down <= 1 <= up, neighbours at least 2")
+        counts = torch.as_tensor(class_counts)
+        if counts.ndim != 1 or not len(counts) or counts.min() < 1:
+            raise ValueError("class_counts must be one number of at least 1 for each class")
+        self.momentum, self.loss_weight, self.start_epoch = momentum, loss_weight, start_epoch
+        self.up, self.down = up, down
+        self.grouping, self.neighbours, self.adaptive, self.signal = grouping, neighbours, adaptive, signal
+        self.reduction, self.reading, self.global_statistics = reduction, variance, global_statistics
+        self.generator = generator
+        classes = len(counts)
+        self.register_buffer("mean", torch.zeros(classes, feature_dim))
+        self.register_buffer("variance", torch.zeros(classes, feature_dim))
+        self.register_buffer("observations", torch.zeros(classes, dtype=torch.long))
+        self.register_buffer("probabilities", sampling.initial_probabilities(counts, scale, initialisation))
+        self.register_buffer("groups", torch.full((classes,), -1))
+        self.register_buffer("previous", torch.full((classes,), torch.nan))
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        """Update the running statistics (eq 2) with real ``features [n, d]`` of ``labels [n]``.
+
+        Labels outside ``[0, C)`` are ignored. No gradient, no host-device synchronisation; does nothing in eval mode.
+        """
+        if self.training:
+            features = features.detach().to(self.mean.dtype)
+            batch = batch_moments(features, labels, len(self.mean), self.global_statistics and _distributed())
+            update(self.mean, self.variance, self.observations, batch, self.momentum, self.reading)
+
+    @torch.no_grad()
+    def sample(self) -> tuple[Tensor, Tensor]:
+        """Draw each class seen so far with its probability (eq 4) and make one virtual feature of it (eq 3).
+
+        Returns:
+            ``features [k, d]`` and ``labels [k]``; ``k`` varies, which synchronises with the device.
+        """
+        labels = self._draw().nonzero().squeeze(1)
+        return generate(self.mean[labels], self.variance[labels], self.generator), labels
+
+    def loss(self, classifier: Callable[[Tensor], Tensor], criterion: Callable[[Tensor, Tensor], Any]) -> Tensor:
+        """The virtual features' loss, 0-d, times ``loss_weight``; 0 before ``start_epoch``, in eval mode and without a draw.
+
+        Args:
+            classifier: maps features ``[k, d]`` to logits; the only thing that receives a gradient.
+            criterion: maps logits and labels ``[k]`` to losses ``[k]``, to a pair of losses ``[k]`` and their weights
+                ``[k]`` in a weighted mean, or to a 0-d loss. The first two need no host-device synchronisation.
+        """
+        if not self.training:
+            return self.mean.new_zeros(())
+        if self.mean.device.type == "cpu":
+            return self._ragged_loss(classifier, criterion)
+        # Static shapes on a GPU: a virtual feature of every class, of which those not drawn weigh nothing.
+        drawn = self._draw() & (self.epoch >= self.start_epoch)
+        virtual = generate(self.mean, self.variance, self.generator)
+        labels = torch.arange(len(virtual), device=virtual.device)
+        result = criterion(classifier(virtual), labels)
+        if isinstance(result, Tensor) and result.ndim == 0:  # it averages by itself: hand it the drawn ones alone
+            return self._ragged_loss(classifier, criterion)
+        losses, weights = result if isinstance(result, tuple) else (result, torch.ones_like(result))
+        weights = torch.where(drawn, weights, 0)
+        # where, not a product: a class never seen may have a loss that is not finite.
+        return self.loss_weight * (weights * losses.where(drawn, 0)).sum() / weights.sum().clamp(min=1e-12)
+
+    def _ragged_loss(
+        self, classifier: Callable[[Tensor], Tensor], criterion: Callable[[Tensor, Tensor], Any]
+    ) -> Tensor:
+        if self.epoch < self.start_epoch:
+            return self.mean.new_zeros(())
+        features, labels = self.sample()
+        if not len(labels):
+            return self.mean.new_zeros(())
+        result = criterion(classifier(features), labels)
+        if isinstance(result, tuple):
+            losses, weights = result
+            return self.loss_weight * (weights * losses).sum() / weights.sum()
+        return self.loss_weight * result.mean()
+
+    def _draw(self) -> Tensor:
+        chance = torch.rand(len(self.mean), generator=self.generator, device=self.mean.device)
+        return (chance < self.probabilities) & (self.observations > 0)
+
+    @torch.no_grad()
+    def adapt(self, loss_sum: Tensor | None = None, count: Tensor | None = None) -> None:
+        """End an epoch: regroup the classes (eq 5) and scale their probabilities by their groups' progress (section 3.2).
+
+        The first epoch with validation data only sets the mark that the next one is compared with.
+
+        Args:
+            loss_sum: per class, the sum of its validation losses (of its metric, if ``signal`` is ``metric``), ``[C]``;
+                further entries, such as a detector's background, count only in ``share_sum``. Not needed if static.
+            count: per class, the number of validation samples behind it, same shape.
+
+        Raises:
+            ValueError: adaptive sampling without both, or fewer entries than classes.
+        """
+        self.epoch += 1
+        if not self.adaptive:
+            return
+        if loss_sum is None or count is None or len(loss_sum) < len(self.mean) or len(count) != len(loss_sum):
+            raise ValueError("adapt needs loss_sum and count with an entry for each class")
+        sums, counts = loss_sum.to(self.mean, copy=True), count.to(self.mean, copy=True)
+        if _distributed():
+            dist.all_reduce(sums)
+            dist.all_reduce(counts)
+        classes = len(self.mean)
+        if self.reduction == "class_mean":
+            current = torch.where(counts > 0, sums / counts.clamp(min=1), torch.nan)[:classes]
+        else:
+            current = (sums / counts.sum().clamp(min=1))[:classes]
+        self.groups.copy_(group_classes(self.mean, self.variance, self.observations, self.grouping, self.neighbours))
+        self._warn_of_bandwidth()
+        change = sampling.group_change(
+            current, self.previous, self.groups, "mean" if self.reduction == "class_mean" else "sum"
+        )
+        better = -change if self.signal == "loss" else change
+        self.probabilities.copy_(sampling.adapt(self.probabilities, better > 0, better < 0, self.up, self.down))
+        self.previous.copy_(current)
+        if _distributed():  # local statistics group differently on each rank; the first one's word counts
+            dist.broadcast(self.probabilities, 0)
+            dist.broadcast(self.groups, 0)
+
+    def _warn_of_bandwidth(self) -> None:
+        seen = int((self.groups >= 0).sum())
+        found = len(self.groups[self.groups >= 0].unique())
+        if self.grouping == "mean_shift" and seen >= 20 and not 2 <= found <= seen / 2:
+            warnings.warn(
+                f"mean-shift made {found} groups of {seen} classes; raise or lower neighbours={self.neighbours}",
+                stacklevel=3,
+            )
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

@@ -1,0 +1,127 @@
+"""Eq 5: Fisher's ratio between classes, and the clusterings that turn it into super-groups."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Keeps eq 5 finite between two classes that were each seen as a single sample (variance 0).
+VARIANCE_FLOOR = 1e-6
+# Elements of one broadcast block; small enough to stay in the CPU's cache, which is what bounds the speed.
+BLOCK = 1 << 18
+
+
+def fisher_distance(mean_a: Tensor, variance_a: Tensor, mean_b: Tensor, variance_b: Tensor) -> Tensor:
+    """``[a, b]`` distances ``mean_d (mu_i - mu_j)^2 / (var_i + var_j)`` between ``[a, d]`` and ``[b, d]`` Gaussians (eq 5).
+
+    The mean over dimensions instead of their sum only changes the unit, which a relative bandwidth cancels.
+    """
+    out = mean_a.new_empty(len(mean_a), len(mean_b))
+    variance_b = variance_b + VARIANCE_FLOOR
+    rows = max(1, BLOCK // max(1, mean_b.numel()))
+    for start in range(0, len(mean_a), rows):
+        block = slice(start, start + rows)
+        ratio = (mean_a[block, None] - mean_b).square_().div_(variance_a[block, None] + variance_b)
+        torch.mean(ratio, -1, out=out[block])
+    return out
+
+
+def relative_bandwidth(distances: Tensor, neighbours: int) -> Tensor:
+    """The median class's distance to its ``neighbours``-th nearest class, itself counted; 0-d, from ``[n, n]``.
+
+    The paper gives no bandwidth, and in high dimensions it decides everything: scikit-learn's default, the 30 % quantile
+    of all pairs, merges all classes into one group. Few classes have few neighbours to speak of: at most a fifth of them.
+    """
+    nearest = min(neighbours, 1 + len(distances) // 5)
+    return distances.kthvalue(max(2, nearest), dim=1).values.median()
+
+
+def mean_shift(mean: Tensor, variance: Tensor, neighbours: int = 5, steps: int = 50) -> Tensor:
+    """Groups ``[n]`` of ``n`` class Gaussians by flat-kernel mean-shift under Fisher's ratio (section 3.2, eq 5).
+
+    A mode is itself a Gaussian; its neighbours are the classes within the bandwidth, and it moves to their average mean
+    and average variance until its neighbours no longer change. Modes closer than half a bandwidth are one group.
+    """
+    if len(mean) < 2:
+        return torch.zeros(len(mean), dtype=torch.long, device=mean.device)
+    distances = fisher_distance(mean, variance, mean, variance)
+    bandwidth = relative_bandwidth(distances, neighbours)
+    near = distances <= bandwidth
+    near.fill_diagonal_(True)
+    modes, mode_of = near.unique(dim=0, return_inverse=True)  # equal neighbours, equal future: walk each once
+    moving = torch.ones(len(modes), dtype=torch.bool, device=mean.device)
+    for _ in range(steps):
+        centre, spread = _averages(modes, mean, variance)
+        moved = modes.clone()
+        moved[moving] = fisher_distance(centre[moving], spread[moving], mean, variance) <= bandwidth
+        # A mode whose step would lose all its neighbours stays where it is.
+        moved = torch.where(moved.any(1, keepdim=True), moved, modes)
+        moving = (moved != modes).any(1)
+        if not moving.any():
+            break
+        modes, merged = moved.unique(dim=0, return_inverse=True)
+        mode_of = merged[mode_of]
+        moving = moving.new_zeros(len(modes)).index_fill_(0, merged[moving], True)
+    return _merge(modes, mode_of, mean, variance, bandwidth / 2)
+
+
+def _averages(modes: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    weight = modes.to(mean.dtype) / modes.sum(1, keepdim=True)
+    return weight @ mean, weight @ variance
+
+
+def _merge(modes: Tensor, mode_of: Tensor, mean: Tensor, variance: Tensor, radius: Tensor) -> Tensor:
+    """Join modes within ``radius``, the most populated first, as scikit-learn's MeanShift does; ``[n]`` group indices."""
+    centre, spread = _averages(modes, mean, variance)
+    close = (fisher_distance(centre, spread, centre, spread) <= radius).cpu()
+    order = torch.bincount(mode_of, minlength=len(modes)).cpu().argsort(descending=True, stable=True)
+    owner = torch.full((len(modes),), -1)
+    for mode in order.tolist():
+        if owner[mode] < 0:
+            owner[close[mode] & (owner < 0)] = mode
+            owner[mode] = mode
+    return owner.to(mode_of.device)[mode_of].unique(return_inverse=True)[1]
+
+
+def affinity(mean: Tensor, inverted: bool) -> Tensor:
+    """Groups ``[n]`` by affinity propagation on squared Euclidean distances of the means (released code).
+
+    The release hands the *distance* over as if it were a similarity (``inverted``), which groups what is far apart; the
+    corrected form negates it. All -1 where the algorithm does not converge, as in the release.
+    """
+    import warnings
+
+    from sklearn.cluster import AffinityPropagation
+    from sklearn.exceptions import ConvergenceWarning
+
+    distances = torch.cdist(mean.double(), mean.double()).square().cpu().numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # told by the -1 labels
+        labels = (
+            AffinityPropagation(affinity="precomputed", random_state=1)
+            .fit(distances if inverted else -distances)
+            .labels_
+        )
+    return torch.as_tensor(labels, dtype=torch.long, device=mean.device)
+
+
+def group_classes(mean: Tensor, variance: Tensor, observations: Tensor, method: str, neighbours: int) -> Tensor:
+    """Group index of each class, ``[C]`` int64, -1 for classes without one.
+
+    Args:
+        mean, variance, observations: running statistics, ``[C, d]``, ``[C, d]``, ``[C]``.
+        method: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected) or ``class`` (each alone).
+            Classes never seen are left out (-1), but for ``affinity_released``, which clusters their zero means too.
+        neighbours: relative bandwidth of ``mean_shift``.
+    """
+    if method == "affinity_released":
+        return affinity(mean, inverted=True)
+    seen = (observations > 0).nonzero().squeeze(1)
+    groups = torch.full((len(mean),), -1, dtype=torch.long, device=mean.device)
+    if method == "class":
+        groups[seen] = seen
+    elif method == "affinity":
+        groups[seen] = affinity(mean[seen], inverted=False)
+    else:
+        groups[seen] = mean_shift(mean[seen], variance[seen], neighbours)
+    return groups

@@ -1,0 +1,67 @@
+"""Eq 2: per-class running mean and variance of the classifier's input features."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class BatchMoments(NamedTuple):
+    """What one batch says of each class: ``count [C]``, ``mean [C, d]``, unbiased ``variance [C, d]``."""
+
+    count: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def batch_moments(features: Tensor, labels: Tensor, classes: int, all_reduce: bool = False) -> BatchMoments:
+    """Per-class count, mean and unbiased variance of ``features [n, d]`` with ``labels [n]``.
+
+    A class with one sample has variance 0 (released code); labels outside ``[0, classes)``, such as a detector's
+    background, are left out. With ``all_reduce`` the moments are those of the batches of all ranks together.
+    No loop over classes, static shapes, no host-device synchronisation.
+    """
+    # Everything that is not a class of ours falls into an extra last row, dropped on return.
+    rows = torch.where((labels >= 0) & (labels < classes), labels, classes)
+    count = features.new_zeros(classes + 1).index_add_(0, rows, features.new_ones(len(rows)))
+    total = features.new_zeros(classes + 1, features.shape[1]).index_add_(0, rows, features)
+    if all_reduce:
+        dist.all_reduce(count)
+        dist.all_reduce(total)
+    mean = total / count.clamp(min=1)[:, None]
+    # Two passes: squares of deviations, not E[x^2] - E[x]^2, which cancels for features far from zero.
+    squares = torch.zeros_like(total).index_add_(0, rows, (features - mean[rows]).square())
+    if all_reduce:
+        dist.all_reduce(squares)
+    variance = squares / (count - 1).clamp(min=1)[:, None]
+    return BatchMoments(count[:classes], mean[:classes], variance[:classes])
+
+
+def update(
+    mean: Tensor, variance: Tensor, observations: Tensor, batch: BatchMoments, momentum: float, reading: str
+) -> None:
+    """Blend a batch into the running ``mean [C, d]`` and ``variance [C, d]`` in place; count into ``observations [C]``.
+
+    A class's first sighting copies the batch's moments; classes absent from the batch are left alone (eq 2).
+    ``reading`` says what "the running variance" is:
+
+    - ``literal``: the moving average of the batches' variances (released code);
+    - ``std``: the moving average of their standard deviations, squared (eq 2 to the letter);
+    - ``ewm``: exponentially weighted moments, which count the spread *between* batches too, so that a class seen one
+      sample at a time has a variance at all (Finch, "Incremental calculation of weighted mean and variance", 2009).
+    """
+    delta = batch.mean - mean
+    if reading == "literal":
+        blended = variance.lerp(batch.variance, momentum)
+    elif reading == "std":
+        blended = variance.sqrt().lerp(batch.variance.sqrt(), momentum).square()
+    else:
+        blended = (1 - momentum) * (variance + momentum * delta.square()) + momentum * batch.variance
+    present = (batch.count > 0)[:, None]
+    first = (observations == 0)[:, None]
+    variance.copy_(torch.where(present, torch.where(first, batch.variance, blended), variance))
+    mean.copy_(torch.where(present, torch.where(first, batch.mean, mean + momentum * delta), mean))
+    observations.add_(batch.count.to(observations.dtype))

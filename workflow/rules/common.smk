@@ -1,0 +1,74 @@
+# The study (recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
+import sys
+from pathlib import Path
+
+from snakemake.utils import validate
+
+from fasa.errors import UserError
+from fasa.experiments import load_study
+
+validate(config, "../schemas/config.schema.yaml")
+
+try:
+    study = load_study(scale=config["scale"])
+except UserError as error:
+    sys.exit(f"fasa: {error}")
+
+SCALE = study.scale.name
+# Rules say `python`: the one that runs this, also where its environment was never activated.
+shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+
+
+wildcard_constraints:
+    recipe="|".join(study.recipes),
+    seed=r"\d+",
+    table="|".join(study.tables),
+    figure="|".join(study.figures),
+
+
+def metrics_of(user):
+    """The measurements that a table or figure (or, for None, the whole scale) reads."""
+    return [study.metrics_path(run.recipe, run.seed) for run in study.runs(user)]
+
+
+def weights_needed_by(wildcards):
+    """The weights that a training starts from: its first ones, its teacher's."""
+    return [
+        study.work_dir(name, wildcards.seed) / "model.pt"
+        for name in study.recipes[wildcards.recipe].needs()
+    ]
+
+
+def pack_of(wildcards):
+    return study.pack_path(wildcards.recipe)
+
+
+def recipe_of_pack(wildcards):
+    """A recipe that uses a prepared file; all that do cut the data alike."""
+    wanted = study.root / "resources" / wildcards.dataset / f"{wildcards.cut}.npz"
+    return next(name for name in study.recipes if study.pack_path(name) == wanted)
+
+
+def fingerprint_of(wildcards):
+    """All that decides the run: only a change of this, never of code or dates, trains it again."""
+    return study.fingerprint(wildcards.recipe)
+
+
+def rendered(user):
+    """A table's or figure's files."""
+    paths = (
+        study.table_paths(user) if user in study.tables else study.figure_paths(user)
+    )
+    return list(paths.values())
+
+
+def everything():
+    """Measurements, tables and figures. Measurements too: a partial table must not pass for a finished one."""
+    return metrics_of(None) + [
+        path for user in study.users() for path in rendered(user)
+    ]
+
+
+# Whatever failed, the tables of what there is are made, with a dash and the reason where a run is missing.
+onerror:
+    shell("python -m fasa render --scale {SCALE}")

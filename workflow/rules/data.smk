@@ -1,0 +1,18 @@
+# Prepare a data set once for each way to cut it.
+rule prepare:
+    output:
+        "resources/{dataset}/{cut}.npz",
+    log:
+        f"logs/{SCALE}/prepare/{{dataset}}-{{cut}}.log",
+    retries: 2
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        recipe=recipe_of_pack,
+        scale=SCALE,
+        source=f"--source {config['source']}" if "source" in config else "",
+    message:
+        "prepare {wildcards.dataset}"
+    shell:
+        "python -m fasa data {params.recipe} --scale {params.scale} {params.source} > {log} 2>&1"

@@ -1,0 +1,22 @@
+# Measure a trained run.
+rule evaluate:
+    input:
+        rules.train.output,
+        data=ancient(pack_of),
+    output:
+        f"results/{SCALE}/runs/{{recipe}}/seed-{{seed}}/provenance.json",
+        metrics=f"results/{SCALE}/runs/{{recipe}}/seed-{{seed}}/metrics.json",
+    log:
+        f"logs/{SCALE}/evaluate/{{recipe}}-{{seed}}.log",
+    conda:
+        "../../environment.yml"
+    threads: study.scale.threads
+    resources:
+        **study.scale.resources,
+    params:
+        fingerprint=fingerprint_of,
+        scale=SCALE,
+    message:
+        "evaluate {wildcards.recipe} seed {wildcards.seed}"
+    shell:
+        "python -m fasa evaluate {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"

@@ -1,0 +1,23 @@
+# Train a run. Checkpoints lie beside the outputs, undeclared, so that a kill or a retry never takes them away.
+rule train:
+    input:
+        data=ancient(pack_of),
+        needed=weights_needed_by,
+    output:
+        f"work_dirs/{SCALE}/{{recipe}}/seed-{{seed}}/cost.json",
+        f"work_dirs/{SCALE}/{{recipe}}/seed-{{seed}}/history.json",
+        weights=f"work_dirs/{SCALE}/{{recipe}}/seed-{{seed}}/model.pt",
+    log:
+        f"logs/{SCALE}/train/{{recipe}}-{{seed}}.log",
+    conda:
+        "../../environment.yml"
+    threads: study.scale.threads
+    resources:
+        **study.scale.resources,
+    params:
+        fingerprint=fingerprint_of,
+        scale=SCALE,
+    message:
+        "train {wildcards.recipe} seed {wildcards.seed}"
+    shell:
+        "python -m fasa train {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"
