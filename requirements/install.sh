@@ -54,18 +54,21 @@ pip install --quiet --constraint "$lock" "$(grep '^torch==' "$lock")" # with its
 pip install --quiet --no-deps -r "$lock"
 
 # mmcv has no wheel for this torch: its operators are compiled, once for each version; -g0 makes that three times faster.
-# The finished wheel is kept outside .venv/, so that an interrupted or repeated set-up does not compile again.
-wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fasa-wheels/$("$environment"/bin/python -c 'import sys, torch; print(f"py{sys.version_info[0]}{sys.version_info[1]}-torch{torch.__version__}")')
+# The finished wheel is kept outside .venv/, by Python and torch version (pip's own cache knows only the former).
+built_with=$("$environment"/bin/python -c 'import sys, torch; print(f"python{sys.version_info[0]}.{sys.version_info[1]}-torch{torch.__version__}")')
+wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fasa-wheels/$built_with
 while read -r requirement; do
     [[ -z $requirement || $requirement == \#* ]] && continue
     name=${requirement%%==*}
     version=${requirement##*==}
     [[ $("$environment"/bin/python -c "import importlib.metadata as m; print(m.version('$name'))" 2>/dev/null) == "$version" ]] && continue
     if ! ls "$wheels/${name//-/_}-$version"-*.whl >/dev/null 2>&1; then
-        say "building $requirement (mmcv: 5 to 10 minutes)"
+        note=
+        [[ $name == onedl-mmcv ]] && note=" (5 to 10 minutes)"
+        say "building $requirement$note"
         rm -rf "$wheels/building"
         CFLAGS=-g0 CXXFLAGS=-g0 MAX_JOBS=${MAX_JOBS:-$(nproc)} \
-            pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$wheels/building" "$requirement"
+            pip wheel --quiet --no-cache-dir --no-deps --no-build-isolation --wheel-dir "$wheels/building" "$requirement"
         mv "$wheels/building/"*.whl "$wheels/"
         rm -rf "$wheels/building"
     fi

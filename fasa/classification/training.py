@@ -40,7 +40,7 @@ class Training:
     def __init__(self, study: Study, name: str, seed: int, dataset: LongTailDataset, device: torch.device) -> None:
         self.study, self.name, self.seed, self.device = study, name, seed, device
         self.recipe, self.fingerprint = study.recipe(name), study.fingerprint(name)
-        self.work_dir = study.work_dir(name, seed)
+        self.work_dir, self.checkpoints = study.work_dir(name, seed), study.checkpoint_dir(name, seed)
         recipe, schedule = self.recipe, self.recipe.schedule
         self.counts = torch.as_tensor(dataset.class_counts, device=device)
         self.train = self._images(dataset, dataset.train_images)
@@ -79,7 +79,7 @@ class Training:
         Raises:
             UserError: the loss is no longer finite, or the checkpoint belongs to another recipe.
         """
-        with checkpoint.lease(self.work_dir / "checkpoints"):
+        with checkpoint.lease(self.checkpoints):
             self._resume()
             started = saved = time.monotonic()
             while self.epoch < self.recipe.schedule.epochs:
@@ -169,7 +169,7 @@ class Training:
 
     # ----------------------------------------------------------------------------------------- state and files
     def _resume(self) -> None:
-        state = checkpoint.newest_checkpoint(self.work_dir / "checkpoints", self.fingerprint)
+        state = checkpoint.newest_checkpoint(self.checkpoints, self.fingerprint)
         if state is None:
             return
         self.classifier.load_state_dict(state["classifier"])
@@ -189,7 +189,7 @@ class Training:
             "seconds": seconds,
             "history": self.history,
         }
-        checkpoint.save_checkpoint(self.work_dir / "checkpoints", self.epoch, state)
+        checkpoint.save_checkpoint(self.checkpoints, self.epoch, state)
 
     def _finish(self) -> None:
         """Keep the end as a checkpoint, so that a lost file below costs nothing; the weights come last."""

@@ -66,7 +66,7 @@ def load_pack(path: Path) -> LongTailDataset:
         UserError: the file is missing, damaged, or not a pack of this version.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             header = json.loads(arrays["header"].tobytes())
             if (header["format"], header["version"]) != (FORMAT, VERSION):
                 raise ValueError(f"format {header['format']} version {header['version']}")

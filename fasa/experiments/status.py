@@ -20,7 +20,7 @@ def state(study: Study, run: Run) -> str:
         return "stale"
     if (folder / "model.pt").exists():
         return "trained"
-    return "training" if any((folder / "checkpoints").glob("epoch-*.pt")) else "missing"
+    return "training" if any(study.checkpoint_dir(run.recipe, run.seed).glob("epoch-*.pt")) else "missing"
 
 
 def summary(study: Study) -> dict[str, Counter[str]]:

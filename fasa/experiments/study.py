@@ -97,8 +97,12 @@ class Study:
         return self.root / "resources" / data.name / f"{cut}.npz"
 
     def work_dir(self, recipe: str, seed: int) -> Path:
-        """Where a run trains: weights, history, checkpoints."""
+        """Where a run leaves its weights and history."""
         return self.root / "work_dirs" / self.scale.name / recipe / f"seed-{seed}"
+
+    def checkpoint_dir(self, recipe: str, seed: int) -> Path:
+        """Where a run keeps its checkpoints: a changed recipe starts in a new folder and loses nothing of the old one."""
+        return self.work_dir(recipe, seed) / "checkpoints" / self.fingerprint(recipe)
 
     @property
     def results(self) -> Path:
@@ -147,7 +151,7 @@ class Study:
             return "its results are of an older recipe"
         if (self.work_dir(recipe, seed) / "model.pt").exists():
             return "trained, not yet evaluated"
-        if any((self.work_dir(recipe, seed) / "checkpoints").glob("*.pt")):
+        if any(self.checkpoint_dir(recipe, seed).glob("*.pt")):
             return "training unfinished"
         return "not run"
 

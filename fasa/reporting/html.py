@@ -91,7 +91,7 @@ def _picture(study: Study, name: str) -> Picture:
     png = figures.encode(figures.draw(figure, study), "png")
     pdf = study.figure_paths(name)["pdf"]
     link = Path(os.path.relpath(pdf, study.report_path.parent)).as_posix() if pdf.exists() else None
-    heading = f"{figure.title} ({figure.published_as})"
+    heading = f"{figure.title} — {figure.published_as}"
     return Picture(heading, figure.caption, name, base64.b64encode(png).decode(), link)
 
 

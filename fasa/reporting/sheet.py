@@ -108,7 +108,7 @@ def build_sheet(study: Study, table: Table) -> Sheet:
         )
     return Sheet(
         name=table.name,
-        heading=f"{table.title} ({table.published_as})",
+        heading=f"{table.title} — {table.published_as}",
         caption=table.caption,
         blocks=tuple(blocks),
         lines=tuple(Line(row.group, row.label, row.control) for row in rows),

@@ -9,8 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-RECIPES = ("ldam", "ldam_m2m", "ldam_fasa", "ldam_la")
-
 
 def column(key="accuracy.last", label="Top-1", published="accuracy"):
     return SimpleNamespace(key=key, label=label, unit="%", published=published)
@@ -151,8 +149,7 @@ class FakeStudy:
         return self.root / "results/mini/report.html"
 
     def runs(self, user=None):
-        recipes = [name for name in RECIPES if any(key[0] == name for key in self.runs_by_key)]
-        recipes += [series.recipe for item in self.figures.values() for series in item.series]
+        recipes = [series.recipe for item in self.figures.values() for series in item.series]
         recipes += [line.recipe for item in self.tables.values() for line in item.rows]
         return tuple(
             SimpleNamespace(recipe=recipe, seed=seed) for recipe in dict.fromkeys(recipes) for seed in self.scale.seeds

@@ -26,8 +26,10 @@ def draw(figure: Figure, study: Study) -> Canvas:
     """One panel per series, of its first run: groups of different runs have nothing to do with each other."""
     series = gather(figure, study, "class_features")
     shown = [one for one in present(series) if len(one.counts) >= FEWEST]
-    if not shown:
+    if not present(series):
         return empty(figure, study, series)
+    if not shown:
+        return style.message(figure.title, f"Fewer than {FEWEST} classes: there is no map to draw.")
     canvas = Canvas(figsize=(style.WIDE, 4.8 * len(shown)))
     grid = canvas.subplots(len(shown), 1, squeeze=False)[:, 0]
     maps = []

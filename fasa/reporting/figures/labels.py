@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.transforms import Bbox
 
 FONT = 5.5
-RADIUS = 6  # pixels-per-72dpi kept free around every point, the size of its marker
-# Where a name may stand relative to its point: direction, and how its text is aligned there. Near places first.
-PLACES = tuple(
-    (x * distance, y * distance, horizontal, vertical)
-    for distance in (6, 13)
-    for x, y, horizontal, vertical in (
-        (1, 0, "left", "center"),
-        (-1, 0, "right", "center"),
-        (0, 1, "center", "bottom"),
-        (0, -1, "center", "top"),
-        (0.8, 0.8, "left", "bottom"),
-        (-0.8, 0.8, "right", "bottom"),
-        (0.8, -0.8, "left", "top"),
-        (-0.8, -0.8, "right", "top"),
-    )
+RADIUS = 3.5  # points kept free around every point, about its marker
+# Where a name may stand: the offset from its point in points, and the share of its own width and height by which it
+# is moved back (0.5 = centred). Near places first.
+PLACES = np.array(
+    [
+        (x * distance, y * distance, back, down)
+        for distance in (6, 13)
+        for x, y, back, down in (
+            (1, 0, 0, 0.5),
+            (-1, 0, 1, 0.5),
+            (0, 1, 0.5, 0),
+            (0, -1, 0.5, 1),
+            (0.8, 0.8, 0, 0),
+            (-0.8, 0.8, 1, 0),
+            (0.8, -0.8, 0, 1),
+            (-0.8, -0.8, 1, 1),
+        )
+    ]
 )
 
 
@@ -36,39 +38,32 @@ def place_labels(axes: Axes, points: np.ndarray, labels: list[tuple[int, str]], 
     Returns:
         How many names were written.
     """
+    scale = axes.figure.dpi / 72
     pixels = axes.transData.transform(points)
-    reach = RADIUS * axes.figure.dpi / 72 / 2
-    taken = [Bbox.from_extents(x - reach, y - reach, x + reach, y + reach) for x, y in pixels]
-    frame = axes.get_window_extent()
+    taken = np.hstack([pixels - RADIUS * scale, pixels + RADIUS * scale])
+    frame = np.array(axes.get_window_extent().extents)
     written = 0
     for index, name in labels:
-        texts = [_write(axes, points[index], name, place) for place in PLACES]
-        boxes = [text.get_window_extent() for text in texts]
-        crowding = [_crowding(box, taken, frame) for box in boxes]
-        best = int(np.argmin(crowding))  # the first of equals, hence the nearest
-        for number, text in enumerate(texts):
-            if number != best or (crowding[best] > 0 and not force):
-                text.remove()
-            else:
-                taken.append(boxes[best])
-                written += 1
+        text = axes.annotate(
+            name, points[index], (0, 0), textcoords="offset points", fontsize=FONT, ha="left", va="bottom", zorder=5
+        )
+        size = np.array(text.get_window_extent().size)
+        offsets = PLACES[:, :2] * scale - PLACES[:, 2:] * size
+        corners = pixels[index] + offsets
+        boxes = np.hstack([corners, corners + size])
+        crowding = _overlaps(boxes, taken).sum(axis=1) + size.prod() - _overlaps(boxes, frame[None])[:, 0]
+        best = int(np.argmin(crowding.round(3)))  # the first of equals, hence the nearest
+        if crowding[best] > 0.001 and not force:
+            text.remove()
+            continue
+        text.set_position(tuple(offsets[best] / scale))
+        taken = np.vstack([taken, boxes[best]])
+        written += 1
     return written
 
 
-def _write(axes: Axes, point: np.ndarray, name: str, place: tuple[float, float, str, str]):
-    x, y, horizontal, vertical = place
-    return axes.annotate(
-        name, point, (x, y), textcoords="offset points", fontsize=FONT, ha=horizontal, va=vertical, zorder=5
-    )
-
-
-def _crowding(box: Bbox, taken: list[Bbox], frame: Bbox) -> float:
-    """Pixels² of ``box`` that lie on what is there already or outside the frame."""
-    overlaps = (Bbox.intersection(box, other) for other in taken)
-    inside = Bbox.intersection(box, frame)
-    outside = _area(box) - (_area(inside) if inside is not None else 0)
-    return sum(_area(overlap) for overlap in overlaps if overlap is not None) + max(0.0, round(outside, 6))
-
-
-def _area(box: Bbox) -> float:
-    return abs(box.width * box.height)
+def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Shared area of each of [n, 4] boxes (x0, y0, x1, y1) with each of [m, 4] others, [n, m]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.clip(high - low, 0, None).prod(axis=2)

@@ -32,8 +32,8 @@ def draw(figure: Figure, study: Study) -> Canvas:
         left.set_ylabel(f"{group}\ntest accuracy (%)" if group else "test accuracy (%)")
         right.set_ylabel("training loss")
         left.legend(loc="lower right")
-    for axes in grid[-1]:
-        axes.set_xlabel("epoch")
+    for axes in grid.flat:
+        style.epoch_axis(axes)
     style.note(canvas, missing_note(series))
     return canvas
 

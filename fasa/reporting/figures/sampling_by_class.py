@@ -28,7 +28,6 @@ def draw(figure: Figure, study: Study) -> Canvas:
     grid = canvas.subplots(len(shown), width, sharex="row", sharey="row", squeeze=False)
     for line, one in zip(grid, shown, strict=True):
         probabilities = np.asarray(one.runs[0]["measurements"]["sampling_trajectory"]["probabilities"], dtype=float)
-        probabilities[probabilities <= 0] = np.nan  # has no place on a logarithmic axis
         epochs = np.arange(1, len(probabilities) + 1)
         groups = frequency_groups(one.counts)
         for axes, (name, members) in zip(line, groups.items(), strict=False):
@@ -36,12 +35,12 @@ def draw(figure: Figure, study: Study) -> Canvas:
             shades = colormaps["Greys"](np.linspace(0.7, 0.35, len(members)))
             for member, shade in zip(members, shades, strict=True):
                 axes.plot(epochs, probabilities[:, member], color=shade, linewidth=0.7)
-            mean = np.nanmean(probabilities[:, members], axis=1)
+            mean = probabilities[:, members].mean(axis=1)
             axes.plot(epochs, mean, color="white", linewidth=4)
             axes.plot(epochs, mean, color="black", linewidth=1.8, label="group mean")
-            axes.set_yscale("log")
+            axes.set_yscale("log", nonpositive="mask")
             axes.set_title(f"{name}, {len(members)} classes")
-            axes.set_xlabel("epoch")
+            style.epoch_axis(axes)
         for axes in line[len(groups) :]:
             axes.set_axis_off()
         line[0].set_ylabel(f"{one.label}\nsampling probability (log)")

@@ -38,7 +38,6 @@ def _panel(axes: Axes, one: Series) -> None:
     epochs = np.arange(1, probabilities.shape[1] + 1)
     for index, (name, members) in enumerate(frequency_groups(one.counts).items()):
         means = probabilities[:, :, members].mean(axis=2)
-        means[means <= 0] = np.nan  # has no place on a logarithmic axis
         style.band(axes, epochs, means, index, name)
-    axes.set_yscale("log")
-    axes.set_xlabel("epoch")
+    axes.set_yscale("log", nonpositive="mask")
+    style.epoch_axis(axes)

@@ -81,7 +81,9 @@ def empty(figure: Figure, study: Study, series: list[Series]) -> Canvas:
     """The figure without any run: says why, and what would make it."""
     reasons = dict.fromkeys(reason for one in series for _, reason in one.missing)
     run = f"{figure.series[0].recipe} --scale {study.scale.name}"
-    return style.message(figure.title, f"No run yet ({'; '.join(reasons)}): fasa train {run}, then fasa evaluate {run}")
+    return style.message(
+        figure.title, f"No run to draw yet ({'; '.join(reasons)}): fasa train {run}, then fasa evaluate {run}"
+    )
 
 
 def missing_note(series: list[Series]) -> str:

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 NARROW, WIDE = 3.3, 6.8  # inches: one and two columns of a conference paper
 LONGEST_NAMED = 20  # up to so many classes are drawn one by one, as bars with their names
@@ -119,6 +120,12 @@ def legend_above(axes: Axes, title: str = "", columns: int = 1, **entries: list)
         title_fontsize=8,
         columnspacing=1.2,
     )
+
+
+def epoch_axis(axes: Axes) -> None:
+    """Label an x axis of epochs, with ticks at whole ones."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def class_axis(axes: Axes, names: Sequence[str]) -> None:

@@ -1,0 +1,131 @@
+"""Shared by the tests: a tiny long-tailed data set and a study root of its own with the real configs/ in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from fasa.classification.training import Training
+from fasa.datasets import LongTailDataset
+from fasa.experiments import Study, load_study
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+COUNTS = (30, 18, 10, 6, 4, 3)  # training images of each class of the tiny data set
+SIDE = 8
+
+# Small enough for a second, long enough that every phase (drops, DRW, M2m, Chu's second epoch) is met.
+TINY_SCALE = {
+    "description": "A few steps of everything, for one test.",
+    "seeds": [0, 1],
+    "epochs": 0.025,
+    "schedule": {"batch": 16},
+    "epoch_length": 3,
+    "backbones": {
+        "resnet32": {"blocks": [1, 1, 1], "width": 4},
+        "resnet32_two_branch": {"blocks": [1, 1, 1], "width": 4},
+        "resnet34": {"blocks": [1, 1], "width": 4},
+    },
+    "checkpoint_seconds": 0,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from threads, and the suite may share its machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def dataset() -> LongTailDataset:
+    """Six classes of 8 x 8 images, each a colour pattern under noise; 4 held-out (none of class 0) and 5 test images."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(40, 216, (len(COUNTS), 3, SIDE, SIDE))
+
+    def draw(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(len(counts)), counts)
+        noise = rng.integers(-40, 40, (len(labels), 3, SIDE, SIDE))
+        return (patterns[labels] + noise).astype(np.uint8), labels
+
+    train, heldout, test = draw(COUNTS), draw((0, 4, 4, 4, 4, 4)), draw((5,) * 6)
+    return LongTailDataset(
+        name="tiny",
+        class_names=tuple("abcdef"),
+        train_images=train[0],
+        train_labels=train[1],
+        heldout_images=heldout[0],
+        heldout_labels=heldout[1],
+        test_images=test[0],
+        test_labels=test[1],
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        flip=True,
+        pad=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def cifar_counts() -> torch.Tensor:
+    """Training images of each class of CIFAR-100-LT, imbalance ratio 100."""
+    return torch.tensor([int(500 * 0.01 ** (c / 99)) for c in range(100)])
+
+
+@pytest.fixture
+def study_root(tmp_path: Path) -> Path:
+    """A folder with a copy of configs/ and the scale ``tiny``."""
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    (tmp_path / "configs/scales/tiny.yaml").write_text(yaml.safe_dump(TINY_SCALE))
+    return tmp_path
+
+
+@pytest.fixture
+def make_study(study_root: Path) -> Callable[..., Study]:
+    """``make_study(recipes, scale)``: the study at scale ``tiny`` with further recipes and a changed scale."""
+
+    def make(recipes: dict[str, Any] | None = None, **scale: Any) -> Study:
+        if recipes:
+            (study_root / "configs/recipes/of_this_test.yaml").write_text(yaml.safe_dump(recipes))
+        (study_root / "configs/scales/tiny.yaml").write_text(yaml.safe_dump({**TINY_SCALE, **scale}))
+        return load_study(study_root, "tiny")
+
+    return make
+
+
+@pytest.fixture
+def study(make_study: Callable[..., Study]) -> Study:
+    """The study of configs/ at scale ``tiny``."""
+    return make_study()
+
+
+@pytest.fixture
+def build(dataset: LongTailDataset) -> Callable[..., Training]:
+    """``build(study, recipe, seed)``: the training of a run on the tiny data set, needed runs trained first."""
+
+    def make(study: Study, name: str, seed: int = 0) -> Training:
+        for needed in study.recipe(name).needs():
+            if not (study.work_dir(needed, seed) / "model.pt").exists():
+                _exhaust(make(study, needed, seed))
+        return Training(study, name, seed, dataset, torch.device("cpu"))
+
+    return make
+
+
+@pytest.fixture
+def train(build: Callable[..., Training]) -> Callable[..., Training]:
+    """``train(study, recipe, seed)``: as ``build``, and trained to the end."""
+    return lambda study, name, seed=0: _exhaust(build(study, name, seed))
+
+
+def _exhaust(training: Training) -> Training:
+    for _ in training.run():
+        pass
+    return training

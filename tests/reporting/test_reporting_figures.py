@@ -1,0 +1,163 @@
+"""Every kind of figure from invented runs: few and many classes, all, some and none of the runs."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fasa.errors import UserError
+from fasa.reporting import figures, render_figure
+from fasa.reporting.figures import class_groups, frequency, labels, style
+from fasa.reporting.figures.class_probabilities import running_mean
+from fasa.reporting.figures.weight_norms import normalised
+
+KINDS = tuple(figures.KINDS)
+ALL_RUNS = {(recipe, seed): None for recipe in ("ldam", "ldam_fasa") for seed in (0, 1, 2)}
+
+
+def words(canvas):
+    """All text of a picture on one line."""
+    texts = canvas.findobj(lambda artist: hasattr(artist, "get_text"))
+    return " ".join(" ".join(text.get_text() for text in texts).split())
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_drawn_to_files_with_a_seed_missing(make_study, invented, kind, classes):
+    runs = {key: None for key in ALL_RUNS if key != ("ldam_fasa", 2)}
+    study = make_study(runs, figures=[invented.figure(kind)], classes=classes)
+    paths = {path.suffix: path for path in render_figure(study, f"figure_{kind}")}
+    assert paths[".pdf"].read_bytes().startswith(b"%PDF")
+    with Image.open(paths[".png"]) as picture:
+        dark = np.asarray(picture.convert("L")) < 160
+        assert dark.mean() > 0.003  # something is drawn
+        assert picture.width <= style.WIDE * figures.DOTS_PER_INCH + 1
+    canvas = figures.draw(study.figures[f"figure_{kind}"], study)
+    assert "Missing: LDAM" in words(canvas)
+    assert "seed 2: not run" in words(canvas)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_run_the_figure_says_so(make_study, invented, kind):
+    study = make_study({}, figures=[invented.figure(kind)])
+    render_figure(study, f"figure_{kind}")
+    text = words(figures.draw(study.figures[f"figure_{kind}"], study))
+    assert "No run to draw yet (not run): fasa train ldam --scale mini" in text
+
+
+@pytest.mark.parametrize("kind", ["weight_norms", "class_groups"])
+def test_the_same_runs_give_the_same_bytes(make_study, invented, kind):
+    study = make_study(ALL_RUNS, figures=[invented.figure(kind)])
+    first = [path.read_bytes() for path in render_figure(study, f"figure_{kind}")]
+    assert [path.read_bytes() for path in render_figure(study, f"figure_{kind}")] == first
+    assert b"CreationDate" not in first[0]
+    assert b"/Type3" not in first[0]
+
+
+def test_many_series_in_several_panels(make_study, invented):
+    series = [("A", "ldam", "one"), ("+ FASA", "ldam_fasa", "one"), ("B", "ldam", "two"), ("+ FASA", "ldam_m2m", "two")]
+    study = make_study(ALL_RUNS, figures=[invented.figure("weight_norms", series)])
+    canvas = figures.draw(study.figures["figure_weight_norms"], study)
+    assert len(canvas.axes) == 2
+    assert "two + FASA (seeds 0, 1, 2: not run)" in words(canvas)  # told apart from the other "+ FASA"
+
+
+def test_an_unknown_kind_or_name_is_the_users_mistake(make_study, invented):
+    study = make_study({}, figures=[invented.figure("pie")])
+    with pytest.raises(UserError, match="kind 'pie' is unknown"):
+        render_figure(study, "figure_pie")
+    with pytest.raises(UserError, match="there is no figure 'nope'"):
+        render_figure(study, "nope")
+
+
+def test_frequency_groups_follow_the_usual_limits_where_classes_are_large():
+    counts = np.array([20, 500, 19, 101, 100])
+    groups = {name: members.tolist() for name, members in frequency.frequency_groups(counts).items()}
+    assert groups == {"many (> 100 images)": [1, 3], "medium (20–100)": [4, 0], "few (< 20)": [2]}
+
+
+def test_frequency_groups_are_thirds_where_classes_are_small():
+    groups = frequency.frequency_groups(np.array([3, 140, 9, 60, 5, 30]))
+    assert [members.tolist() for members in groups.values()] == [[1, 3], [5, 2], [4, 0]]
+    assert list(groups) == ["many (60–140 images)", "medium (9–30 images)", "few (3–5 images)"]
+
+
+def test_weight_norms_of_heads_of_any_size_compare():
+    relative, variation = normalised(np.array([[1.0, 3.0], [10.0, 30.0]]))
+    assert relative.tolist() == [0.5, 1.5]
+    assert variation == pytest.approx(0.5)  # std 1 over mean 2, in both
+
+
+def test_running_mean_shrinks_at_the_ends():
+    assert running_mean(np.array([0.0, 3.0, 6.0, 9.0]), 3).tolist() == [1.5, 3.0, 6.0, 7.5]
+
+
+def test_curves_of_unequal_length_are_cut_to_the_shortest(make_study, invented):
+    study = make_study(ALL_RUNS, figures=[invented.figure("learning_curves")])
+    study.runs_by_key["ldam", 1] = invented.metrics("ldam", 1, epochs=5)
+    canvas = figures.draw(study.figures["figure_learning_curves"], study)
+    assert canvas.axes[1].lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5]
+    assert canvas.axes[0].lines[0].get_xdata().tolist() == [1, 3, 5]  # accuracy was looked at every other epoch
+
+
+def test_only_groups_of_two_or_more_are_shared():
+    assert class_groups.shared_groups(np.array([4, 7, 7, -1, -1, 2, 2, 2])) == [2, 7]
+
+
+def test_names_on_the_map_do_not_hide_each_other(make_study, invented):
+    study = make_study(ALL_RUNS, figures=[invented.figure("class_groups", [("FASA", "ldam_fasa", "")])], classes=100)
+    canvas = figures.draw(study.figures["figure_class_groups"], study)
+    names = [text for text in canvas.axes[0].texts if text.get_text().startswith("class")]
+    assert 20 < len(names) <= class_groups.MOST_NAMES
+    boxes = [name.get_window_extent() for name in names]
+    assert not any(a.overlaps(b) for index, a in enumerate(boxes) for b in boxes[:index])
+
+
+def test_a_name_without_a_free_place_is_left_out_unless_forced():
+    with style.applied():
+        canvas = figures.Canvas(figsize=(1, 1))
+        axes = canvas.subplots()
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        points = np.full((30, 2), 0.5)
+        canvas.draw_without_rendering()
+        wanted = [(index, "a name") for index in range(30)]
+        assert labels.place_labels(axes, points, wanted, force=False) < 30
+        assert labels.place_labels(axes, points, wanted, force=True) == 30
+
+
+def test_too_few_classes_for_a_map_are_no_error(make_study, invented):
+    study = make_study({("ldam_fasa", 0): None}, figures=[invented.figure("class_groups")], classes=3)
+    canvas = figures.draw(study.figures["figure_class_groups"], study)
+    assert canvas.axes == []
+    assert "Fewer than 4 classes" in words(canvas)
+
+
+@pytest.mark.parametrize("kind", ["sampling_by_group", "sampling_by_class"])
+def test_a_probability_of_nought_is_no_error_on_a_logarithmic_axis(make_study, invented, kind):
+    study = make_study({("ldam_fasa", 0): None}, figures=[invented.figure(kind)])
+    rates = study.runs_by_key["ldam_fasa", 0]["measurements"]["sampling_trajectory"]["probabilities"]
+    rates[0] = [0.0] * len(rates[0])
+    render_figure(study, f"figure_{kind}")
+
+
+def test_series_differ_in_more_than_colour():
+    for attribute in ("color", "line", "marker", "hatch"):
+        assert len({getattr(one, attribute) for one in style.SERIES}) == len(style.SERIES)
+
+
+def test_importing_the_package_loads_no_plotting():
+    code = "import sys, fasa.reporting; print({'matplotlib', 'sklearn', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_users_matplotlib_settings_are_left_alone(make_study, invented):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    study = make_study(ALL_RUNS, figures=[invented.figure("weight_norms")])
+    render_figure(study, "figure_weight_norms")
+    assert SimpleNamespace(**dict(matplotlib.rcParams)) == SimpleNamespace(**before)

@@ -1,0 +1,220 @@
+"""Cells, LaTeX, Markdown and CSV of a table with whole, incomplete and empty rows."""
+
+import io
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+
+from fasa.errors import UserError
+from fasa.reporting import latex, markdown, render_table
+from fasa.reporting.cells import build_cells, explain_missing, lookup
+from fasa.reporting.sheet import build_sheet
+from fasa.reporting.tables import table_frame
+
+BASE = {("ldam", 0): 0.420, ("ldam", 1): 0.421, ("ldam", 2): 0.419}
+FASA = {("ldam_fasa", 0): 0.437, ("ldam_fasa", 1): 0.439, ("ldam_fasa", 2): 0.438}
+
+
+def printed(study):
+    """{row label: {column: (text, footnote letter)}} of the first block."""
+    sheet = build_sheet(study, study.tables["cifar_lt"])
+    block = sheet.blocks[0]
+    return {
+        line.label: dict(zip(block.columns, [(entry.text, entry.mark) for entry in entries], strict=True))
+        for line, entries in zip(sheet.lines, block.entries, strict=True)
+    }
+
+
+def test_cells_stand_beside_the_published_ones(make_study):
+    rows = printed(make_study(BASE | FASA))
+    assert rows["LDAM"]["published"] == ("42.0 ± 0.09", "")
+    assert rows["LDAM"]["reproduced"] == ("42.00 ± 0.10", "")
+    assert rows["LDAM"]["n"] == ("3", "")
+    assert rows["LDAM"]["verdict"] == ("—", "")  # levels are not comparable at this scale
+    fasa = rows["LDAM + FASA"]
+    assert fasa["Δ published"] == ("+1.7", "")
+    # differences 1.7, 1.8, 1.9: mean 1.8, std 0.1, half width 4.30265 * 0.1 / sqrt(3) = 0.248
+    assert fasa["Δ ours [95 % CI]"] == ("+1.80 [+1.55, +2.05]", "")
+    assert fasa["verdict"] == ("confirmed", "")
+
+
+def test_a_row_without_runs_prints_dashes_and_says_why(make_study):
+    study = make_study(BASE | FASA)
+    row = printed(study)["LDAM + M2m"]
+    assert row["published"] == ("43.5 ± 0.22", "")
+    assert row["reproduced"] == ("—", "a")
+    assert {row[name][0] for name in ("n", "Δ ours [95 % CI]", "verdict")} == {"—"}
+    assert build_sheet(study, study.tables["cifar_lt"]).notes == (("a", "seeds 0, 1, 2: not run"),)
+
+
+def test_without_any_run_nothing_is_reproduced(make_study):
+    study = make_study({})
+    rows = printed(study)
+    assert {row["reproduced"][0] for row in rows.values()} == {"—"}
+    assert {row["Δ ours [95 % CI]"][0] for row in rows.values()} == {"—"}
+    frame = table_frame(study, study.tables["cifar_lt"])
+    assert frame["n"].sum() == 0
+    assert frame["mean"].isna().all()
+    assert any("nothing is reproduced" in remark for remark in build_sheet(study, study.tables["cifar_lt"]).remarks)
+
+
+def test_an_incomplete_row_prints_its_n_with_a_footnote(make_study):
+    accuracies = BASE | FASA
+    del accuracies["ldam_fasa", 1]
+    study = make_study(accuracies)
+    row = printed(study)["LDAM + FASA"]
+    assert row["n"] == ("2", "b")
+    assert ("b", "seed 1: not run") in build_sheet(study, study.tables["cifar_lt"]).notes
+
+
+def test_pairs_fewer_than_seeds_get_a_footnote(make_study):
+    accuracies = BASE | FASA
+    del accuracies["ldam", 1]
+    study = make_study(accuracies)
+    text, mark = printed(study)["LDAM + FASA"]["Δ ours [95 % CI]"]
+    assert text.startswith("+1.80 [")  # (1.7 + 1.9) / 2
+    assert dict(build_sheet(study, study.tables["cifar_lt"]).notes)[mark].startswith("over the 2 of 3 seeds")
+
+
+def test_a_missing_measurement_is_a_missing_cell(make_study):
+    study = make_study(BASE)
+    study.runs_by_key["ldam", 0]["measurements"]["accuracy"]["last"] = None
+    cell = build_cells(study, study.tables["cifar_lt"])[0]
+    assert cell.ours.seeds == (1, 2)
+    assert cell.missing == ((0, "the run has no measurement accuracy.last"),)
+
+
+def test_controls_have_their_own_measurement_and_no_verdict(make_study):
+    row = printed(make_study(BASE))["LDAM + τ"]
+    assert row["reproduced"][0] == "43.00 ± 0.10"  # logit_adjusted of the same runs
+    assert row["Δ ours [95 % CI]"][0] == "+1.00 [+1.00, +1.00]"
+    assert row["published"][0] == row["verdict"][0] == "—"
+
+
+def test_a_rows_own_measurement_is_not_shown_under_another_heading(make_study, invented):
+    columns = (invented.column(), invented.column("accuracy.best", "Best epoch"))
+    study = make_study(BASE, table=invented.table(columns=columns))
+    cells = {(cell.row.id, cell.column.key): cell for cell in build_cells(study, study.tables["cifar_lt"])}
+    assert cells["ldam", "accuracy.best"].ours.mean == pytest.approx(42.4)
+    assert cells["tuned", "accuracy.last"].ours.n == 3
+    assert cells["tuned", "accuracy.best"].ours.n == 0
+    assert "first column" in cells["tuned", "accuracy.best"].missing[0][1]
+
+
+def test_levels_are_compared_only_where_they_are_comparable(make_study):
+    assert printed(make_study(BASE, comparable=True))["LDAM"]["verdict"][0] == "within 1.0"
+    far = {key: value - 0.05 for key, value in BASE.items()}
+    assert printed(make_study(far, comparable=True))["LDAM"]["verdict"][0] == "off by -5.00"
+
+
+def test_remarks_name_scale_data_and_what_is_not_comparable(make_study):
+    study = make_study(BASE)
+    remarks = " ".join(build_sheet(study, study.tables["cifar_lt"]).remarks)
+    assert "Scale mini" in remarks
+    assert "Published on cifar100_lt; reproduced on digits_lt." in remarks
+    assert "not comparable" in remarks
+    assert "LDAM for LDAM + M2m · LDAM + FASA · LDAM + τ" in remarks
+    comparable = make_study(BASE, comparable=True)
+    assert "not comparable" not in " ".join(build_sheet(comparable, comparable.tables["cifar_lt"]).remarks)
+
+
+def test_lookup_follows_dots_and_refuses_what_is_no_number():
+    assert lookup({"a": {"b": 0.5}}, "a.b") == 0.5
+    assert lookup({"a": {"b": None}}, "a.b") is None
+    assert lookup({"a": 1.0}, "a.b") is None
+    assert lookup({"a": float("nan")}, "a") is None
+
+
+def test_reasons_that_differ_only_in_their_seed_are_told_once():
+    reasons = ((0, "see seed-0"), (1, "see seed-1"), (2, "failed: no disk"))
+    assert explain_missing(reasons) == "seeds 0, 1: see seed-0; seed 2: failed: no disk"
+
+
+def test_csv_keeps_raw_numbers_and_seeds(make_study):
+    study = make_study(BASE | FASA)
+    paths = {path.suffix: path for path in render_table(study, "cifar_lt")}
+    frame = pd.read_csv(paths[".csv"]).set_index("row")
+    assert len(frame) == 4
+    assert frame.loc["ldam_fasa", "mean"] == pytest.approx(43.8, abs=1e-12)
+    assert str(frame.loc["ldam_fasa", "seeds"]) == "0 1 2"
+    values = [float(value) for value in frame.loc["ldam_fasa", "values"].split()]
+    assert values == [0.437 * 100, 0.439 * 100, 0.438 * 100]
+    assert frame.loc["ldam_fasa", "pairs"] == 3
+    assert frame.loc["ldam_fasa", "dataset"] == "digits_lt"
+    assert frame.loc["ldam_m2m", "n"] == 0
+    assert frame.loc["ldam_m2m", "missing"] == "seeds 0, 1, 2: not run"
+
+
+def test_the_same_runs_give_the_same_bytes(make_study):
+    study = make_study(BASE | FASA)
+    first = [path.read_bytes() for path in render_table(study, "cifar_lt")]
+    for metrics in study.runs_by_key.values():
+        metrics["device_seconds"] = 99.0  # a timing is no part of a table
+    assert [path.read_bytes() for path in render_table(study, "cifar_lt")] == first
+
+
+def test_an_unknown_table_is_the_users_mistake(make_study):
+    with pytest.raises(UserError, match="there is no table 'nope'"):
+        render_table(make_study({}), "nope")
+
+
+def test_markdown_is_a_well_formed_table(make_study):
+    study = make_study(BASE | FASA)
+    text = markdown.render_markdown(build_sheet(study, study.tables["cifar_lt"]))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 4 + 1  # heading and rule, rows, the line of the controls
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}
+    assert "&lt;it&gt;" in text and "<it>" not in text
+    assert rows.index(next(row for row in rows if "controls" in row)) == 5
+    assert "—<sup>a</sup>" in text and "<sup>a</sup> seeds 0, 1, 2: not run" in text
+
+
+def test_latex_escapes_text_and_keeps_options_apart():
+    assert latex.escape(r"50% & a_b #1 $x {y} ~ ^ \n") == (
+        r"50\% \& a\_b \#1 \$x \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}n"
+    )
+    assert latex.escape("fasa train --seed 0") == "fasa train -{}-seed 0"
+    assert latex.escape("a — −1 ± τ ≤ Δ") == r"a --- $-$1 $\pm$ $\tau$ $\le$ $\Delta$"
+    assert latex.escape("[x]") == "{[}x{]}"
+    assert latex.escape("Müller 漢 ①") == "Müller ? 1"
+
+
+def test_latex_has_the_rules_of_booktabs_in_order(make_study):
+    study = make_study(BASE | FASA)
+    text = latex.render_latex(build_sheet(study, study.tables["cifar_lt"]))
+    order = [r"\begin{table}", r"\caption{", r"\label{tab:cifar_lt}", r"\toprule", r"\midrule", "LDAM + FASA"]
+    order += [r"\midrule", "Controls", r"LDAM + $\tau$", r"\bottomrule", r"\textsuperscript{a} seeds", r"\end{table}"]
+    position = 0
+    for part in order:
+        position = text.index(part, position) + 1
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\") and r"\multicolumn" not in line]
+    assert {line.count(" & ") for line in rows} == {7}
+    for opening, closing in (("{", "}"), (r"\begin", r"\end")):
+        assert text.count(opening) == text.count(closing)
+
+
+def test_latex_compiles(make_study, invented, tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not on the PATH")
+    columns = (invented.column(), invented.column("accuracy.best", "Best epoch"))
+    study = make_study(BASE | FASA, table=invented.table(columns=columns))
+    table = next(path for path in render_table(study, "cifar_lt") if path.suffix == ".tex")
+    document = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}"]
+    document += [table.read_text(), r"\end{document}"]
+    (tmp_path / "document.tex").write_text("\n".join(document))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "document.pdf").stat().st_size > 0
+    assert "Overfull" not in done.stdout
+
+
+def test_frame_round_trips_through_csv(make_study):
+    study = make_study(BASE | FASA)
+    frame = table_frame(study, study.tables["cifar_lt"])
+    again = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    pd.testing.assert_series_equal(frame["mean"], again["mean"], check_exact=True)

@@ -1,0 +1,197 @@
+"""Downloads against a server on this machine that misbehaves on purpose."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from fasa.datasets import download
+from fasa.datasets.download import fetch
+from fasa.errors import UserError
+
+CONTENT = np.random.default_rng(0).bytes(700_000)
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class Server:
+    """Serves CONTENT at /; `answers` says how each request in turn misbehaves, and `ranges` what was asked."""
+
+    def __init__(self):
+        self.answers: list[str] = []
+        self.ranges: list[str | None] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.ranges.append(self.headers.get("Range"))
+                outer.answer(self, outer.answers.pop(0) if outer.answers else "whole")
+
+            def log_message(self, *arguments):
+                pass
+
+        self.httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.httpd.server_port}/file.tar.gz"
+        self.thread = threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    def answer(self, handler: BaseHTTPRequestHandler, how: str) -> None:
+        if how.isdigit():
+            handler.send_error(int(how))
+            return
+        asked = self.ranges[-1]
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and how != "ignore range" else 0
+        if start >= len(CONTENT):
+            handler.send_error(416)
+            return
+        body = CONTENT[start:]
+        if how == "wrong byte":
+            body = bytes([body[0] ^ 1]) + body[1:]
+        handler.send_response(206 if start else 200)
+        if start:
+            first = start + 1 if how == "wrong range" else start
+            handler.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        if how != "no length":
+            handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[: len(body) // 2] if how == "drop" else body)
+
+    def stop(self) -> None:
+        self.httpd.shutdown()
+        self.thread.join()
+        self.httpd.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    running = Server()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch) -> list[float]:
+    """The seconds that would have been waited."""
+    seconds: list[float] = []
+    monkeypatch.setattr(download, "sleep", seconds.append)
+    return seconds
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "downloads" / "file.tar.gz"
+
+
+def only_file(target) -> bool:
+    return [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize("how", ["whole", "no length"])
+def test_plain_download(how, server, target):
+    server.answers = [how]
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT and only_file(target)
+
+
+def test_a_file_that_is_there_is_not_fetched_again(server, target):
+    fetch(server.url, target, MD5)
+    fetch(server.url, target, MD5)
+    assert len(server.ranges) == 1
+
+
+def test_a_file_with_another_checksum_is_replaced(server, target):
+    target.parent.mkdir()
+    target.write_bytes(b"an older release")
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_dropped_connection_is_resumed_where_it_broke(server, target, waits):
+    server.answers = ["drop", "drop", "whole"]
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT and only_file(target)
+    assert server.ranges == [None, "bytes=350000-", "bytes=525000-"]
+    assert len(waits) == 2 and waits[0] < waits[1]
+
+
+def test_a_server_that_ignores_range_starts_over(server, target):
+    server.answers = ["drop", "ignore range"]
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=350000-"]
+
+
+def test_a_server_that_resumes_elsewhere_is_not_believed(server, target):
+    server.answers = ["drop", "wrong range", "whole"]
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT
+    assert server.ranges[-1] is None
+
+
+def test_a_wrong_byte_is_caught_and_fetched_anew(server, target):
+    server.answers = ["wrong byte", "whole"]
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [None, None]
+
+
+def test_a_file_that_stays_wrong_is_refused_and_not_kept(server, target):
+    server.answers = ["wrong byte"] * 3
+    with pytest.raises(UserError, match=f"{server.url}.*{MD5}.*its MD5 is.*--source PATH"):
+        fetch(server.url, target, MD5, attempts=3)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_finished_part_is_only_checked(server, target):
+    target.parent.mkdir()
+    target.with_name("file.tar.gz.part").write_bytes(CONTENT)
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT and only_file(target)
+
+
+def test_a_foreign_part_is_dropped(server, target):
+    target.parent.mkdir()
+    target.with_name("file.tar.gz.part").write_bytes(b"something else")
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == ["bytes=14-", None]
+
+
+def test_a_busy_server_is_asked_again(server, target):
+    server.answers = ["503", "429", "whole"]
+    fetch(server.url, target, MD5)
+    assert target.read_bytes() == CONTENT
+
+
+def test_what_keeps_failing_is_given_up_and_kept_for_the_next_call(server, target, waits):
+    server.answers = ["drop", "503", "503"]
+    with pytest.raises(UserError, match="503"):
+        fetch(server.url, target, MD5, attempts=3)
+    assert len(waits) == 2
+    fetch(server.url, target, MD5)
+    assert server.ranges[-1] == "bytes=350000-"
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_missing_page_is_not_asked_for_twice(server, target):
+    server.answers = ["404"] * 5
+    with pytest.raises(UserError, match="404"):
+        fetch(server.url, target, MD5)
+    assert len(server.ranges) == 1
+
+
+def test_no_server_at_all(target, monkeypatch, waits):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    gone = Server()
+    gone.stop()
+    with pytest.raises(UserError, match=r"check the network.*--source PATH"):
+        fetch(gone.url, target, MD5, attempts=3)
+    assert len(waits) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be written"):
+        fetch(server.url, tmp_path / "file" / "file.tar.gz", MD5)

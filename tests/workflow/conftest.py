@@ -1,0 +1,57 @@
+"""A copy of the repository's workflow in a temporary folder, and Snakemake to run in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "configs", "profiles", "slurm", "fasa", "environment.yml")
+
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def copy_to(folder: Path) -> Path:
+    """The tracked parts that the workflow reads, in ``folder``."""
+    folder.mkdir()
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    return folder
+
+
+def runner(folder: Path) -> Snakemake:
+    """``snakemake`` with the given arguments in ``folder``, at scale smoke unless the arguments name one."""
+
+    def run(*arguments: str, scale: str | None = "smoke", check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        if scale is not None:
+            command += ["--config", f"scale={scale}"]
+        environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=540)
+        if check:
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done
+
+    return run
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A fresh copy of the workflow."""
+    return copy_to(tmp_path / "checkout")
+
+
+@pytest.fixture
+def snakemake(checkout: Path) -> Snakemake:
+    """Snakemake in :func:`checkout`."""
+    return runner(checkout)

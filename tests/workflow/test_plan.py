@@ -1,0 +1,93 @@
+"""What the workflow plans, without running anything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+import yte
+
+from fasa.experiments import Run, load_study
+
+ROOT = Path(__file__).parents[2]
+
+
+def planned(output: str) -> dict[str, int]:
+    """Jobs by rule, from a dry run's table."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE)}
+
+
+def test_everything_is_planned_from_nothing(snakemake):
+    jobs = planned(snakemake("-n", "-q", "rules").stdout)
+    study = load_study(ROOT, "smoke")
+    assert jobs["train"] == jobs["evaluate"] == len(study.with_needed(study.runs()))
+    assert jobs["table"] == len(study.tables)
+    assert jobs["figure"] == len(study.figures)
+    assert jobs["prepare"] == 1
+
+
+def test_a_run_shared_by_two_tables_is_trained_once(snakemake):
+    jobs = planned(snakemake("table_adaptation_signal", "table_adaptation_unit", "-n", "-q", "rules").stdout)
+    assert jobs["train"] == 3 * 2  # ldam_fasa, _metric, _class_wise; two seeds
+
+
+def test_a_table_plans_what_its_runs_start_from(snakemake):
+    study = load_study(ROOT, "smoke")
+    runs = study.with_needed((Run("ldam_m2m", 0), Run("ce_r34_chu", 1)))
+    assert runs == (Run("ce", 0), Run("ldam_m2m", 0), Run("ce_r34", 1), Run("ce_r34_chu", 1))
+    output = snakemake("results/smoke/runs/ldam_m2m/seed-0/metrics.json", "-n", "-q", "rules").stdout
+    assert planned(output)["train"] == 2
+
+
+def test_the_profiles_share_no_key():
+    default = yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text())
+    cluster = (ROOT / "slurm/profile.yaml").read_text()
+    keys = set(re.findall(r"^(?!__)([\w-]+):", cluster, re.MULTILINE))
+    assert keys and not keys & set(default)
+
+
+def test_the_slurm_profile_is_found_from_the_root_and_means_the_paper_scale(snakemake):
+    output = snakemake("table_adaptation_unit", "-n", "-p", "--profile", "slurm", scale=None).stdout
+    assert planned(output)["train"] == 2 * 5
+    assert "work_dirs/paper/ldam_fasa/seed-0/model.pt" in output
+
+
+def test_the_slurm_profile_takes_partition_and_account_from_the_environment(monkeypatch):
+    monkeypatch.delenv("FASA_PARTITION", raising=False)
+    monkeypatch.setenv("FASA_ACCOUNT", "vision")
+    resources = yte.process_yaml((ROOT / "slurm/profile.yaml").read_text())["default-resources"]
+    assert resources["slurm_account"] == "vision" and "slurm_partition" not in resources
+
+
+def test_an_unknown_scale_is_one_sentence(snakemake):
+    done = snakemake("-n", scale="huge", check=False)
+    assert done.returncode != 0
+    assert "there is no scale 'huge'; choose one of mini, paper, smoke." in done.stdout + done.stderr
+
+
+def test_an_unknown_configuration_key_is_refused_by_name(snakemake):
+    done = snakemake("-n", "--config", "sclae=mini", scale=None, check=False)
+    assert done.returncode != 0
+    assert "sclae" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("configs/recipes/cifar100_lt.yaml", "backbone: resnet32\n", "bakbone: resnet32\n", "unknown key 'bakbone'"),
+        ("configs/recipes/cifar100_lt.yaml", "prior: 1.0", "priro: 1.0", "unknown key 'loss.priro'"),
+        ("configs/scales/smoke.yaml", "epoch_length: 2", "epoch_lenght: 2", "unknown key 'epoch_lenght'"),
+        ("configs/tables/cifar_lt.yaml", "recipe: tde_fasa", "recipe: tde_fsa", "unknown recipe 'tde_fsa'"),
+        ("configs/tables/cifar_lt.yaml", "tolerance:", "tolerence:", "unknown key 'tolerence'"),
+        ("configs/figures.yaml", "kind: class_counts", "knid: class_counts", "unknown key 'knid'"),
+    ],
+)
+def test_a_typo_is_refused_by_file_and_name(checkout, snakemake, file, old, new, words):
+    path = checkout / file
+    path.write_text(path.read_text().replace(old, new, 1))
+    done = snakemake("-n", check=False)
+    assert done.returncode != 0
+    assert words in done.stdout + done.stderr and Path(file).name in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
