@@ -45,7 +45,8 @@ def _status(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fasa.experiments.status import STATES, state, summary
+    from fasa.experiments.status import summary
+    from fasa.experiments.study import STATES
 
     study = _study(options)
     grid = Table("table or figure", title=f"scale {study.scale.name}")
@@ -57,7 +58,7 @@ def _status(options: argparse.Namespace) -> None:
         grid.add_row(name, *(str(counts[s]) if counts[s] else "·" for s in STATES))
     Console().print(grid)
     for run in study.with_needed(study.runs()):
-        if state(study, run) == "failed":
+        if study.state(run.recipe, run.seed) == "failed":
             print(f"{run.recipe} seed {run.seed}: {study.missing_reason(run.recipe, run.seed)}")
 
 

@@ -47,7 +47,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def dataset() -> LongTailDataset:
-    """Six classes of 8 x 8 images, each a colour pattern under noise; 4 held-out (none of class 0) and 5 test images."""
+    """Six classes of 8 x 8 images, each a colour pattern under noise; 4 held-out (class 0: none), 5 test images."""
     rng = np.random.default_rng(0)
     patterns = rng.integers(40, 216, (len(COUNTS), 3, SIDE, SIDE))
 

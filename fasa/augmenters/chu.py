@@ -101,7 +101,7 @@ def tail_classes(class_counts: Tensor, head_share: float) -> Tensor:
 
 @torch.no_grad()
 def mean_softmax(trainee: Trainee) -> Tensor:
-    """The trainee's mean softmax over each class's training images, ``[C, C]``: row = true class, column = predicted."""
+    """The trainee's mean softmax over each class's training images, ``[C, C]``: rows are true classes."""
     total = torch.zeros(len(trainee.class_counts), len(trainee.class_counts), device=trainee.labels.device)
     trainee.network.eval()
     for indices in torch.arange(len(trainee.labels), device=total.device).split(CHUNK):

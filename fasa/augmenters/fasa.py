@@ -18,6 +18,8 @@ class FasaAugmenter(Augmenter):
 
     def __init__(self, trainee: Trainee, preset: str = "fasa_paper", **options: Any) -> None:
         super().__init__(trainee)
+        if preset not in PRESETS:
+            raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
         self.fasa = method.FASA(
             trainee.class_counts,
             trainee.feature_dim,

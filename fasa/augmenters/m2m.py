@@ -78,7 +78,7 @@ class M2m(Augmenter):
         return images, labels
 
     def _translate(self, images: Tensor, sources: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``[n, 3, H, W]`` moved from class ``sources`` to ``targets``, and whether the teacher is sure ``[n]``."""
+        """Images ``[n, 3, H, W]`` moved from ``sources`` to ``targets``, and whether the teacher is sure ``[n]``."""
         trainee = self._trainee
         assert trainee.teacher is not None
         modes = trainee.network.training, trainee.head.training

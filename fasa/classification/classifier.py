@@ -22,7 +22,10 @@ class Classifier(nn.Module):
     def __init__(self, recipe: Recipe, classes: int, backbone_options: dict[str, Any]) -> None:
         super().__init__()
         self.network = build_backbone(recipe.backbone, **backbone_options)
-        self.head = HEADS[recipe.head](self.network.feature_dim, classes)
+        try:
+            self.head = HEADS[recipe.head](self.network.feature_dim, classes, **recipe.head_options)
+        except TypeError as error:
+            raise UserError(f"recipe '{recipe.name}', head '{recipe.head}': {error}.") from error
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head.infer(self.network(images).mean((2, 3)))

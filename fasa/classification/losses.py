@@ -1,4 +1,4 @@
-"""Training criteria: each returns every example's loss and its weight in the mean, so that virtual features can share them."""
+"""Training criteria: every example's loss and its weight in the mean, so that virtual features can share them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Losses = tuple[Tensor, Tensor]
 
 
 def effective_number_weights(class_counts: Tensor, beta: float) -> Tensor:
-    """Class weights ``(1 - beta) / (1 - beta^N_c)``, scaled to sum to ``C``; ``[C]`` (Cui et al. 2019; beta 0: all ones)."""
+    """Class weights ``(1 - beta) / (1 - beta^N_c)``, summing to ``C``; ``[C]`` (Cui et al. 2019; beta 0: ones)."""
     weights = (1 - beta) / (1 - beta ** class_counts.double())
     return (weights * len(weights) / weights.sum()).float()
 
 
 def weighted_mean(losses: Losses) -> Tensor:
-    """The mean of losses ``[n]`` by their weights ``[n]``, 0-d, as torch's cross entropy with class weights takes it."""
+    """The mean of losses ``[n]`` by their weights ``[n]``, 0-d, as torch's cross entropy with class weights has it."""
     loss, weight = losses
     return (loss * weight).sum() / weight.sum()
 
@@ -65,5 +65,5 @@ class Criterion(nn.Module):
         return functional.cross_entropy(adjusted, labels, reduction="none"), self.class_weights[labels]
 
     def validation(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Plain cross entropy ``[n]`` on scaled logits: no margin, prior or class weight, whose switch would fake a jump."""
+        """Cross entropy ``[n]`` on scaled logits: no margin, prior or class weight, whose switch would fake a jump."""
         return functional.cross_entropy(self.scale * logits.float(), labels, reduction="none")

@@ -112,7 +112,9 @@ def _virtual(probabilities: list[list[float]], recipe: Recipe, images: int) -> l
 
 
 def _balanced(predictions: Tensor, labels: Tensor) -> float:
-    """Mean over the classes at hand of their share of right predictions."""
+    """Mean over the classes at hand of their share of right predictions; 0 without any image."""
+    if not len(labels):
+        return 0.0
     hits = class_means((predictions == labels).float(), labels, int(labels.max()) + 1)
     return float(hits[labels.unique()].mean())
 

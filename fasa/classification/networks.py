@@ -52,7 +52,7 @@ class ResNet(nn.Module):
         blocks: basic blocks of each stage.
         width: channels of the first stage.
         projection: 1x1-convolution shortcuts instead of option A.
-        branches: parallel copies of one further block on the last map, concatenated on channels (BBN, Zhou et al. 2020).
+        branches: parallel further blocks on the last map, concatenated on channels (BBN, Zhou et al. 2020).
     """
 
     def __init__(self, blocks: Sequence[int], width: int, projection: bool = False, branches: int = 0) -> None:
@@ -89,8 +89,3 @@ BACKBONES = {
 def build_backbone(name: str, **smaller: object) -> ResNet:
     """The backbone ``name`` of :data:`BACKBONES`, with a scale's overrides."""
     return ResNet(**{**BACKBONES[name], **smaller})
-
-
-def pool(maps: Tensor) -> Tensor:
-    """Features ``[n, d]``: the mean of maps ``[n, d, h, w]`` over positions."""
-    return maps.mean((2, 3))

@@ -10,6 +10,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fasa import atomic
+from fasa.classification.checkpoint import Busy
 from fasa.classification.classifier import Classifier, load_classifier
 from fasa.classification.measurements import measure
 from fasa.classification.training import Training
@@ -57,7 +58,7 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
     """
     torch.set_num_threads(study.scale.threads)
     packs: dict[Path, LongTailDataset] = {}
-    failures: dict[Run, str] = {}
+    failures: dict[Run, UserError] = {}
     with _progress() as progress:
         active = {}
         for run in runs:
@@ -69,7 +70,7 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
                 task = progress.add_task(f"{run.recipe} seed {run.seed}", total=training.recipe.schedule.epochs)
                 active[run] = training.run(), task
             except UserError as error:
-                failures[run] = str(error)
+                failures[run] = error
         while active:
             for run, (steps, task) in list(active.items()):
                 try:
@@ -78,11 +79,12 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
                     progress.update(task, completed=progress.tasks[task].total)
                     del active[run]
                 except UserError as error:
-                    failures[run] = str(error)
+                    failures[run] = error
                     del active[run]
-    for run, message in failures.items():
-        atomic.write_json(study.work_dir(run.recipe, run.seed) / "failed.json", {"message": message})
-    return failures
+    for run, error in failures.items():
+        if not isinstance(error, Busy):
+            atomic.write_json(study.work_dir(run.recipe, run.seed) / "failed.json", {"message": str(error)})
+    return {run: str(error) for run, error in failures.items()}
 
 
 def evaluate(study: Study, run: Run, device: torch.device) -> Path:

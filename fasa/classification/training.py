@@ -6,7 +6,6 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -134,20 +133,23 @@ class Training:
     def _end_epoch(self, steps: int) -> None:
         """Adapt the augmenter and write the epoch into the history."""
         train_loss = float(self.total_loss) / steps
-        if not math.isfinite(train_loss):
-            raise UserError(
-                f"recipe '{self.name}', seed {self.seed}: the training loss is {train_loss} in epoch {self.epoch}; "
-                "lower schedule.rate or lengthen schedule.warmup."
-            )
+        self._refuse_infinite("training", train_loss)
         self.classifier.eval()
         validation: list[Validation] = []
 
         def validate() -> Validation:
+            if not len(self.held_out[1]):
+                raise UserError(
+                    f"recipe '{self.name}' adapts on held-out images and has none; raise data.heldout_per_class."
+                )
             validation.append(self._evaluate(*self.held_out))
             return validation[-1]
 
         entry = {"train_loss": train_loss, **self.augmenter.end_epoch(validate)}
-        entry["validation_loss"] = float(validation[0].loss.sum() / validation[0].count.sum()) if validation else None
+        entry["validation_loss"] = None
+        if validation:
+            entry["validation_loss"] = float(validation[0].loss.sum() / validation[0].count.sum())
+            self._refuse_infinite("validation", entry["validation_loss"])
         last = self.epoch + 1 == self.recipe.schedule.epochs
         look = last or (self.epoch + 1) % self.study.scale.evaluate_every == 0
         tested = self._evaluate(*self.test) if look else None
@@ -155,6 +157,13 @@ class Training:
         for key, value in entry.items():
             self.history.setdefault(key, []).append(value)
         self.epoch += 1
+
+    def _refuse_infinite(self, which: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"recipe '{self.name}', seed {self.seed}: the {which} loss is {loss} in epoch {self.epoch}; "
+                "lower schedule.rate or lengthen schedule.warmup."
+            )
 
     @torch.no_grad()
     def _evaluate(self, images: Images, labels: Tensor) -> Validation:
@@ -196,6 +205,7 @@ class Training:
         self._save(self.seconds)
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         cost = {"device": device, "device_seconds": round(self.seconds, 1), "threads": torch.get_num_threads()}
+        cost["fingerprint"] = self.fingerprint
         atomic.write_json(self.work_dir / "cost.json", cost)
         atomic.write_json(self.work_dir / "history.json", self.history)
         save_classifier(self.work_dir / "model.pt", self.classifier, self.fingerprint)
@@ -243,14 +253,3 @@ class Training:
             return augmenter(trainee, **chosen.options)
         except (TypeError, ValueError, KeyError) as error:
             raise UserError(f"recipe '{self.name}', augmenter '{chosen.name}': {error}.") from error
-
-
-def finished(study: Study, name: str, seed: int) -> bool:
-    """Whether a run's weights lie there, trained by today's recipe."""
-    path: Path = study.work_dir(name, seed) / "model.pt"
-    if not path.exists():
-        return False
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)["fingerprint"] == study.fingerprint(name)
-    except Exception:  # a damaged file is not a finished run
-        return False

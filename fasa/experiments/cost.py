@@ -1,4 +1,4 @@
-"""What a study costs before it starts: runs and device hours, measured ones where there are any, else a scale's guess."""
+"""What a study costs before it starts: runs and device hours, measured where there are any, else guessed."""
 
 from __future__ import annotations
 

@@ -67,6 +67,7 @@ class Recipe(Strict):
     data: Data
     backbone: str
     head: Literal["linear", "cosine", "causal"]
+    head_options: dict[str, float] = {}
     loss: Loss = Loss()
     schedule: Schedule
     augmenter: Augmentation = Augmentation()

@@ -24,6 +24,7 @@ class Scale(Strict):
         schedule: overrides of the schedule (batch, rate, …).
         epoch_length: overrides ``epoch_length`` where a recipe sets one.
         backbones: overrides by backbone (blocks, width).
+        heads: overrides of head options by head.
         threads: CPU threads of one run.
         precision: ``fp32`` or ``bf16`` (on a GPU).
         evaluate_every: epochs between two looks at the test images; the last epoch is always one.
@@ -41,6 +42,7 @@ class Scale(Strict):
     schedule: dict[str, Any] = {}
     epoch_length: int | None = None
     backbones: dict[str, dict[str, Any]] = {}
+    heads: dict[str, dict[str, float]] = {}
     threads: int = Field(1, gt=0)
     precision: str = Field("fp32", pattern="^(fp32|bf16)$")
     evaluate_every: int = Field(1, gt=0)
@@ -52,13 +54,17 @@ class Scale(Strict):
         """``recipe`` at this scale."""
         content = recipe.model_dump()
         content["data"].update(self.data.get(recipe.data.name, {}))
+        content["head_options"].update(self.heads.get(recipe.head, {}))
         schedule = content["schedule"]
         schedule.update(self.schedule)
         if schedule["epoch_length"] is not None and self.epoch_length is not None:
             schedule["epoch_length"] = self.epoch_length
         schedule["epochs"] = self.epoch(schedule["epochs"])
         schedule["warmup"] = round(schedule["warmup"] * self.epochs)
-        schedule["drops"] = {self.epoch(k): factor for k, factor in schedule["drops"].items()}
+        drops: dict[int, float] = {}
+        for start, factor in schedule["drops"].items():  # two that fall on one epoch now are both taken there
+            drops[self.epoch(start)] = drops.get(self.epoch(start), 1.0) * factor
+        schedule["drops"] = drops
         content["loss"]["drw_epoch"] = self.epoch(content["loss"]["drw_epoch"]) if content["loss"]["drw_epoch"] else 0
         options = content["augmenter"]["options"]
         if recipe.augmenter.name == "m2m" and "start_epoch" in options:

@@ -17,6 +17,16 @@ from fasa.experiments.tables import Figure, Table, load_figures, load_tables
 # Raise when a change of the code changes what a recipe trains, so that old runs count as stale.
 RECIPE_VERSION = 1
 
+REASONS = {
+    "done": "measured",
+    "trained": "trained, not yet evaluated",
+    "training": "training unfinished",
+    "stale": "its results are of an older recipe",
+    "failed": "failed",
+    "missing": "not run",
+}
+STATES = tuple(REASONS)
+
 
 @dataclass(frozen=True, order=True)
 class Run:
@@ -101,7 +111,7 @@ class Study:
         return self.root / "work_dirs" / self.scale.name / recipe / f"seed-{seed}"
 
     def checkpoint_dir(self, recipe: str, seed: int) -> Path:
-        """Where a run keeps its checkpoints: a changed recipe starts in a new folder and loses nothing of the old one."""
+        """Where a run keeps its checkpoints: a changed recipe starts in a new folder, and the old one stays."""
         return self.work_dir(recipe, seed) / "checkpoints" / self.fingerprint(recipe)
 
     @property
@@ -142,18 +152,32 @@ class Study:
             raise UserError(f"{path} is damaged; delete it and run the workflow again.") from error
         return metrics if fingerprint == self.fingerprint(recipe) else None
 
+    def state(self, recipe: str, seed: int) -> str:
+        """One of :data:`STATES` for a run; what older recipes left counts as ``stale`` where nothing newer is there."""
+        if self.load_metrics(recipe, seed) is not None:
+            return "done"
+        folder = self.work_dir(recipe, seed)
+        if (folder / "failed.json").exists():
+            return "failed"
+        if _fingerprint_in(folder / "cost.json") == self.fingerprint(recipe) and (folder / "model.pt").exists():
+            return "trained"
+        if any(self.checkpoint_dir(recipe, seed).glob("epoch-*.pt")):
+            return "training"
+        return "stale" if self.metrics_path(recipe, seed).exists() else "missing"
+
     def missing_reason(self, recipe: str, seed: int) -> str:
         """Why :meth:`load_metrics` gives nothing for a run, in a few words."""
-        failure = self.work_dir(recipe, seed) / "failed.json"
-        if failure.exists():
-            return f"failed: {json.loads(failure.read_text())['message']}"
-        if self.metrics_path(recipe, seed).exists():
-            return "its results are of an older recipe"
-        if (self.work_dir(recipe, seed) / "model.pt").exists():
-            return "trained, not yet evaluated"
-        if any(self.checkpoint_dir(recipe, seed).glob("*.pt")):
-            return "training unfinished"
-        return "not run"
+        state = self.state(recipe, seed)
+        if state == "failed":
+            return f"failed: {json.loads((self.work_dir(recipe, seed) / 'failed.json').read_text())['message']}"
+        return REASONS[state]
+
+
+def _fingerprint_in(path: Path) -> str | None:
+    try:
+        return json.loads(path.read_text())["fingerprint"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def load_study(root: Path = Path("."), scale: str = "mini") -> Study:

@@ -13,12 +13,12 @@ from fasa.experiments.strict import Strict, parse, read_yaml
 
 
 class Column(Strict):
-    """A column: ``key`` is where its value stands under ``measurements``, ``published`` its name in a row's figures."""
+    """A column: ``key`` is the value's place under ``measurements``, ``published`` its name in a row's figures if any."""
 
     key: str
     label: str
     unit: str = "%"
-    published: str
+    published: str | None = None
 
 
 class Row(Strict):

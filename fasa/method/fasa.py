@@ -41,7 +41,8 @@ class FASA(nn.Module):
         start_epoch: first epoch, counted from 0, with virtual features (released code: the second).
         up, down: ``alpha`` and ``beta`` of section 3.2.
         initialisation: ``inverse_frequency`` or ``uniform`` (supplement B.1).
-        grouping: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected), ``class`` (each alone).
+        grouping: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected) or ``class`` (each
+            alone).
         neighbours: relative bandwidth of mean-shift: the median distance to a class's n-th nearest class.
         adaptive: False keeps the first probabilities ("static sampling", table 3).
         signal: what :meth:`adapt` is given sums of: ``loss`` (lower is better) or ``metric`` (higher is better).
@@ -136,7 +137,7 @@ class FASA(nn.Module):
         return generate(self.mean[labels], self.variance[labels], self.generator), labels
 
     def loss(self, classifier: Callable[[Tensor], Tensor], criterion: Callable[[Tensor, Tensor], Any]) -> Tensor:
-        """The virtual features' loss, 0-d, times ``loss_weight``; 0 before ``start_epoch``, in eval mode and without a draw.
+        """Loss of the virtual features, 0-d, times ``loss_weight``; 0 before ``start_epoch``, in eval mode or without a draw.
 
         Args:
             classifier: maps features ``[k, d]`` to logits; the only thing that receives a gradient.
@@ -145,33 +146,35 @@ class FASA(nn.Module):
         """
         if not self.training:
             return self.mean.new_zeros(())
-        if self.mean.device.type == "cpu":
-            return self._ragged_loss(classifier, criterion)
-        # Static shapes on a GPU: a virtual feature of every class, of which those not drawn weigh nothing.
+        if not self._static_shapes():
+            if self.epoch < self.start_epoch:
+                return self.mean.new_zeros(())
+            return self._ragged_loss(classifier, criterion, *self.sample())
+        # A virtual feature of every class, of which those not drawn weigh nothing.
         drawn = self._draw() & (self.epoch >= self.start_epoch)
         virtual = generate(self.mean, self.variance, self.generator)
         labels = torch.arange(len(virtual), device=virtual.device)
         result = criterion(classifier(virtual), labels)
         if isinstance(result, Tensor) and result.ndim == 0:  # it averages by itself: hand it the drawn ones alone
-            return self._ragged_loss(classifier, criterion)
+            return self._ragged_loss(classifier, criterion, virtual[drawn], labels[drawn])
         losses, weights = result if isinstance(result, tuple) else (result, torch.ones_like(result))
-        weights = torch.where(drawn, weights, 0)
         # where, not a product: a class never seen may have a loss that is not finite.
-        return self.loss_weight * (weights * losses.where(drawn, 0)).sum() / weights.sum().clamp(min=1e-12)
+        return self.loss_weight * _weighted_mean(losses.where(drawn, 0), weights.where(drawn, 0))
+
+    def _static_shapes(self) -> bool:
+        return self.mean.device.type != "cpu"
 
     def _ragged_loss(
-        self, classifier: Callable[[Tensor], Tensor], criterion: Callable[[Tensor, Tensor], Any]
+        self,
+        classifier: Callable[[Tensor], Tensor],
+        criterion: Callable[[Tensor, Tensor], Any],
+        features: Tensor,
+        labels: Tensor,
     ) -> Tensor:
-        if self.epoch < self.start_epoch:
-            return self.mean.new_zeros(())
-        features, labels = self.sample()
         if not len(labels):
             return self.mean.new_zeros(())
         result = criterion(classifier(features), labels)
-        if isinstance(result, tuple):
-            losses, weights = result
-            return self.loss_weight * (weights * losses).sum() / weights.sum()
-        return self.loss_weight * result.mean()
+        return self.loss_weight * (_weighted_mean(*result) if isinstance(result, tuple) else result.mean())
 
     def _draw(self) -> Tensor:
         chance = torch.rand(len(self.mean), generator=self.generator, device=self.mean.device)
@@ -179,7 +182,7 @@ class FASA(nn.Module):
 
     @torch.no_grad()
     def adapt(self, loss_sum: Tensor | None = None, count: Tensor | None = None) -> None:
-        """End an epoch: regroup the classes (eq 5) and scale their probabilities by their groups' progress (section 3.2).
+        """End an epoch: regroup the classes (eq 5), scale their probabilities by their groups' progress (section 3.2).
 
         The first epoch with validation data only sets the mark that the next one is compared with.
 
@@ -191,11 +194,12 @@ class FASA(nn.Module):
         Raises:
             ValueError: adaptive sampling without both, or fewer entries than classes.
         """
-        self.epoch += 1
         if not self.adaptive:
+            self.epoch += 1
             return
         if loss_sum is None or count is None or len(loss_sum) < len(self.mean) or len(count) != len(loss_sum):
             raise ValueError("adapt needs loss_sum and count with an entry for each class")
+        self.epoch += 1
         sums, counts = loss_sum.to(self.mean, copy=True), count.to(self.mean, copy=True)
         if _distributed():
             dist.all_reduce(sums)
@@ -223,8 +227,12 @@ class FASA(nn.Module):
         if self.grouping == "mean_shift" and seen >= 20 and not 2 <= found <= seen / 2:
             warnings.warn(
                 f"mean-shift made {found} groups of {seen} classes; raise or lower neighbours={self.neighbours}",
-                stacklevel=3,
+                stacklevel=4,  # past adapt and its no_grad
             )
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (weights * values).sum() / weights.sum().clamp(min=1e-12)
 
 
 def _distributed() -> bool:

@@ -12,7 +12,7 @@ BLOCK = 1 << 18
 
 
 def fisher_distance(mean_a: Tensor, variance_a: Tensor, mean_b: Tensor, variance_b: Tensor) -> Tensor:
-    """``[a, b]`` distances ``mean_d (mu_i - mu_j)^2 / (var_i + var_j)`` between ``[a, d]`` and ``[b, d]`` Gaussians (eq 5).
+    """Distances ``[a, b]``, ``mean_d (mu_i - mu_j)^2 / (var_i + var_j)``, of ``[a, d]`` and ``[b, d]`` Gaussians (eq 5).
 
     The mean over dimensions instead of their sum only changes the unit, which a relative bandwidth cancels.
     """
@@ -29,8 +29,9 @@ def fisher_distance(mean_a: Tensor, variance_a: Tensor, mean_b: Tensor, variance
 def relative_bandwidth(distances: Tensor, neighbours: int) -> Tensor:
     """The median class's distance to its ``neighbours``-th nearest class, itself counted; 0-d, from ``[n, n]``.
 
-    The paper gives no bandwidth, and in high dimensions it decides everything: scikit-learn's default, the 30 % quantile
-    of all pairs, merges all classes into one group. Few classes have few neighbours to speak of: at most a fifth of them.
+    The paper gives no bandwidth, and in high dimensions it decides everything: scikit-learn's default, the 30 %
+    quantile of all pairs, merges all classes into one group. Few classes have few neighbours to speak of: at most a
+    fifth of them.
     """
     nearest = min(neighbours, 1 + len(distances) // 5)
     return distances.kthvalue(max(2, nearest), dim=1).values.median()
@@ -71,7 +72,7 @@ def _averages(modes: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Te
 
 
 def _merge(modes: Tensor, mode_of: Tensor, mean: Tensor, variance: Tensor, radius: Tensor) -> Tensor:
-    """Join modes within ``radius``, the most populated first, as scikit-learn's MeanShift does; ``[n]`` group indices."""
+    """Group indices ``[n]``: modes within ``radius`` joined, the most populated first (scikit-learn's MeanShift)."""
     centre, spread = _averages(modes, mean, variance)
     close = (fisher_distance(centre, spread, centre, spread) <= radius).cpu()
     order = torch.bincount(mode_of, minlength=len(modes)).cpu().argsort(descending=True, stable=True)
@@ -94,6 +95,8 @@ def affinity(mean: Tensor, inverted: bool) -> Tensor:
     from sklearn.cluster import AffinityPropagation
     from sklearn.exceptions import ConvergenceWarning
 
+    if len(mean) < 2:
+        return torch.zeros(len(mean), dtype=torch.long, device=mean.device)
     distances = torch.cdist(mean.double(), mean.double()).square().cpu().numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told by the -1 labels
@@ -110,8 +113,8 @@ def group_classes(mean: Tensor, variance: Tensor, observations: Tensor, method: 
 
     Args:
         mean, variance, observations: running statistics, ``[C, d]``, ``[C, d]``, ``[C]``.
-        method: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected) or ``class`` (each alone).
-            Classes never seen are left out (-1), but for ``affinity_released``, which clusters their zero means too.
+        method: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected) or ``class`` (each
+            alone). Classes never seen are left out (-1), but for ``affinity_released``, which clusters their zero means too.
         neighbours: relative bandwidth of ``mean_shift``.
     """
     if method == "affinity_released":

@@ -9,7 +9,7 @@ from torch import Tensor
 def initial_probabilities(
     class_counts: Tensor, scale: float = 1.0, initialisation: str = "inverse_frequency"
 ) -> Tensor:
-    """``p [C]`` at the start: ``scale * (1/N_c) / sum(1/N)`` (eq 4), or ``scale / C`` for ``uniform``, clipped to [0, 1]."""
+    """First ``p [C]``: ``scale * (1/N_c) / sum(1/N)`` (eq 4), or ``scale / C`` for ``uniform``, clipped to [0, 1]."""
     share = (
         1 / class_counts.double() if initialisation == "inverse_frequency" else torch.ones(len(class_counts)).double()
     )
@@ -17,7 +17,7 @@ def initial_probabilities(
 
 
 def adapt(probabilities: Tensor, improved: Tensor, worsened: Tensor, up: float = 1.1, down: float = 0.9) -> Tensor:
-    """``min(1, p * up)`` where a class's group improved, ``max(0, p * down)`` where it got worse, else unchanged; ``[C]``.
+    """``min(1, p * up)`` where the class's group improved, ``max(0, p * down)`` where it got worse, else ``p``; ``[C]``.
 
     Source: section 3.2, "Adaptive sampling scheme". ``improved`` and ``worsened`` are boolean ``[C]``.
     """

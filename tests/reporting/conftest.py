@@ -165,8 +165,8 @@ def invented():
 
 
 @pytest.fixture
-def make_study(tmp_path):
-    """``make_study({("ldam", 0): 0.42, …})``: a study of one table whose runs have these accuracies."""
+def fake_study(tmp_path):
+    """``fake_study({("ldam", 0): 0.42, …})``: a study of one table whose runs have these accuracies."""
 
     def make(accuracies, *, table=None, figures=(), classes=10, **changes):
         table = table or cifar_table()

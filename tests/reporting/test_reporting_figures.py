@@ -26,9 +26,9 @@ def words(canvas):
 
 @pytest.mark.parametrize("classes", [10, 100])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_drawn_to_files_with_a_seed_missing(make_study, invented, kind, classes):
+def test_every_kind_is_drawn_to_files_with_a_seed_missing(fake_study, invented, kind, classes):
     runs = {key: None for key in ALL_RUNS if key != ("ldam_fasa", 2)}
-    study = make_study(runs, figures=[invented.figure(kind)], classes=classes)
+    study = fake_study(runs, figures=[invented.figure(kind)], classes=classes)
     paths = {path.suffix: path for path in render_figure(study, f"figure_{kind}")}
     assert paths[".pdf"].read_bytes().startswith(b"%PDF")
     with Image.open(paths[".png"]) as picture:
@@ -41,32 +41,32 @@ def test_every_kind_is_drawn_to_files_with_a_seed_missing(make_study, invented, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_a_run_the_figure_says_so(make_study, invented, kind):
-    study = make_study({}, figures=[invented.figure(kind)])
+def test_without_a_run_the_figure_says_so(fake_study, invented, kind):
+    study = fake_study({}, figures=[invented.figure(kind)])
     render_figure(study, f"figure_{kind}")
     text = words(figures.draw(study.figures[f"figure_{kind}"], study))
     assert "No run to draw yet (not run): fasa train ldam --scale mini" in text
 
 
 @pytest.mark.parametrize("kind", ["weight_norms", "class_groups"])
-def test_the_same_runs_give_the_same_bytes(make_study, invented, kind):
-    study = make_study(ALL_RUNS, figures=[invented.figure(kind)])
+def test_the_same_runs_give_the_same_bytes(fake_study, invented, kind):
+    study = fake_study(ALL_RUNS, figures=[invented.figure(kind)])
     first = [path.read_bytes() for path in render_figure(study, f"figure_{kind}")]
     assert [path.read_bytes() for path in render_figure(study, f"figure_{kind}")] == first
     assert b"CreationDate" not in first[0]
     assert b"/Type3" not in first[0]
 
 
-def test_many_series_in_several_panels(make_study, invented):
+def test_many_series_in_several_panels(fake_study, invented):
     series = [("A", "ldam", "one"), ("+ FASA", "ldam_fasa", "one"), ("B", "ldam", "two"), ("+ FASA", "ldam_m2m", "two")]
-    study = make_study(ALL_RUNS, figures=[invented.figure("weight_norms", series)])
+    study = fake_study(ALL_RUNS, figures=[invented.figure("weight_norms", series)])
     canvas = figures.draw(study.figures["figure_weight_norms"], study)
     assert len(canvas.axes) == 2
     assert "two + FASA (seeds 0, 1, 2: not run)" in words(canvas)  # told apart from the other "+ FASA"
 
 
-def test_an_unknown_kind_or_name_is_the_users_mistake(make_study, invented):
-    study = make_study({}, figures=[invented.figure("pie")])
+def test_an_unknown_kind_or_name_is_the_users_mistake(fake_study, invented):
+    study = fake_study({}, figures=[invented.figure("pie")])
     with pytest.raises(UserError, match="kind 'pie' is unknown"):
         render_figure(study, "figure_pie")
     with pytest.raises(UserError, match="there is no figure 'nope'"):
@@ -95,8 +95,8 @@ def test_running_mean_shrinks_at_the_ends():
     assert running_mean(np.array([0.0, 3.0, 6.0, 9.0]), 3).tolist() == [1.5, 3.0, 6.0, 7.5]
 
 
-def test_curves_of_unequal_length_are_cut_to_the_shortest(make_study, invented):
-    study = make_study(ALL_RUNS, figures=[invented.figure("learning_curves")])
+def test_curves_of_unequal_length_are_cut_to_the_shortest(fake_study, invented):
+    study = fake_study(ALL_RUNS, figures=[invented.figure("learning_curves")])
     study.runs_by_key["ldam", 1] = invented.metrics("ldam", 1, epochs=5)
     canvas = figures.draw(study.figures["figure_learning_curves"], study)
     assert canvas.axes[1].lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5]
@@ -107,8 +107,8 @@ def test_only_groups_of_two_or_more_are_shared():
     assert class_groups.shared_groups(np.array([4, 7, 7, -1, -1, 2, 2, 2])) == [2, 7]
 
 
-def test_names_on_the_map_do_not_hide_each_other(make_study, invented):
-    study = make_study(ALL_RUNS, figures=[invented.figure("class_groups", [("FASA", "ldam_fasa", "")])], classes=100)
+def test_names_on_the_map_do_not_hide_each_other(fake_study, invented):
+    study = fake_study(ALL_RUNS, figures=[invented.figure("class_groups", [("FASA", "ldam_fasa", "")])], classes=100)
     canvas = figures.draw(study.figures["figure_class_groups"], study)
     names = [text for text in canvas.axes[0].texts if text.get_text().startswith("class")]
     assert 20 < len(names) <= class_groups.MOST_NAMES
@@ -128,16 +128,16 @@ def test_a_name_without_a_free_place_is_left_out_unless_forced():
         assert labels.place_labels(axes, points, wanted, force=True) == 30
 
 
-def test_too_few_classes_for_a_map_are_no_error(make_study, invented):
-    study = make_study({("ldam_fasa", 0): None}, figures=[invented.figure("class_groups")], classes=3)
+def test_too_few_classes_for_a_map_are_no_error(fake_study, invented):
+    study = fake_study({("ldam_fasa", 0): None}, figures=[invented.figure("class_groups")], classes=3)
     canvas = figures.draw(study.figures["figure_class_groups"], study)
     assert canvas.axes == []
     assert "Fewer than 4 classes" in words(canvas)
 
 
 @pytest.mark.parametrize("kind", ["sampling_by_group", "sampling_by_class"])
-def test_a_probability_of_nought_is_no_error_on_a_logarithmic_axis(make_study, invented, kind):
-    study = make_study({("ldam_fasa", 0): None}, figures=[invented.figure(kind)])
+def test_a_probability_of_nought_is_no_error_on_a_logarithmic_axis(fake_study, invented, kind):
+    study = fake_study({("ldam_fasa", 0): None}, figures=[invented.figure(kind)])
     rates = study.runs_by_key["ldam_fasa", 0]["measurements"]["sampling_trajectory"]["probabilities"]
     rates[0] = [0.0] * len(rates[0])
     render_figure(study, f"figure_{kind}")
@@ -154,10 +154,10 @@ def test_importing_the_package_loads_no_plotting():
     assert done.stdout.strip() == "set()"
 
 
-def test_the_users_matplotlib_settings_are_left_alone(make_study, invented):
+def test_the_users_matplotlib_settings_are_left_alone(fake_study, invented):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    study = make_study(ALL_RUNS, figures=[invented.figure("weight_norms")])
+    study = fake_study(ALL_RUNS, figures=[invented.figure("weight_norms")])
     render_figure(study, "figure_weight_norms")
     assert SimpleNamespace(**dict(matplotlib.rcParams)) == SimpleNamespace(**before)

@@ -34,8 +34,8 @@ class Nesting(HTMLParser):
 
 
 @pytest.fixture
-def report(make_study, invented):
-    study = make_study(RUNS, figures=[invented.figure("weight_norms"), invented.figure("sampling_by_group")])
+def report(fake_study, invented):
+    study = fake_study(RUNS, figures=[invented.figure("weight_norms"), invented.figure("sampling_by_group")])
     study.runs_by_key["ldam", 0]["class_names"][0] = "<script>alert(1)</script>"
     study.runs_by_key["ldam", 1]["code_version"] = "<b>0.2</b>"
     render_figure(study, "figure_weight_norms")
@@ -95,20 +95,20 @@ def test_everything_that_is_read_is_escaped(report):
     assert "What &lt;b&gt;it&lt;/b&gt; shows &amp; tells." in report
 
 
-def test_an_empty_study_has_a_report_too(make_study, invented):
-    study = make_study({}, figures=[invented.figure("learning_curves")])
+def test_an_empty_study_has_a_report_too(fake_study, invented):
+    study = fake_study({}, figures=[invented.figure("learning_curves")])
     text = " ".join(Nesting(render_report(study).read_text()).text.split())
     assert "0 of 9 runs are here" in text
     assert "No run yet." in text
 
 
-def test_a_comparable_scale_says_so(make_study):
-    text = render_report(make_study(RUNS, comparable=True)).read_text()
+def test_a_comparable_scale_says_so(fake_study):
+    text = render_report(fake_study(RUNS, comparable=True)).read_text()
     assert "Absolute numbers of this scale are comparable" in text
 
 
-def test_the_same_runs_give_the_same_bytes(make_study, invented):
-    study = make_study(RUNS, figures=[invented.figure("sampling_by_group")])
+def test_the_same_runs_give_the_same_bytes(fake_study, invented):
+    study = fake_study(RUNS, figures=[invented.figure("sampling_by_group")])
     assert render_report(study).read_bytes() == render_report(study).read_bytes()
 
 

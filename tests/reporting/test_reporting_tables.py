@@ -28,8 +28,8 @@ def printed(study):
     }
 
 
-def test_cells_stand_beside_the_published_ones(make_study):
-    rows = printed(make_study(BASE | FASA))
+def test_cells_stand_beside_the_published_ones(fake_study):
+    rows = printed(fake_study(BASE | FASA))
     assert rows["LDAM"]["published"] == ("42.0 ± 0.09", "")
     assert rows["LDAM"]["reproduced"] == ("42.00 ± 0.10", "")
     assert rows["LDAM"]["n"] == ("3", "")
@@ -41,8 +41,8 @@ def test_cells_stand_beside_the_published_ones(make_study):
     assert fasa["verdict"] == ("confirmed", "")
 
 
-def test_a_row_without_runs_prints_dashes_and_says_why(make_study):
-    study = make_study(BASE | FASA)
+def test_a_row_without_runs_prints_dashes_and_says_why(fake_study):
+    study = fake_study(BASE | FASA)
     row = printed(study)["LDAM + M2m"]
     assert row["published"] == ("43.5 ± 0.22", "")
     assert row["reproduced"] == ("—", "a")
@@ -50,8 +50,8 @@ def test_a_row_without_runs_prints_dashes_and_says_why(make_study):
     assert build_sheet(study, study.tables["cifar_lt"]).notes == (("a", "seeds 0, 1, 2: not run"),)
 
 
-def test_without_any_run_nothing_is_reproduced(make_study):
-    study = make_study({})
+def test_without_any_run_nothing_is_reproduced(fake_study):
+    study = fake_study({})
     rows = printed(study)
     assert {row["reproduced"][0] for row in rows.values()} == {"—"}
     assert {row["Δ ours [95 % CI]"][0] for row in rows.values()} == {"—"}
@@ -61,42 +61,42 @@ def test_without_any_run_nothing_is_reproduced(make_study):
     assert any("nothing is reproduced" in remark for remark in build_sheet(study, study.tables["cifar_lt"]).remarks)
 
 
-def test_an_incomplete_row_prints_its_n_with_a_footnote(make_study):
+def test_an_incomplete_row_prints_its_n_with_a_footnote(fake_study):
     accuracies = BASE | FASA
     del accuracies["ldam_fasa", 1]
-    study = make_study(accuracies)
+    study = fake_study(accuracies)
     row = printed(study)["LDAM + FASA"]
     assert row["n"] == ("2", "b")
     assert ("b", "seed 1: not run") in build_sheet(study, study.tables["cifar_lt"]).notes
 
 
-def test_pairs_fewer_than_seeds_get_a_footnote(make_study):
+def test_pairs_fewer_than_seeds_get_a_footnote(fake_study):
     accuracies = BASE | FASA
     del accuracies["ldam", 1]
-    study = make_study(accuracies)
+    study = fake_study(accuracies)
     text, mark = printed(study)["LDAM + FASA"]["Δ ours [95 % CI]"]
     assert text.startswith("+1.80 [")  # (1.7 + 1.9) / 2
     assert dict(build_sheet(study, study.tables["cifar_lt"]).notes)[mark].startswith("over the 2 of 3 seeds")
 
 
-def test_a_missing_measurement_is_a_missing_cell(make_study):
-    study = make_study(BASE)
+def test_a_missing_measurement_is_a_missing_cell(fake_study):
+    study = fake_study(BASE)
     study.runs_by_key["ldam", 0]["measurements"]["accuracy"]["last"] = None
     cell = build_cells(study, study.tables["cifar_lt"])[0]
     assert cell.ours.seeds == (1, 2)
     assert cell.missing == ((0, "the run has no measurement accuracy.last"),)
 
 
-def test_controls_have_their_own_measurement_and_no_verdict(make_study):
-    row = printed(make_study(BASE))["LDAM + τ"]
+def test_controls_have_their_own_measurement_and_no_verdict(fake_study):
+    row = printed(fake_study(BASE))["LDAM + τ"]
     assert row["reproduced"][0] == "43.00 ± 0.10"  # logit_adjusted of the same runs
     assert row["Δ ours [95 % CI]"][0] == "+1.00 [+1.00, +1.00]"
     assert row["published"][0] == row["verdict"][0] == "—"
 
 
-def test_a_rows_own_measurement_is_not_shown_under_another_heading(make_study, invented):
+def test_a_rows_own_measurement_is_not_shown_under_another_heading(fake_study, invented):
     columns = (invented.column(), invented.column("accuracy.best", "Best epoch"))
-    study = make_study(BASE, table=invented.table(columns=columns))
+    study = fake_study(BASE, table=invented.table(columns=columns))
     cells = {(cell.row.id, cell.column.key): cell for cell in build_cells(study, study.tables["cifar_lt"])}
     assert cells["ldam", "accuracy.best"].ours.mean == pytest.approx(42.4)
     assert cells["tuned", "accuracy.last"].ours.n == 3
@@ -104,20 +104,20 @@ def test_a_rows_own_measurement_is_not_shown_under_another_heading(make_study, i
     assert "first column" in cells["tuned", "accuracy.best"].missing[0][1]
 
 
-def test_levels_are_compared_only_where_they_are_comparable(make_study):
-    assert printed(make_study(BASE, comparable=True))["LDAM"]["verdict"][0] == "within 1.0"
+def test_levels_are_compared_only_where_they_are_comparable(fake_study):
+    assert printed(fake_study(BASE, comparable=True))["LDAM"]["verdict"][0] == "within 1.0"
     far = {key: value - 0.05 for key, value in BASE.items()}
-    assert printed(make_study(far, comparable=True))["LDAM"]["verdict"][0] == "off by -5.00"
+    assert printed(fake_study(far, comparable=True))["LDAM"]["verdict"][0] == "off by -5.00"
 
 
-def test_remarks_name_scale_data_and_what_is_not_comparable(make_study):
-    study = make_study(BASE)
+def test_remarks_name_scale_data_and_what_is_not_comparable(fake_study):
+    study = fake_study(BASE)
     remarks = " ".join(build_sheet(study, study.tables["cifar_lt"]).remarks)
     assert "Scale mini" in remarks
     assert "Published on cifar100_lt; reproduced on digits_lt." in remarks
     assert "not comparable" in remarks
     assert "LDAM for LDAM + M2m · LDAM + FASA · LDAM + τ" in remarks
-    comparable = make_study(BASE, comparable=True)
+    comparable = fake_study(BASE, comparable=True)
     assert "not comparable" not in " ".join(build_sheet(comparable, comparable.tables["cifar_lt"]).remarks)
 
 
@@ -133,8 +133,8 @@ def test_reasons_that_differ_only_in_their_seed_are_told_once():
     assert explain_missing(reasons) == "seeds 0, 1: see seed-0; seed 2: failed: no disk"
 
 
-def test_csv_keeps_raw_numbers_and_seeds(make_study):
-    study = make_study(BASE | FASA)
+def test_csv_keeps_raw_numbers_and_seeds(fake_study):
+    study = fake_study(BASE | FASA)
     paths = {path.suffix: path for path in render_table(study, "cifar_lt")}
     frame = pd.read_csv(paths[".csv"]).set_index("row")
     assert len(frame) == 4
@@ -148,21 +148,21 @@ def test_csv_keeps_raw_numbers_and_seeds(make_study):
     assert frame.loc["ldam_m2m", "missing"] == "seeds 0, 1, 2: not run"
 
 
-def test_the_same_runs_give_the_same_bytes(make_study):
-    study = make_study(BASE | FASA)
+def test_the_same_runs_give_the_same_bytes(fake_study):
+    study = fake_study(BASE | FASA)
     first = [path.read_bytes() for path in render_table(study, "cifar_lt")]
     for metrics in study.runs_by_key.values():
         metrics["device_seconds"] = 99.0  # a timing is no part of a table
     assert [path.read_bytes() for path in render_table(study, "cifar_lt")] == first
 
 
-def test_an_unknown_table_is_the_users_mistake(make_study):
+def test_an_unknown_table_is_the_users_mistake(fake_study):
     with pytest.raises(UserError, match="there is no table 'nope'"):
-        render_table(make_study({}), "nope")
+        render_table(fake_study({}), "nope")
 
 
-def test_markdown_is_a_well_formed_table(make_study):
-    study = make_study(BASE | FASA)
+def test_markdown_is_a_well_formed_table(fake_study):
+    study = fake_study(BASE | FASA)
     text = markdown.render_markdown(build_sheet(study, study.tables["cifar_lt"]))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 4 + 1  # heading and rule, rows, the line of the controls
@@ -182,8 +182,8 @@ def test_latex_escapes_text_and_keeps_options_apart():
     assert latex.escape("Müller 漢 ①") == "Müller ? 1"
 
 
-def test_latex_has_the_rules_of_booktabs_in_order(make_study):
-    study = make_study(BASE | FASA)
+def test_latex_has_the_rules_of_booktabs_in_order(fake_study):
+    study = fake_study(BASE | FASA)
     text = latex.render_latex(build_sheet(study, study.tables["cifar_lt"]))
     order = [r"\begin{table}", r"\caption{", r"\label{tab:cifar_lt}", r"\toprule", r"\midrule", "LDAM + FASA"]
     order += [r"\midrule", "Controls", r"LDAM + $\tau$", r"\bottomrule", r"\textsuperscript{a} seeds", r"\end{table}"]
@@ -197,11 +197,11 @@ def test_latex_has_the_rules_of_booktabs_in_order(make_study):
         assert text.count(opening) == text.count(closing)
 
 
-def test_latex_compiles(make_study, invented, tmp_path):
+def test_latex_compiles(fake_study, invented, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not on the PATH")
     columns = (invented.column(), invented.column("accuracy.best", "Best epoch"))
-    study = make_study(BASE | FASA, table=invented.table(columns=columns))
+    study = fake_study(BASE | FASA, table=invented.table(columns=columns))
     table = next(path for path in render_table(study, "cifar_lt") if path.suffix == ".tex")
     document = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}"]
     document += [table.read_text(), r"\end{document}"]
@@ -213,8 +213,8 @@ def test_latex_compiles(make_study, invented, tmp_path):
     assert "Overfull" not in done.stdout
 
 
-def test_frame_round_trips_through_csv(make_study):
-    study = make_study(BASE | FASA)
+def test_frame_round_trips_through_csv(fake_study):
+    study = fake_study(BASE | FASA)
     frame = table_frame(study, study.tables["cifar_lt"])
     again = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
     pd.testing.assert_series_equal(frame["mean"], again["mean"], check_exact=True)

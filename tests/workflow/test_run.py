@@ -38,7 +38,9 @@ def test_from_nothing_to_a_table_and_what_makes_it_run_again(checkout: Path, sna
 
     # One changed hyper-parameter of one recipe trains that recipe's runs again, and no other.
     recipes = checkout / "configs/recipes/cifar100_lt.yaml"
-    recipes.write_text(recipes.read_text().replace("options: {grouping: class}", "options: {grouping: class, scale: 2}"))
+    recipes.write_text(
+        recipes.read_text().replace("options: {grouping: class}", "options: {grouping: class, scale: 2}")
+    )
     jobs = again("table_adaptation_unit")
     assert jobs["train"] == jobs["evaluate"] == 2
     # Its old results are no longer shown, whoever asks for the table before they are made anew.
