@@ -95,9 +95,10 @@ def _train(options: argparse.Namespace) -> int:
     from fasa.classification import session
 
     failures = session.train(study, runs, session.choose_device(options.device))
-    for message in failures.values():
-        print(f"fasa: {message}", file=sys.stderr)
-    return 2 if failures else 0
+    mistakes = [error for error in failures.values() if isinstance(error, UserError)]
+    for error in mistakes:
+        print(f"fasa: {error}", file=sys.stderr)
+    return 0 if not failures else 2 if len(mistakes) == len(failures) else 1
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from fasa.augmenters.m2m import M2m
 from fasa.classification import session
 from fasa.classification.losses import Criterion
 from fasa.classification.schedule import learning_rate
@@ -226,9 +227,9 @@ def test_one_run_fails_and_the_others_go_on(packed, monkeypatch):
     monkeypatch.setattr(Criterion, "forward", diverging)
     failures = session.train(packed, [Run("ldam", 0), Run("ce", 0)], CPU)
     assert list(failures) == [Run("ldam", 0)]
-    assert "recipe 'ldam', seed 0: the training loss is nan in epoch 0" in failures[Run("ldam", 0)]
+    assert "recipe 'ldam', seed 0: the training loss is nan in epoch 0" in str(failures[Run("ldam", 0)])
     failed = packed.work_dir("ldam", 0) / "failed.json"
-    assert json.loads(failed.read_text()) == {"message": failures[Run("ldam", 0)]}
+    assert json.loads(failed.read_text()) == {"message": str(failures[Run("ldam", 0)])}
     assert "nan" in packed.missing_reason("ldam", 0)
     assert not (packed.work_dir("ldam", 0) / "model.pt").exists()
     assert not list(packed.checkpoint_dir("ldam", 0).glob("*.pt"))
@@ -239,10 +240,23 @@ def test_one_run_fails_and_the_others_go_on(packed, monkeypatch):
     assert not failed.exists()
 
 
+def test_a_bug_is_recorded_with_its_traceback_and_the_others_go_on(packed, monkeypatch, capsys):
+    def broken(self, indices):
+        raise RuntimeError("a tensor of another shape")
+
+    monkeypatch.setattr(M2m, "select", broken)
+    session.train(packed, [Run("ce", 0)], CPU)
+    failures = session.train(packed, [Run("ldam_m2m", 0), Run("ce", 1)], CPU)
+    assert list(failures) == [Run("ldam_m2m", 0)]
+    assert "in broken" in capsys.readouterr().err
+    assert packed.missing_reason("ldam_m2m", 0) == "failed: RuntimeError: a tensor of another shape"
+    assert packed.state("ce", 1) == "trained"
+
+
 def test_data_must_be_prepared(study):
     failures = session.train(study, [Run("ldam", 0)], CPU)
     command = "fasa data ldam --scale tiny"
-    assert failures[Run("ldam", 0)].endswith(f"ratio-100-heldout-20-subset-0.npz is missing; run: {command}")
+    assert str(failures[Run("ldam", 0)]).endswith(f"ratio-100-heldout-20-subset-0.npz is missing; run: {command}")
     with pytest.raises(UserError, match=command):
         session.evaluate(study, Run("ldam", 0), CPU)
 

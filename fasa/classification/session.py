@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,15 +51,24 @@ def load_data(study: Study, recipe: str) -> LongTailDataset:
     return load_pack(path)
 
 
-def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, str]:
-    """Train ``runs`` round-robin, a step of each in turn; the failed ones and why.
+def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, Exception]:
+    """Train ``runs`` round-robin, a step of each in turn; the failed ones and why. The others go on.
 
     Every run has its own generator, so what stands beside it changes nothing. On a GPU the steps are launches that do
     not wait, so the runs overlap.
     """
     torch.set_num_threads(study.scale.threads)
     packs: dict[Path, LongTailDataset] = {}
-    failures: dict[Run, UserError] = {}
+    failures: dict[Run, Exception] = {}
+
+    def fail(run: Run, error: Exception) -> None:
+        failures[run] = error
+        if not isinstance(error, UserError):  # a bug of ours: the log needs to know where
+            traceback.print_exception(error)
+        if not isinstance(error, Busy):  # the run that another process trains has not failed
+            message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            atomic.write_json(study.work_dir(run.recipe, run.seed) / "failed.json", {"message": message})
+
     with _progress() as progress:
         active = {}
         for run in runs:
@@ -69,8 +79,8 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
                 training = Training(study, run.recipe, run.seed, packs[pack], device)
                 task = progress.add_task(f"{run.recipe} seed {run.seed}", total=training.recipe.schedule.epochs)
                 active[run] = training.run(), task
-            except UserError as error:
-                failures[run] = error
+            except Exception as error:
+                fail(run, error)
         while active:
             for run, (steps, task) in list(active.items()):
                 try:
@@ -78,13 +88,10 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
                 except StopIteration:
                     progress.update(task, completed=progress.tasks[task].total)
                     del active[run]
-                except UserError as error:
-                    failures[run] = error
+                except Exception as error:
+                    fail(run, error)
                     del active[run]
-    for run, error in failures.items():
-        if not isinstance(error, Busy):
-            atomic.write_json(study.work_dir(run.recipe, run.seed) / "failed.json", {"message": str(error)})
-    return {run: str(error) for run, error in failures.items()}
+    return failures
 
 
 def evaluate(study: Study, run: Run, device: torch.device) -> Path:

@@ -137,7 +137,7 @@ class FASA(nn.Module):
         return generate(self.mean[labels], self.variance[labels], self.generator), labels
 
     def loss(self, classifier: Callable[[Tensor], Tensor], criterion: Callable[[Tensor, Tensor], Any]) -> Tensor:
-        """Loss of the virtual features, 0-d, times ``loss_weight``; 0 before ``start_epoch``, in eval mode or without a draw.
+        """Virtual features' loss, 0-d, times ``loss_weight``; 0 before ``start_epoch``, in eval mode or without a draw.
 
         Args:
             classifier: maps features ``[k, d]`` to logits; the only thing that receives a gradient.

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 # Keeps eq 5 finite between two classes that were each seen as a single sample (variance 0).
 VARIANCE_FLOOR = 1e-6
-# Elements of one broadcast block; small enough to stay in the CPU's cache, which is what bounds the speed.
-BLOCK = 1 << 18
+# Elements of one broadcast tile; small enough to stay in the CPU's cache, which is what bounds the speed.
+TILE = 1 << 18
 
 
 def fisher_distance(mean_a: Tensor, variance_a: Tensor, mean_b: Tensor, variance_b: Tensor) -> Tensor:
-    """Distances ``[a, b]``, ``mean_d (mu_i - mu_j)^2 / (var_i + var_j)``, of ``[a, d]`` and ``[b, d]`` Gaussians (eq 5).
+    """Distances ``[a, b]``, ``mean_d (mu_i - mu_j)^2 / (var_i + var_j)``, of ``[a, d]`` to ``[b, d]`` Gaussians (eq 5).
 
     The mean over dimensions instead of their sum only changes the unit, which a relative bandwidth cancels.
     """
     out = mean_a.new_empty(len(mean_a), len(mean_b))
+    symmetric = mean_a is mean_b and variance_a is variance_b  # then half the tiles are the others, mirrored
     variance_b = variance_b + VARIANCE_FLOOR
-    rows = max(1, BLOCK // max(1, mean_b.numel()))
-    for start in range(0, len(mean_a), rows):
-        block = slice(start, start + rows)
-        ratio = (mean_a[block, None] - mean_b).square_().div_(variance_a[block, None] + variance_b)
-        torch.mean(ratio, -1, out=out[block])
+    side = max(1, math.isqrt(TILE // max(1, mean_a.shape[1])))
+    for top in range(0, len(mean_a), side):
+        rows = slice(top, top + side)
+        for left in range(top if symmetric else 0, len(mean_b), side):
+            columns = slice(left, left + side)
+            ratio = (mean_a[rows, None] - mean_b[columns]).square_().div_(variance_a[rows, None] + variance_b[columns])
+            out[rows, columns] = distance = ratio.mean(-1)
+            if symmetric:
+                out[columns, rows] = distance.T
     return out
 
 
@@ -98,13 +105,13 @@ def affinity(mean: Tensor, inverted: bool) -> Tensor:
     if len(mean) < 2:
         return torch.zeros(len(mean), dtype=torch.long, device=mean.device)
     distances = torch.cdist(mean.double(), mean.double()).square().cpu().numpy()
+    clustering = AffinityPropagation(affinity="precomputed", random_state=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # told by the -1 labels
-        labels = (
-            AffinityPropagation(affinity="precomputed", random_state=1)
-            .fit(distances if inverted else -distances)
-            .labels_
-        )
+        warnings.simplefilter("error", ConvergenceWarning)  # the scikit-learn of the release gave -1; today's may not
+        try:
+            labels = clustering.fit(distances if inverted else -distances).labels_
+        except ConvergenceWarning:
+            labels = [-1] * len(mean)
     return torch.as_tensor(labels, dtype=torch.long, device=mean.device)
 
 
@@ -114,7 +121,7 @@ def group_classes(mean: Tensor, variance: Tensor, observations: Tensor, method: 
     Args:
         mean, variance, observations: running statistics, ``[C, d]``, ``[C, d]``, ``[C]``.
         method: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected) or ``class`` (each
-            alone). Classes never seen are left out (-1), but for ``affinity_released``, which clusters their zero means too.
+            alone). Classes never seen are left out (-1), but ``affinity_released`` clusters their zero means too.
         neighbours: relative bandwidth of ``mean_shift``.
     """
     if method == "affinity_released":

@@ -17,7 +17,7 @@ def initial_probabilities(
 
 
 def adapt(probabilities: Tensor, improved: Tensor, worsened: Tensor, up: float = 1.1, down: float = 0.9) -> Tensor:
-    """``min(1, p * up)`` where the class's group improved, ``max(0, p * down)`` where it got worse, else ``p``; ``[C]``.
+    """``min(1, p * up)`` where a class's group improved, ``max(0, p * down)`` where it got worse, else p; ``[C]``.
 
     Source: section 3.2, "Adaptive sampling scheme". ``improved`` and ``worsened`` are boolean ``[C]``.
     """
