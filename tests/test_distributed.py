@@ -24,7 +24,7 @@ SETTINGS = {
 
 
 def trained(rank: int, ranks: int, **options) -> dict[str, torch.Tensor]:
-    """The state after two epochs of training and validation on this rank's share of the same data."""
+    """The state after three epochs of training and validation on this rank's share of the same data."""
     generator = torch.Generator().manual_seed(0)
     fasa = FASA(torch.arange(1, CLASSES + 1), DIM, scale=5, **options)
     centres = 4 * torch.randn(4, DIM, generator=generator)

@@ -1,0 +1,44 @@
+"""What the README says, tried."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fasa.cli import main
+from fasa.experiments import load_study
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_library_example_runs_as_it_stands():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tensor([")
+
+
+def test_every_link_and_picture_is_there():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_every_target_it_names_exists():
+    users = load_study(ROOT).users()
+    named = re.findall(r"(?:table|figure)_(\w+)", README)
+    assert named and all(name in users for name in named)
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^    fasa (\w+)", README, re.MULTILINE))))
+def test_every_command_it_names_has_help(command, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--help"])
+    assert exit_.value.code == 0
+    assert len(capsys.readouterr().out) > 200
