@@ -68,13 +68,15 @@ def main() -> None:
         )
         for _ in range(20)
     ]
+    # Every class once, so that all can be drawn.
+    batches.append((torch.randn(CLASSES, DIM, device=device).relu(), torch.arange(CLASSES, device=device)))
     for features, labels in batches:
         fasa.observe(features, labels)
         loop.observe(features, labels)
     torch.testing.assert_close(fasa.mean, loop.mean)
     torch.testing.assert_close(fasa.variance, loop.variance)
     fasa.adapt()  # past the start epoch
-    in_batch = sum(len(labels.unique()) for _, labels in batches) / len(batches)
+    in_batch = sum(len(labels.unique()) for _, labels in batches[:-1]) / (len(batches) - 1)
     print(f"{CLASSES} classes x {DIM}, {FEATURES} features of {in_batch:.0f} classes, {SCALE:.0f} virtual; {where()}")
 
     def step(method: FASA | Loop, *criterion) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from fasa.classification.training import Training
 from fasa.datasets import LongTailDataset
+from fasa.datasets.pack import save_pack
 from fasa.experiments import Study, load_study
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -104,6 +105,13 @@ def make_study(study_root: Path) -> Callable[..., Study]:
 def study(make_study: Callable[..., Study]) -> Study:
     """The study of configs/ at scale ``tiny``."""
     return make_study()
+
+
+@pytest.fixture
+def packed(study: Study, dataset: LongTailDataset) -> Study:
+    """:func:`study` with its data prepared."""
+    save_pack(study.pack_path("ce"), dataset)
+    return study
 
 
 @pytest.fixture

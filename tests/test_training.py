@@ -15,7 +15,6 @@ from fasa.classification import session
 from fasa.classification.losses import Criterion
 from fasa.classification.schedule import learning_rate
 from fasa.classification.training import Training
-from fasa.datasets.pack import save_pack
 from fasa.errors import UserError
 from fasa.experiments import Run, load_study
 
@@ -196,12 +195,6 @@ def test_a_needed_run_must_be_there(study, dataset):
 
 
 # ----------------------------------------------------------------------------------------------------------- session
-@pytest.fixture
-def packed(study, dataset):
-    save_pack(study.pack_path("ce"), dataset)
-    return study
-
-
 def test_runs_side_by_side_are_as_if_alone(packed):
     runs = [Run("ldam_fasa", 0), Run("ldam_fasa", 1), Run("tde_fasa", 0), Run("ce_r34_fasa", 0), Run("ldam", 1)]
     alone = {}

@@ -24,22 +24,18 @@ class GraphedStep:
 
     def __init__(self, step: Callable[[Tensor], None], generator: torch.Generator, rate: Callable[[], float]) -> None:
         self.step, self.generator, self.rate = step, generator, rate
-        self.stream = torch.cuda.Stream(generator.device)
         self.graphs: dict[tuple[int, float], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self.warm = 0
 
     def __call__(self, indices: Tensor) -> None:
-        """Run the step on training images ``indices [n]``."""
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
-            if self.warm < EAGER_STEPS:
-                self.warm += 1
-                self.step(indices)
-            else:
-                graph, static = self._graph(indices)
-                static.copy_(indices)
-                graph.replay()
-        torch.cuda.current_stream().wait_stream(self.stream)
+        """Run the step on training images ``indices [n]``, on the current stream."""
+        if self.warm < EAGER_STEPS:
+            self.warm += 1
+            self.step(indices)
+        else:
+            graph, static = self._graph(indices)
+            static.copy_(indices)
+            graph.replay()
 
     def _graph(self, indices: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         key = (len(indices), self.rate())
@@ -47,7 +43,7 @@ class GraphedStep:
             self.graphs = {k: v for k, v in self.graphs.items() if k[1] == key[1]}  # rates never come back
             graph, static = torch.cuda.CUDAGraph(), indices.clone()
             graph.register_generator_state(self.generator)
-            with torch.cuda.graph(graph, stream=self.stream):
+            with torch.cuda.graph(graph):
                 self.step(static)
             self.graphs[key] = graph, static
         return self.graphs[key]

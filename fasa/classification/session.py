@@ -54,8 +54,8 @@ def load_data(study: Study, recipe: str) -> LongTailDataset:
 def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, Exception]:
     """Train ``runs`` round-robin, a step of each in turn; the failed ones and why. The others go on.
 
-    Every run has its own generator, so what stands beside it changes nothing. On a GPU the steps are launches that do
-    not wait, so the runs overlap.
+    Every run has its own generator, so what stands beside it changes nothing. On a GPU each has its own stream and its
+    steps are launches that do not wait, so the runs overlap.
     """
     torch.set_num_threads(study.scale.threads)
     packs: dict[Path, LongTailDataset] = {}
@@ -78,13 +78,17 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
                 packs.setdefault(pack, load_data(study, run.recipe))
                 training = Training(study, run.recipe, run.seed, packs[pack], device)
                 task = progress.add_task(f"{run.recipe} seed {run.seed}", total=training.recipe.schedule.epochs)
-                active[run] = training.run(), task
+                stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+                active[run] = training.run(), task, stream
             except Exception as error:
                 fail(run, error)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # what was built on the default stream is there before others read it
         while active:
-            for run, (steps, task) in list(active.items()):
+            for run, (steps, task, stream) in list(active.items()):
                 try:
-                    progress.update(task, completed=next(steps))
+                    with torch.cuda.stream(stream):  # nothing, where there is none
+                        progress.update(task, completed=next(steps))
                 except StopIteration:
                     progress.update(task, completed=progress.tasks[task].total)
                     del active[run]

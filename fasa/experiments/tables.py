@@ -13,7 +13,7 @@ from fasa.experiments.strict import Strict, parse, read_yaml
 
 
 class Column(Strict):
-    """A column: ``key`` is the value's place under ``measurements``, ``published`` its name in a row's figures if any."""
+    """A column: ``key`` is the value's place under ``measurements``, ``published`` its name in a row's figures."""
 
     key: str
     label: str

@@ -31,12 +31,12 @@ def batch_moments(features: Tensor, labels: Tensor, classes: int, all_reduce: bo
     if all_reduce:
         dist.all_reduce(count)
         dist.all_reduce(total)
-    mean = total / count.clamp(min=1)[:, None]
+    mean = total.div_(count.clamp(min=1)[:, None])
     # Two passes: squares of deviations, not E[x^2] - E[x]^2, which cancels for features far from zero.
-    squares = torch.zeros_like(total).index_add_(0, rows, (features - mean[rows]).square())
+    squares = torch.zeros_like(mean).index_add_(0, rows, (features - mean[rows]).square())
     if all_reduce:
         dist.all_reduce(squares)
-    variance = squares / (count - 1).clamp(min=1)[:, None]
+    variance = squares.div_((count - 1).clamp(min=1)[:, None])
     return BatchMoments(count[:classes], mean[:classes], variance[:classes])
 
 
@@ -53,15 +53,16 @@ def update(
     - ``ewm``: exponentially weighted moments, which count the spread *between* batches too, so that a class seen one
       sample at a time has a variance at all (Finch, "Incremental calculation of weighted mean and variance", 2009).
     """
-    delta = batch.mean - mean
+    # A blend by 1 copies the batch and one by 0 keeps the past, exactly: one pass over [C, d] serves all three cases.
+    present = batch.count > 0
+    weight = torch.where(observations == 0, 1.0, momentum).to(mean).where(present, 0)[:, None]
     if reading == "literal":
-        blended = variance.lerp(batch.variance, momentum)
+        variance.lerp_(batch.variance, weight)
     elif reading == "std":
-        blended = variance.sqrt().lerp(batch.variance.sqrt(), momentum).square()
+        deviation = variance.sqrt().lerp_(batch.variance.sqrt(), weight)
+        variance.copy_(torch.where(present[:, None], deviation.square_(), variance))
     else:
-        blended = (1 - momentum) * (variance + momentum * delta.square()) + momentum * batch.variance
-    present = (batch.count > 0)[:, None]
-    first = (observations == 0)[:, None]
-    variance.copy_(torch.where(present, torch.where(first, batch.variance, blended), variance))
-    mean.copy_(torch.where(present, torch.where(first, batch.mean, mean + momentum * delta), mean))
+        between = (batch.mean - mean).square_().mul_(weight)
+        variance.add_(between).lerp_(batch.variance, weight)
+    mean.lerp_(batch.mean, weight)
     observations.add_(batch.count.to(observations.dtype))
