@@ -2,8 +2,8 @@
 
     python benchmarks/training_step.py [BASE FASA] [--scale mini] [--rounds 30]
 
-At scale paper it needs that scale's data (`fasa data ldam --scale paper`). Prints the median time of a step of each and the
-median ratio of neighbouring pairs; the goal is at most 1.05 on a CPU.
+At scale paper it needs that scale's data (`fasa data ldam --scale paper`). Prints the median time of a step of each and
+the median ratio of neighbouring pairs; the goal is at most 1.05 on a CPU.
 """
 
 from __future__ import annotations

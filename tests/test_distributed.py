@@ -43,7 +43,9 @@ def trained(rank: int, ranks: int, **options) -> dict[str, torch.Tensor]:
         losses, labels = torch.rand(64, generator=generator), torch.randint(0, CLASSES - 4, (64,), generator=generator)
         zeros = torch.zeros(CLASSES + 1)
         losses, labels = share(losses), share(labels)
-        fasa.adapt(zeros.index_add(0, labels, losses), zeros.index_add(0, labels, torch.ones_like(losses)))
+        sums, counts = zeros.index_add(0, labels, losses), zeros.index_add(0, labels, torch.ones_like(losses))
+        fasa.adapt(sums, counts)
+        torch.testing.assert_close((sums.sum(), counts.sum()), (losses.sum(), torch.tensor(float(len(labels)))))
     return fasa.state_dict()
 
 

@@ -79,6 +79,13 @@ def test_mean_shift_may_split_clusters_far_larger_than_its_neighbourhood_but_nev
     assert adjusted_rand_score(truth, mean_shift(mean, variance, neighbours=24)) > 0.99
 
 
+def test_classes_without_structure_are_not_merged_into_one_group():
+    # In many dimensions all of them are about equally far apart, only just beyond the bandwidth.
+    generator = torch.Generator().manual_seed(0)
+    mean, variance = torch.randn(200, 512, generator=generator), torch.ones(200, 512)
+    assert len(mean_shift(mean, variance).unique()) > 10
+
+
 def test_mean_shift_sees_the_variances():
     # Equal means differ by their spread: 6 apart is far for tight classes and near for wide ones.
     mean = torch.tensor([0.0, 6.0, 0.125, 6.125, 100.0, 106.0])[:, None]
@@ -190,7 +197,7 @@ def test_a_bandwidth_that_groups_all_or_nothing_is_told_to_the_caller(mean, foun
     fasa = with_classes(mean, torch.ones_like(mean))
     if found == 20:
         monkeypatch.setattr("fasa.method.fasa.group_classes", lambda *_: torch.arange(20))
-    with pytest.warns(UserWarning, match=f"made {found} groups of 20 classes.*neighbours=5") as told:
+    with pytest.warns(UserWarning, match=f"made {found} groups of 20 classes, the largest of .*neighbours=5") as told:
         adapted(fasa)
     assert told[0].filename == __file__
 

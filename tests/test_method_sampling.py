@@ -150,6 +150,8 @@ def test_a_groups_summed_change_is_not_its_mean():
 def test_no_data_and_no_group_say_nothing():
     change = group_change(torch.tensor([NAN, 2.0, 2.0]), torch.ones(3), torch.tensor([1, -1, 0]))
     assert change.isnan().tolist() == [True, True, False]
+    assert change[2] == 1  # group 0, which the class without a group is no part of
+    assert group_change(torch.tensor([5.0, 2.0]), torch.ones(2), torch.tensor([-1, 0]))[1] == 1
 
 
 def adapted(*epochs: list[float], counts: list[int] | None = None, grouping: str = "class", **options) -> FASA:

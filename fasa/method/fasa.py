@@ -222,11 +222,12 @@ class FASA(nn.Module):
             dist.broadcast(self.groups, 0)
 
     def _warn_of_bandwidth(self) -> None:
-        seen = int((self.groups >= 0).sum())
-        found = len(self.groups[self.groups >= 0].unique())
-        if self.grouping == "mean_shift" and seen >= 20 and not 2 <= found <= seen / 2:
+        sizes = self.groups[self.groups >= 0].unique(return_counts=True)[1]
+        seen, found, largest = int(sizes.sum()), len(sizes), max(sizes.tolist(), default=0)
+        if self.grouping == "mean_shift" and seen >= 20 and (largest > seen / 2 or found > seen / 2):
             warnings.warn(
-                f"mean-shift made {found} groups of {seen} classes; raise or lower neighbours={self.neighbours}",
+                f"mean-shift made {found} groups of {seen} classes, the largest of {largest}; "
+                f"raise or lower neighbours={self.neighbours}",
                 stacklevel=4,  # past adapt and its no_grad
             )
 
