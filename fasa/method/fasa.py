@@ -106,6 +106,7 @@ class FASA(nn.Module):
         self.grouping, self.neighbours, self.adaptive, self.signal = grouping, neighbours, adaptive, signal
         self.reduction, self.reading, self.global_statistics = reduction, variance, global_statistics
         self.generator = generator
+        self._warned = False
         classes = len(counts)
         self.register_buffer("mean", torch.zeros(classes, feature_dim))
         self.register_buffer("variance", torch.zeros(classes, feature_dim))
@@ -224,7 +225,9 @@ class FASA(nn.Module):
     def _warn_of_bandwidth(self) -> None:
         sizes = self.groups[self.groups >= 0].unique(return_counts=True)[1]
         seen, found, largest = int(sizes.sum()), len(sizes), max(sizes.tolist(), default=0)
-        if self.grouping == "mean_shift" and seen >= 20 and (largest > seen / 2 or found > seen / 2):
+        lopsided = seen >= 20 and (largest > seen / 2 or found > seen / 2)
+        if self.grouping == "mean_shift" and lopsided and not self._warned:
+            self._warned = True  # once a training; the groups of every epoch are in its history
             warnings.warn(
                 f"mean-shift made {found} groups of {seen} classes, the largest of {largest}; "
                 f"raise or lower neighbours={self.neighbours}",
