@@ -15,7 +15,6 @@ ALLOWED = {
     "augmenters": {"method"},
     "classification": {"method", "augmenters", "datasets", "experiments"},
     "datasets": set(),
-    "metrics": set(),
     "experiments": set(),
     "reporting": {"experiments"},
 }

@@ -12,6 +12,7 @@ from fasa.classification.augment import Images
 from fasa.classification.classifier import Classifier
 from fasa.datasets import LongTailDataset
 from fasa.experiments.recipes import Recipe
+from fasa.experiments.shots import shots
 
 BATCH = 1000
 # Multiples of the log prior that the held-out labels may choose from.
@@ -34,19 +35,6 @@ def class_means(values: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Mean of ``values [N, …]`` over the samples of each class, ``[C, …]``."""
     total = values.new_zeros(classes, *values.shape[1:]).index_add_(0, labels, values)
     return total / labels.bincount(minlength=classes).clamp(min=1).reshape(-1, *[1] * (values.ndim - 1))
-
-
-def shots(counts: Tensor) -> dict[str, Tensor]:
-    """Which classes are many-, medium- and few-shot; boolean ``[C]`` each.
-
-    Over 100, 20 to 100 and under 20 training images (Liu et al. 2019), or, where the largest class is below 500 images
-    and those borders would say little, thirds of the classes by size.
-    """
-    if counts.max() >= 500:
-        return {"many": counts > 100, "medium": (counts >= 20) & (counts <= 100), "few": counts < 20}
-    rank = counts.argsort(descending=True, stable=True).argsort()
-    third = rank * 3 // len(counts)
-    return {"many": third == 0, "medium": third == 1, "few": third == 2}
 
 
 def logit_adjusted(logits: Tensor, counts: Tensor, temperature: float) -> Tensor:
@@ -82,7 +70,7 @@ def measure(
         "accuracy": {
             "last": _fraction(hits),
             "best": max(value for value in history["accuracy"] if value is not None),
-            **{name: _fraction(per_class[chosen]) for name, chosen in shots(counts).items()},
+            **{name: _fraction(per_class[members]) for name, members in shots(counts.tolist()).items() if members},
             "logit_adjusted": _fraction((logit_adjusted(scores, counts, 1.0) == labels).float()),
             "logit_adjusted_tuned": _fraction((logit_adjusted(scores, counts, tau) == labels).float()),
             "logit_adjusted_tau": tau,
