@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+EVALUATION_BATCH = 1000
 
 
 class Images:
@@ -47,6 +49,11 @@ class Images:
     def normalised(self, images: Tensor) -> Tensor:
         """Network input: ``(images - mean) / std`` per channel."""
         return (images - self.mean[:, None, None]) / self.std[:, None, None]
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images in their order, uncropped, as pairs of indices ``[n]`` and network input ``[n, 3, H, W]``."""
+        for indices in torch.arange(len(self), device=self.padded.device).split(EVALUATION_BATCH):
+            yield indices, self.normalised(self.centred(indices))
 
     @staticmethod
     def _floats(pixels: Tensor) -> Tensor:

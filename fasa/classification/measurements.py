@@ -14,7 +14,6 @@ from fasa.datasets import LongTailDataset
 from fasa.experiments.recipes import Recipe
 from fasa.experiments.shots import shots
 
-BATCH = 1000
 # Multiples of the log prior that the held-out labels may choose from.
 TEMPERATURES = [round(0.1 * k, 1) for k in range(31)]
 
@@ -24,8 +23,8 @@ def predict(classifier: Classifier, images: Images) -> tuple[Tensor, Tensor]:
     """Deployed logits ``[N, C]`` and features ``[N, d]`` of all ``images``, uncropped."""
     logits, features = [], []
     classifier.eval()
-    for indices in torch.arange(len(images), device=images.padded.device).split(BATCH):
-        pooled = classifier.network(images.normalised(images.centred(indices))).mean((2, 3))
+    for _, inputs in images.batches():
+        pooled = classifier.network(inputs).mean((2, 3))
         features.append(pooled)
         logits.append(classifier.head.infer(pooled))
     return torch.cat(logits), torch.cat(features)

@@ -75,7 +75,8 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
             (study.work_dir(run.recipe, run.seed) / "failed.json").unlink(missing_ok=True)
             try:
                 pack = study.pack_path(run.recipe)
-                packs.setdefault(pack, load_data(study, run.recipe))
+                if pack not in packs:
+                    packs[pack] = load_data(study, run.recipe)
                 training = Training(study, run.recipe, run.seed, packs[pack], device)
                 task = progress.add_task(f"{run.recipe} seed {run.seed}", total=training.recipe.schedule.epochs)
                 stream = torch.cuda.Stream(device) if device.type == "cuda" else None

@@ -23,8 +23,6 @@ from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
 from fasa.experiments import Study
 
-EVALUATION_BATCH = 1000
-
 
 class Training:
     """A run in training.
@@ -169,8 +167,8 @@ class Training:
     def _evaluate(self, images: Images, labels: Tensor) -> Validation:
         """Per-class sums of loss and hits over ``images``, uncropped, with the logits that would be deployed."""
         sums = torch.zeros(3, len(self.counts), device=self.device)
-        for indices in torch.arange(len(images), device=self.device).split(EVALUATION_BATCH):
-            logits = self.classifier(images.normalised(images.centred(indices)))
+        for indices, inputs in images.batches():
+            logits = self.classifier(inputs)
             true = labels[indices]
             loss, hits = self.criterion.validation(logits, true), (logits.argmax(1) == true).float()
             sums.index_add_(1, true, torch.stack([loss, hits, torch.ones_like(hits)]))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from statistics import mean
 
-from fasa.experiments.study import Run, Study
+from fasa.experiments.study import Study
 
 
 @dataclass(frozen=True)
@@ -20,19 +19,10 @@ class Plan:
     measured: int
 
 
-def done(study: Study, run: Run) -> bool:
-    """Whether a run's measurements by today's recipe exist."""
-    return study.load_metrics(run.recipe, run.seed) is not None
-
-
 def seconds(study: Study, recipe: str) -> tuple[float, bool]:
-    """Device seconds of one run of ``recipe``, and whether that was measured on earlier seeds."""
-    measured = []
-    for path in sorted(study.metrics_path(recipe, 0).parents[1].glob("seed-*/metrics.json")):
-        metrics = json.loads(path.read_text())
-        if metrics.get("fingerprint") == study.fingerprint(recipe):
-            measured.append(metrics["device_seconds"])
-    if measured:
+    """Device seconds of one run of ``recipe``, and whether that was measured on its other seeds."""
+    found = [study.load_metrics(recipe, seed) for seed in study.scale.seeds]
+    if measured := [metrics["device_seconds"] for metrics in found if metrics is not None]:
         return mean(measured), True
     return study.scale.seconds.get(study.recipe(recipe).backbone, 0.0), False
 
@@ -40,6 +30,6 @@ def seconds(study: Study, recipe: str) -> tuple[float, bool]:
 def plan(study: Study, user: str | None = None) -> Plan:
     """The plan of a table or figure, or of everything."""
     runs = study.with_needed(study.runs(user))
-    waiting = [run for run in runs if not done(study, run)]
+    waiting = [run for run in runs if study.load_metrics(run.recipe, run.seed) is None]
     costs = [seconds(study, run.recipe) for run in waiting]
     return Plan(user or "all", len(runs), len(waiting), sum(c for c, _ in costs), sum(m for _, m in costs))

@@ -50,10 +50,14 @@ class Schedule(Strict):
 
 
 class Augmentation(Strict):
-    """An augmenter by its name in :data:`fasa.augmenters.AUGMENTERS`, and its options."""
+    """An augmenter by its name in :data:`fasa.augmenters.AUGMENTERS`, and its options.
+
+    ``epochs`` are further options, those that are epochs of the schedule: a scale shortens them with it.
+    """
 
     name: str = "none"
     options: dict[str, Any] = {}
+    epochs: dict[str, int] = {}
 
 
 class Recipe(Strict):

@@ -20,7 +20,7 @@ class Scale(Strict):
         seeds: the seeds of every run.
         comparable: whether absolute figures may be held against the published ones.
         data: overrides of a recipe's data, by data set.
-        epochs: factor of all epoch numbers, ``drw_epoch``, drops and M2m's start among them.
+        epochs: factor of all epoch numbers, ``drw_epoch``, drops and the augmenter's ``epochs`` among them.
         schedule: overrides of the schedule (batch, rate, …).
         epoch_length: overrides ``epoch_length`` where a recipe sets one.
         backbones: overrides by backbone (blocks, width).
@@ -66,9 +66,8 @@ class Scale(Strict):
             drops[self.epoch(start)] = drops.get(self.epoch(start), 1.0) * factor
         schedule["drops"] = drops
         content["loss"]["drw_epoch"] = self.epoch(content["loss"]["drw_epoch"]) if content["loss"]["drw_epoch"] else 0
-        options = content["augmenter"]["options"]
-        if recipe.augmenter.name == "m2m" and "start_epoch" in options:
-            options["start_epoch"] = self.epoch(options["start_epoch"])
+        epochs = content["augmenter"].pop("epochs")
+        content["augmenter"]["options"].update({name: self.epoch(value) for name, value in epochs.items()})
         return parse(Recipe, content, f"scale '{self.name}', recipe '{recipe.name}'")
 
     def epoch(self, epoch: int) -> int:
