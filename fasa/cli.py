@@ -1,4 +1,4 @@
-"""The command ``fasa``: every step of the workflow by hand."""
+"""The command ``fasa``: every step of the workflow by hand, and the scoring of anybody's results."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from pathlib import Path
 
 from fasa.errors import UserError
 from fasa.experiments import Run, Study, load_study
+from fasa.scoring.arguments import add_arguments as add_score_arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; 0, or 2 after a mistake of the user's, told in one sentence."""
+    """Run a command line; 0, 2 after a mistake of the user's, told in one sentence, or 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
     except UserError as error:
         print(f"fasa: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -134,6 +137,13 @@ def _render(options: argparse.Namespace) -> None:
         print(*made, sep="\n")
 
 
+def _score(options: argparse.Namespace) -> int:
+    """Score LVIS or COCO results: AP, AP-Fixed, AP-Pool, TIDE, exactly as the official tools, in seconds."""
+    from fasa.scoring.command import score
+
+    return score(options)
+
+
 def _study(options: argparse.Namespace) -> Study:
     return load_study(Path("."), options.scale)
 
@@ -142,10 +152,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fasa", description="The reproduction of FASA (ICCV 2021), step by step.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, function, **extra: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__, **extra)
+    def add(name: str, function, scale: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.set_defaults(command=function)
-        command.add_argument("--scale", default="mini", help="one of configs/scales (default: %(default)s)")
+        if scale:
+            command.add_argument("--scale", default="mini", help="one of configs/scales (default: %(default)s)")
         return command
 
     def add_runs(command: argparse.ArgumentParser) -> None:
@@ -162,4 +173,5 @@ def _parser() -> argparse.ArgumentParser:
     add_runs(add("evaluate", _evaluate))
     render = add("render", _render)
     render.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, or report (default: all)")
+    add_score_arguments(add("score", _score, scale=False))
     return parser

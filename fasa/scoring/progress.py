@@ -1,0 +1,63 @@
+"""How far the command is, on the error stream; silent where that is not a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+
+Advance = Callable[[int, int], None]  # done, total
+
+
+class Display:
+    """Bars that vanish when their stage is over; a context manager."""
+
+    def __init__(self, console: Console | None = None):
+        console = console or Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False, table_column=Column(max_width=30, no_wrap=True)),
+            BarColumn(),
+            TextColumn("{task.fields[amount]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Display:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    @contextmanager
+    def stage(self, description: str) -> Iterator[None]:
+        """A stage whose length nobody knows."""
+        with self._task(description, str):
+            yield
+
+    def bytes(self, description: str):
+        """A stage measured in bytes: yields what to tell the bytes done and in all."""
+        return self._task(description, decimal)
+
+    def count(self, description: str):
+        """A stage measured in steps."""
+        return self._task(description, str)
+
+    @contextmanager
+    def _task(self, description: str, show: Callable[[int], str]) -> Iterator[Advance]:
+        task = self.progress.add_task(description, total=None, amount="")
+
+        def advance(done: int, total: int) -> None:
+            self.progress.update(task, completed=done, total=total, amount=f"{show(done)} of {show(total)}")
+
+        try:
+            yield advance
+        finally:
+            self.progress.remove_task(task)
