@@ -141,16 +141,14 @@ def _judged(columns: dict[str, Any], images: list[Image]) -> dict[str, np.ndarra
 
 
 def _notes(kind: str, kept: np.ndarray, crowd: np.ndarray, ignore: np.ndarray) -> tuple[str, ...]:
-    notes = []
-    if not kept.all():
-        notes.append(
-            f"{int((~kept).sum())} annotations with an area of 0 or less, or infinite, are left out, as by lvis-api."
-        )
-    if kind == "lvis" and crowd.any():
-        notes.append(f'"iscrowd" of {int(crowd.sum())} annotations is passed over: LVIS has no crowds.')
-    if kind == "coco" and (ignore & ~crowd).any():
-        notes.append(f'"ignore" of {int((ignore & ~crowd).sum())} annotations is passed over, as by pycocotools.')
-    return tuple(notes)
+    """What the user should know of entries that do not count as they look."""
+    cases = (
+        (~kept, "Left out, as by lvis-api: {} with an area of 0 or less, or infinite."),
+        (crowd & (kind == "lvis"), 'Passed over, since LVIS has no crowds: "iscrowd" of {}.'),
+        (ignore & ~crowd & (kind == "coco"), 'Passed over, as by pycocotools: "ignore" of {}.'),
+    )
+    counts = [(int(flags.sum()), note) for flags, note in cases]
+    return tuple(note.format(f"{n} annotation{'s' * (n > 1)}") for n, note in counts if n)
 
 
 def _digest(columns: dict[str, Any]) -> str:

@@ -82,7 +82,7 @@ def overlaps(
         for chunk in source.chunks():
             image = _images(ground_truth, chunk)
             category = _categories(ground_truth, chunk)
-            boxes, sizes = _extents(ground_truth, chunk, image, iou_type, area)
+            boxes, sizes = _extents(ground_truth, chunk, image, category, iou_type, area)
             columns.append((image, chunk.category_id, category, chunk.score.astype(np.float64), sizes))
             if iou_type == "segm":
                 work = mask_pairs(ground_truth, chunk, image, category, all_classes)
@@ -150,7 +150,7 @@ def _categories(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
 
 
 def _extents(
-    ground_truth: GroundTruth, chunk: Detections, image: np.ndarray, iou_type: str, area: str
+    ground_truth: GroundTruth, chunk: Detections, image: np.ndarray, category: np.ndarray, iou_type: str, area: str
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Boxes for box IoUs, float64 (n, 4) or None, and every detection's area in square pixels, float64 (n,)."""
     masked = chunk.mask_area is not None
@@ -164,7 +164,7 @@ def _extents(
                 f"{chunk.image_id[i]} is [{height}, {width}]; write masks at the size of the original image."
             )
     if iou_type == "segm":
-        judged = ground_truth.verified[image, _categories(ground_truth, chunk)] if chunk.policy == "verified" else True
+        judged = (category >= 0) & ground_truth.verified[image, category] if chunk.policy == "verified" else True
         missing = (chunk.mask_area < 0) & judged if masked else np.ones(len(image), bool)
         if missing.any():
             raise UserError(

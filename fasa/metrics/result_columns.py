@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Annotated, Any
@@ -92,7 +92,7 @@ def from_typed(entries: list[Entry]) -> Columns:
     )
 
 
-def from_objects(entries: Iterable[Any], name: str, first: int) -> tuple[Columns, UserError | None]:
+def from_objects(entries: Sequence[Any], name: str, first: int) -> tuple[Columns, UserError | None]:
     """Columns of entries as ``json.loads`` or pycocotools give them, up to the first with a faulty field; its fault.
 
     The fault is not raised, since the masks of the entries before it are still to be judged.
@@ -101,6 +101,8 @@ def from_objects(entries: Iterable[Any], name: str, first: int) -> tuple[Columns
         name: what the sentences call the file.
         first: place of the first entry in the whole file.
     """
+    if (columns := _from_plain(entries)) is not None:
+        return columns, None
     rows, strings, fault = [], [], None
     try:
         for i, value in enumerate(entries, first):
@@ -123,6 +125,67 @@ def from_objects(entries: Iterable[Any], name: str, first: int) -> tuple[Columns
     return columns, fault
 
 
+def _from_plain(entries: Sequence[Any]) -> Columns | None:
+    """As ``from_objects``, five times as fast, where every field has one of the usual types; else None."""
+    n = len(entries)
+    try:
+        image_id = [entry["image_id"] for entry in entries]
+        category_id = [entry["category_id"] for entry in entries]
+        score = [entry["score"] for entry in entries]
+        boxes = [entry.get("bbox", NO_BOX) for entry in entries]
+        masks = [entry.get("segmentation", _NO_RLE) for entry in entries]
+        sizes = [mask["size"] for mask in masks]
+        strings = [mask["counts"] for mask in masks]
+        numbers = [*chain.from_iterable(boxes)]
+        sides = [*chain.from_iterable(sizes)]
+    except (KeyError, TypeError, AttributeError):
+        return None
+    usual = (
+        (image_id, _REAL),
+        (category_id, _REAL),
+        (sides, _WHOLE),
+        (score, _REAL),
+        (numbers, _REAL),
+        (strings, _TEXT),
+    )
+    if any(set(map(type, values)) - types for values, types in usual):
+        return None
+    if set(map(len, boxes)) - {4} or set(map(len, sizes)) - {2}:
+        return None
+    strings = [string if isinstance(string, bytes) else string.encode("utf-8", "surrogatepass") for string in strings]
+    try:
+        columns = Columns(
+            _ids(image_id),
+            _ids(category_id),
+            np.array(score, dtype=np.float64),
+            np.array(numbers, dtype=np.float64).reshape(n, 4),
+            np.array(sides, dtype=np.int64).reshape(n, 2),
+            np.array([len(string) for string in strings], dtype=np.int64),
+            _bytes(b"".join(strings)),
+        )
+    except (ValueError, OverflowError):
+        return None
+    boxed = np.array([box is not NO_BOX for box in boxes], dtype=bool)
+    masked = np.array([mask is not _NO_RLE for mask in masks], dtype=bool)
+    box, size = columns.box[boxed], columns.size[masked]
+    sound = np.isfinite(columns.score).all() and np.isfinite(box).all() and (box[:, 2:] >= 0).all()
+    return columns if sound and (size >= 1).all() and (size <= field.LARGEST_SIDE).all() else None
+
+
+def _ids(values: list[Any]) -> np.ndarray:
+    """int64 of numbers that are whole, 3.0 among them.
+
+    Raises:
+        ValueError or OverflowError: one is not, or too large to tell.
+    """
+    if not set(map(type, values)) - _WHOLE:
+        return np.array(values, dtype=np.int64)
+    numbers = np.array(values, dtype=np.float64)
+    if not ((np.abs(numbers) < 2**53) & (numbers == np.trunc(numbers))).all():
+        raise ValueError
+    return numbers.astype(np.int64)
+
+
 def _bytes(content: bytes) -> np.ndarray:
     """uint8, writable like every other column: numba would compile its kernels a second time for one that is not."""
     return np.frombuffer(bytearray(content), np.uint8)
@@ -142,3 +205,7 @@ def _row(value: Any, where: str) -> tuple[tuple[Any, ...], bytes]:
 
 
 _NO_MASK = Rle(NO_SIZE, "")
+_NO_RLE = {"size": NO_SIZE, "counts": b""}
+_WHOLE = {int, np.int32, np.int64}
+_REAL = {float, np.float32, np.float64} | _WHOLE
+_TEXT = {str, bytes}

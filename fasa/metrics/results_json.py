@@ -125,6 +125,7 @@ class _Reader:
         values: list[Any] = []
         text, at, closed = self._text(), 0, False
         while not closed:
+            at = _SKIP.match(text, at).end()
             try:
                 value, end = _PLAIN.raw_decode(text, at)
             except json.JSONDecodeError as error:
@@ -139,7 +140,7 @@ class _Reader:
                 if follows in (",", "]"):
                     values.append(value)
                     closed = follows == "]"
-                    at = _SKIP.match(text, end + 1).end()
+                    at = end + 1
                     continue
                 cut_off = not follows
                 problem = f"has neither a comma nor the list's end behind detection {self._entries}"

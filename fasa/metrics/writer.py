@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco
 
 from fasa.errors import UserError
 from fasa.metrics import fields
 from fasa.metrics.detection_columns import POLICIES, judge
 from fasa.metrics.detection_file import DetectionSpool
+from fasa.metrics.encoding import encode
 from fasa.metrics.ground_truth import GroundTruth
 from fasa.metrics.mask_entries import from_rle
 from fasa.metrics.result_columns import NO_BOX, NO_SIZE, Columns
@@ -143,5 +143,4 @@ def _encoded(masks: Any, chosen: Sequence[int], where: str) -> list[tuple[tuple[
         raise UserError(
             f"{where} have masks of shape {masks.shape} and type {masks.dtype}: give bool (k, height, width)."
         )
-    dense = np.asfortranarray(masks[list(chosen)].view(np.uint8).transpose(1, 2, 0))
-    return [(masks.shape[1:], rle["counts"]) for rle in coco.encode(dense)] if chosen else []
+    return [(masks.shape[1:], string) for string in encode(masks[list(chosen)])] if chosen else []

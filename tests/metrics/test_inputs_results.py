@@ -17,8 +17,9 @@ from fasa.metrics.result_columns import Columns
 from fasa.metrics.streams import ByteStream
 
 
+@pytest.mark.parametrize("way", ["both ways", "the careful way"])
 @pytest.mark.parametrize("seed", range(60))
-def test_every_spelling_and_every_cut_gives_the_same_columns(tmp_path: Path, monkeypatch, seed: int):
+def test_every_spelling_and_every_cut_gives_the_same_columns(tmp_path: Path, monkeypatch, seed: int, way: str):
     rng = np.random.default_rng(seed)
     entries = random_results(
         rng, int(rng.integers(1, 25)), boxes=rng.choice([0, 0.5, 1]), masks=rng.choice([0, 0.5, 1])
@@ -30,6 +31,8 @@ def test_every_spelling_and_every_cut_gives_the_same_columns(tmp_path: Path, mon
     monkeypatch.setattr(
         detections_module, "read_results", lambda stream, name: results_json.read_results(stream, name, piece)
     )
+    if way == "the careful way":
+        monkeypatch.setattr(results_json._Reader, "_typed", lambda self, cut: None)
     monkeypatch.setattr(detections_module, "CHUNK_BYTES", int(rng.choice([1, 1000, 1 << 20])))
     same_columns(load_detections(path), expected_columns(entries))
     source = open_detections(path)
@@ -89,6 +92,7 @@ ENTRY = {"image_id": 1, "category_id": 2, "score": 0.5, "bbox": [1, 2, 3, 4]}
     [
         ({"image_id": 3.0}, "image_id", [1, 3, 1]),
         ({"image_id": 1e2}, "image_id", [1, 100, 1]),
+        ({"image_id": float(2**60)}, "image_id", [1, 2**60, 1]),
         ({"score": 1}, "score", [0.5, 1.0, 0.5]),
         ({"score": 10**30}, "score", [0.5, 1e30, 0.5]),
         ({"score": -2.5e-7}, "score", [0.5, -2.5e-7, 0.5]),
