@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fasa.errors import UserError
 from fasa.experiments import Run, Study, load_study
+from fasa.experiments.detection_recipes import DetectionData
 from fasa.scoring.arguments import add_arguments as add_score_arguments
 
 
@@ -65,17 +66,21 @@ def _status(options: argparse.Namespace) -> None:
             print(f"{run.recipe} seed {run.seed}: {study.missing_reason(run.recipe, run.seed)}")
 
 
-def _data(options: argparse.Namespace) -> None:
-    """Prepare the data of a recipe: download or read, cut the long tail, pack."""
-    from fasa import datasets
-
+def _data(options: argparse.Namespace) -> int:
+    """Prepare the data of a recipe: download, read or generate, cut the long tail, pack; or check official files."""
     study = _study(options)
     data = study.recipe(options.recipe).data
     destination = study.pack_path(options.recipe)
+    if study.recipe(options.recipe).task == "detection":
+        return _detection_data(options, data, destination)
+    if options.check:
+        raise UserError(f"'{options.recipe}' is a classifier, whose data is checked as it is read; leave out --check.")
+    from fasa import datasets
+
     if destination.exists():
         datasets.load_pack(destination)  # a damaged one is told, not kept
         print(f"{destination} is there already.")
-        return
+        return 0
     datasets.prepare(
         name=data.name,
         imbalance_ratio=data.imbalance_ratio,
@@ -86,18 +91,44 @@ def _data(options: argparse.Namespace) -> None:
         destination=destination,
     )
     print(destination)
+    return 0
+
+
+def _detection_data(options: argparse.Namespace, data: DetectionData, destination: Path) -> int:
+    from fasa.detection import prepare
+
+    if options.check:
+        found = prepare.check(data, options.source, destination.parent)
+        print(*found.facts, *found.problems, sep="\n")
+        return 2 if found.problems else 0
+    if destination.exists():
+        print(f"{destination} is there already.")
+        return 0
+    prepare.prepare(data, destination, options.source)
+    print(destination)
+    return 0
 
 
 def _train(options: argparse.Namespace) -> int:
-    """Train runs, several side by side; a killed training goes on where it was."""
+    """Train runs, classifiers side by side; a killed training goes on where it was."""
     study = _study(options)
-    runs = [Run(recipe, seed) for recipe in options.recipes for seed in options.seed or study.scale.seeds]
-    for run in runs:
-        study.recipe(run.recipe)  # refuse a typo before torch is loaded
+    classifiers, detectors = _runs(study, options)
+    failures: dict[Run, Exception] = {}
+    if options.dump_config:
+        if classifiers or len(detectors) != 1:
+            raise UserError("--dump-config prints the MMDetection config of one detector with one --seed; name those.")
+        from fasa.detection.training import dump_config
 
-    from fasa.classification import session
+        print(dump_config(study, detectors[0]))
+        return 0
+    if classifiers:
+        from fasa.classification import session
 
-    failures = session.train(study, runs, session.choose_device(options.device))
+        failures |= session.train(study, classifiers, session.choose_device(options.device))
+    if detectors:
+        from fasa.detection import session as detection_session
+
+        failures |= detection_session.train(study, detectors)
     mistakes = [error for error in failures.values() if isinstance(error, UserError)]
     for error in mistakes:
         print(f"fasa: {error}", file=sys.stderr)
@@ -107,15 +138,26 @@ def _train(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> None:
     """Measure trained runs and write their metrics.json."""
     study = _study(options)
+    classifiers, detectors = _runs(study, options)
+    if classifiers:
+        from fasa.classification import session
+
+        device = session.choose_device(options.device)
+        for run in classifiers:
+            print(session.evaluate(study, run, device))
+    if detectors:
+        from fasa.detection import session as detection_session
+
+        for run in detectors:
+            print(detection_session.evaluate(study, run))
+
+
+def _runs(study: Study, options: argparse.Namespace) -> tuple[list[Run], list[Run]]:
+    """The runs that the options name, classifiers' and detectors'; a typo is refused before torch is loaded."""
     runs = [Run(recipe, seed) for recipe in options.recipes for seed in options.seed or study.scale.seeds]
-    for run in runs:
-        study.recipe(run.recipe)
-
-    from fasa.classification import session
-
-    device = session.choose_device(options.device)
-    for run in runs:
-        print(session.evaluate(study, run, device))
+    tasks = [study.recipe(run.recipe).task for run in runs]
+    both = list(zip(runs, tasks, strict=True))
+    return [r for r, task in both if task == "classification"], [r for r, task in both if task == "detection"]
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -169,7 +211,10 @@ def _parser() -> argparse.ArgumentParser:
     data = add("data", _data)
     data.add_argument("recipe", metavar="RECIPE", help="the recipe whose data to prepare")
     data.add_argument("--source", type=Path, help="archive or folder that is here already, instead of a download")
-    add_runs(add("train", _train))
+    data.add_argument("--check", action="store_true", help="only list all that is wrong with LVIS's or COCO's files")
+    train = add("train", _train)
+    add_runs(train)
+    train.add_argument("--dump-config", action="store_true", help="print a detector's whole MMDetection config instead")
     add_runs(add("evaluate", _evaluate))
     render = add("render", _render)
     render.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, or report (default: all)")

@@ -77,6 +77,6 @@ done <"$mmdet"
 
 say "this package, editable"
 pip install --quiet --no-deps --no-build-isolation --editable .
-"$environment"/bin/python -c 'import cv2, mmcv.ops, mmdet, torch, fasa'
+"$environment"/bin/python -c 'import cv2, mmcv.ops, mmdet.datasets, torch, fasa'
 printf '%s\n' "$wanted" >"$stamp"
 say "ready"

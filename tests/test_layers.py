@@ -14,13 +14,14 @@ ALLOWED = {
     "method": set(),
     "augmenters": {"method"},
     "classification": {"method", "augmenters", "datasets", "experiments"},
+    "detection": {"method", "augmenters", "datasets", "metrics", "experiments"},
     "datasets": set(),
     "metrics": set(),
     "scoring": {"metrics"},
     "experiments": set(),
     "reporting": {"experiments"},
 }
-SHARED = {"errors", "atomic"}
+SHARED = {"errors", "atomic", "lease"}
 
 
 def imports(path: Path) -> set[str]:

@@ -1,11 +1,8 @@
-"""Checkpoints of a training: written whole, two kept, the newest that loads is used, one writer at a time."""
+"""Checkpoints of a training: written whole, two kept, the newest that loads is used."""
 
 from __future__ import annotations
 
-import fcntl
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,6 @@ from fasa.classification.classifier import load_file
 from fasa.errors import UserError
 
 KEPT = 2
-
-
-class Busy(UserError):
-    """Another process trains this run; it is not the run that failed."""
 
 
 def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
@@ -48,23 +41,3 @@ def newest_checkpoint(folder: Path, fingerprint: str) -> dict[str, Any] | None:
             )
         return state
     return None
-
-
-@contextmanager
-def lease(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process alone; the system lets go when the process ends, however it ends.
-
-    Files that a killed writer left half-written are deleted.
-
-    Raises:
-        Busy: another process is training there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lease").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Busy(f"{folder} is being trained by another process; wait for it or stop it.") from error
-        for torn in folder.glob(".*.tmp"):
-            torn.unlink()
-        yield

@@ -11,7 +11,6 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fasa import atomic
-from fasa.classification.checkpoint import Busy
 from fasa.classification.classifier import Classifier, load_classifier
 from fasa.classification.measurements import measure
 from fasa.classification.training import Training
@@ -19,6 +18,7 @@ from fasa.datasets import LongTailDataset, load_pack
 from fasa.errors import UserError
 from fasa.experiments import Run, Study
 from fasa.experiments.provenance import environment
+from fasa.lease import Busy
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -22,6 +22,7 @@ from fasa.classification.schedule import learning_rate
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
 from fasa.experiments import Study
+from fasa.lease import lease
 
 
 class Training:
@@ -76,7 +77,7 @@ class Training:
         Raises:
             UserError: the loss is no longer finite, or the checkpoint belongs to another recipe.
         """
-        with checkpoint.lease(self.checkpoints):
+        with lease(self.checkpoints):
             self._resume()
             started = saved = time.monotonic()
             while self.epoch < self.recipe.schedule.epochs:

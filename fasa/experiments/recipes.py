@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fasa.errors import UserError
+from fasa.experiments.detection_recipes import DetectionRecipe
 from fasa.experiments.strict import Strict, parse, read_yaml
 
 
@@ -61,11 +62,13 @@ class Augmentation(Strict):
 
 
 class Recipe(Strict):
-    """One recipe, complete.
+    """One recipe of a classifier, complete.
 
     ``start_from`` names the recipe whose run of the same seed gives the first weights, ``teacher`` the one that gives
     M2m's frozen classifier; ``freeze`` trains the classifier alone. ``validation`` is what adaptation looks at.
     """
+
+    task: ClassVar[str] = "classification"
 
     name: str
     data: Data
@@ -85,6 +88,9 @@ class Recipe(Strict):
         return tuple(dict.fromkeys(name for name in (self.start_from, self.teacher) if name))
 
 
+AnyRecipe = Recipe | DetectionRecipe
+
+
 def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
     """``base`` with ``difference`` laid over it, mappings merged key by key; an augmenter is replaced whole."""
     merged = dict(base)
@@ -94,8 +100,8 @@ def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def load_recipes(folder: Path) -> dict[str, Recipe]:
-    """All recipes of the YAML files in ``folder``, bases resolved, in the files' order.
+def load_recipes(folder: Path) -> dict[str, AnyRecipe]:
+    """All recipes of the YAML files in ``folder``, bases resolved; those with a ``detector`` are detectors'.
 
     Raises:
         UserError: an unknown key, base or needed recipe, a name used twice, or bases in a circle.
@@ -121,9 +127,11 @@ def load_recipes(folder: Path) -> dict[str, Recipe]:
             raise UserError(f"{files[name]}: recipe '{name}' has itself among its bases.")
         return merge(resolve(base, (*below, name)), difference)
 
-    recipes = {
-        name: parse(Recipe, {**resolve(name), "name": name}, f"{files[name]}: recipe '{name}'") for name in differences
-    }
+    recipes: dict[str, AnyRecipe] = {}
+    for name in differences:
+        content = {**resolve(name), "name": name}
+        model = DetectionRecipe if "detector" in content else Recipe
+        recipes[name] = parse(model, content, f"{files[name]}: recipe '{name}'")
     for name, recipe in recipes.items():
         for needed in recipe.needs():
             if needed not in recipes:

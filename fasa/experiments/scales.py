@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from fasa.errors import UserError
-from fasa.experiments.recipes import Recipe
+from fasa.experiments.detection_recipes import DetectionRecipe
+from fasa.experiments.detection_scales import DetectionScale
+from fasa.experiments.recipes import AnyRecipe, Recipe
 from fasa.experiments.strict import Strict, parse, read_yaml
 
 
@@ -31,6 +33,8 @@ class Scale(Strict):
         checkpoint_seconds: time between two checkpoints.
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's seconds, by backbone, until measured ones exist.
+        detection: the same for detectors; a scale without it runs none.
+        classification: whether the scale runs classifiers.
     """
 
     name: str
@@ -49,9 +53,17 @@ class Scale(Strict):
     checkpoint_seconds: float = Field(60, ge=0)
     resources: dict[str, int] = {}
     seconds: dict[str, float] = {}
+    detection: DetectionScale | None = None
+    classification: bool = True
 
-    def apply(self, recipe: Recipe) -> Recipe:
-        """``recipe`` at this scale."""
+    def offers(self, recipe: AnyRecipe) -> bool:
+        """Whether ``recipe`` can be run at this scale."""
+        return self.detection is not None if isinstance(recipe, DetectionRecipe) else self.classification
+
+    def apply(self, recipe: AnyRecipe) -> AnyRecipe:
+        """``recipe`` at this scale, which offers it."""
+        if isinstance(recipe, DetectionRecipe):
+            return self.detection.apply(recipe, f"scale '{self.name}', recipe '{recipe.name}'")
         content = recipe.model_dump()
         content["data"].update(self.data.get(recipe.data.name, {}))
         content["head_options"].update(self.heads.get(recipe.head, {}))

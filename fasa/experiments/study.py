@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fasa.errors import UserError
-from fasa.experiments.recipes import Recipe, load_recipes
+from fasa.experiments.detection_recipes import DetectionRecipe
+from fasa.experiments.recipes import AnyRecipe, load_recipes
 from fasa.experiments.scales import Scale, load_scale
 from fasa.experiments.tables import Figure, Table, load_figures, load_tables
 
@@ -42,22 +43,25 @@ class Study:
 
     root: Path
     scale: Scale
-    recipes: dict[str, Recipe]
+    recipes: dict[str, AnyRecipe]
     tables: dict[str, Table]
     figures: dict[str, Figure]
 
     @cached_property
-    def resolved(self) -> dict[str, Recipe]:
-        """Every recipe at this scale."""
-        return {name: self.scale.apply(recipe) for name, recipe in self.recipes.items()}
+    def resolved(self) -> dict[str, AnyRecipe]:
+        """Every recipe that this scale offers, at this scale."""
+        return {name: self.scale.apply(recipe) for name, recipe in self.recipes.items() if self.scale.offers(recipe)}
 
-    def recipe(self, name: str) -> Recipe:
+    def recipe(self, name: str) -> AnyRecipe:
         """The recipe ``name`` at this scale.
 
         Raises:
-            UserError: there is none of that name.
+            UserError: there is none of that name, or this scale does not run it.
         """
         if name not in self.resolved:
+            if name in self.recipes:
+                task = self.recipes[name].task
+                raise UserError(f"scale '{self.scale.name}' has no {task}, so it cannot run '{name}'; choose another.")
             raise UserError(f"there is no recipe '{name}'; known: {', '.join(self.resolved)}.")
         return self.resolved[name]
 
@@ -66,12 +70,42 @@ class Study:
         recipe = self.recipe(name)
         content = {
             "recipe": recipe.model_dump(exclude={"name"}),
-            "backbone": self.scale.backbones.get(recipe.backbone, {}),
-            "precision": self.scale.precision,
+            **self._beside(recipe),
             "needs": [self.fingerprint(needed) for needed in recipe.needs()],
             "version": RECIPE_VERSION,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _beside(self, recipe: AnyRecipe) -> dict[str, Any]:
+        """What else decides a run: parts of the scale, and for a detector the files that its config is made of."""
+        if isinstance(recipe, DetectionRecipe):
+            files = self.config_files(recipe)
+            return {"config": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]}
+        return {"backbone": self.scale.backbones.get(recipe.backbone, {}), "precision": self.scale.precision}
+
+    def config_files(self, recipe: DetectionRecipe) -> list[Path]:
+        """The files of ``configs/detection`` that make a detector's config, each laid over the ones before."""
+        folder = self.root / "configs" / "detection"
+        data = "coco_lt" if self.recipes[recipe.name].data.name == "coco_lt" else "lvis"
+        files = [folder / f"{recipe.detector}_{data}.py"]
+        backbone = folder / "backbones" / f"{recipe.backbone}.py"
+        files += [backbone] if backbone.exists() else []  # r50 is what the first file has
+        scale = self.scale.detection.model
+        if scale:
+            own = folder / "scales" / f"{scale}_{recipe.backbone}.py"
+            files += [folder / "scales" / f"{scale}.py", *([own] if own.exists() else [])]
+        for path in files:
+            if not path.exists():
+                raise UserError(f"{path} is missing, which recipe '{recipe.name}' at scale '{self.scale.name}' needs.")
+        return files
+
+    def threads(self, name: str) -> int:
+        """CPU threads of a run of recipe ``name``."""
+        return (self.scale.detection if isinstance(self.recipe(name), DetectionRecipe) else self.scale).threads
+
+    def resources(self, name: str) -> dict[str, int]:
+        """What a run of recipe ``name`` asks a cluster for: ``gpu``, ``mem_mb``, ``runtime`` in minutes."""
+        return (self.scale.detection if isinstance(self.recipe(name), DetectionRecipe) else self.scale).resources
 
     def users(self) -> dict[str, tuple[str, ...]]:
         """The recipes that each table and figure reads, by its name."""
@@ -103,6 +137,9 @@ class Study:
     def pack_path(self, name: str) -> Path:
         """The prepared data of recipe ``name``: one file for each way to cut a data set."""
         data = self.recipe(name).data
+        if isinstance(self.recipe(name), DetectionRecipe):
+            cut = "-".join(f"{key}-{_short(value)}" for key, value in data.options.items()) or "official"
+            return self.root / "resources" / data.name / cut / "manifest.json"
         cut = f"ratio-{data.imbalance_ratio:g}-heldout-{data.heldout_per_class}-subset-{data.subset_seed}"
         return self.root / "resources" / data.name / f"{cut}.npz"
 
@@ -171,6 +208,10 @@ class Study:
         if state == "failed":
             return f"failed: {json.loads((self.work_dir(recipe, seed) / 'failed.json').read_text())['message']}"
         return REASONS[state]
+
+
+def _short(value: Any) -> str:
+    return "to".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
 
 
 def _fingerprint_in(path: Path) -> str | None:

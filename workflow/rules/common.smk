@@ -45,8 +45,26 @@ def pack_of(wildcards):
 
 def recipe_of_pack(wildcards):
     """A recipe that uses a prepared file; all that do cut the data alike."""
-    wanted = study.root / "resources" / wildcards.dataset / f"{wildcards.cut}.npz"
-    return next(name for name in study.recipes if study.pack_path(name) == wanted)
+    folder = study.root / "resources" / wildcards.dataset
+    wanted = (folder / f"{wildcards.cut}.npz", folder / wildcards.cut / "manifest.json")
+    return next(name for name in study.resolved if study.pack_path(name) in wanted)
+
+
+def source_of(dataset):
+    """The option that names the user's copy of an official data set."""
+    folder = config.get({"lvis": "lvis", "coco_lt": "coco"}.get(dataset, ""))
+    return f"--source {folder}" if folder else ""
+
+
+def threads_of(wildcards):
+    return study.threads(wildcards.recipe)
+
+
+# What a run asks a cluster for: it differs between classifiers and detectors.
+RESOURCES = {
+    name: lambda wildcards, name=name: study.resources(wildcards.recipe)[name]
+    for name in ("gpu", "mem_mb", "runtime")
+}
 
 
 def fingerprint_of(wildcards):

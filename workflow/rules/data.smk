@@ -16,3 +16,13 @@ rule prepare:
         "prepare {wildcards.dataset}"
     shell:
         "python -m fasa data {params.recipe} --scale {params.scale} {params.source} > {log} 2>&1"
+
+
+# The same for a detector's: generated scenes, or the official files of LVIS and COCO, checked.
+use rule prepare as prepare_detection with:
+    output:
+        "resources/{dataset}/{cut}/manifest.json",
+    params:
+        recipe=recipe_of_pack,
+        scale=SCALE,
+        source=lambda wildcards: source_of(wildcards.dataset),

@@ -10,9 +10,9 @@ rule evaluate:
         f"logs/{SCALE}/evaluate/{{recipe}}-{{seed}}.log",
     conda:
         "../../environment.yml"
-    threads: study.scale.threads
+    threads: threads_of
     resources:
-        **study.scale.resources,
+        **RESOURCES,
     params:
         fingerprint=fingerprint_of,
         scale=SCALE,

@@ -11,9 +11,9 @@ rule train:
         f"logs/{SCALE}/train/{{recipe}}-{{seed}}.log",
     conda:
         "../../environment.yml"
-    threads: study.scale.threads
+    threads: threads_of
     resources:
-        **study.scale.resources,
+        **RESOURCES,
     params:
         fingerprint=fingerprint_of,
         scale=SCALE,

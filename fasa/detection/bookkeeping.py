@@ -1,0 +1,66 @@
+"""What a checkpoint says beside mmengine's own: of which recipe it is, and the device seconds that it took."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from fasa.errors import UserError
+
+CHECK_EVERY = 20  # iterations between two looks at the loss, each of which waits for the device
+
+
+@HOOKS.register_module()
+class BookkeepingHook(Hook):
+    """Stamp checkpoints with a fingerprint and the seconds of all attempts; stop at a loss that is not finite.
+
+    Args:
+        fingerprint: of the recipe (``Study.fingerprint``).
+
+    Raises:
+        UserError: the checkpoint to resume from is another recipe's, or the loss is NaN or infinite.
+    """
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        self.before, self._start = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, over all attempts."""
+        return self.before + time.monotonic() - self._start
+
+    def before_train(self, runner: Runner) -> None:
+        self._start = time.monotonic()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        if not runner._resume:
+            return
+        stamp = checkpoint.get("fasa", {})
+        if stamp.get("fingerprint") != self.fingerprint:
+            raise UserError(
+                f"the checkpoint in {runner.work_dir} is of another version of this recipe; delete that folder to "
+                "train from the start."
+            )
+        self.before = stamp["seconds"]
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint["fasa"] = {"fingerprint": self.fingerprint, "seconds": self.seconds}
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        if outputs and (self.every_n_train_iters(runner, CHECK_EVERY) or self.end_of_epoch(None, batch_idx, runner)):
+            loss = outputs["loss"].item()
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss is {loss} at iteration {runner.iter + 1}; lower the rate or lengthen the warm-up."
+                )
+
+    def end_of_epoch(self, dataloader: object, batch_idx: int, runner: Runner) -> bool:
+        """Whether this was an epoch's last iteration."""
+        return batch_idx + 1 == len(runner.train_dataloader)

@@ -1,0 +1,49 @@
+"""The weights of a finished detector: a plain dictionary of tensors under a fingerprint, which mmdet loads too."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fasa import atomic
+from fasa.errors import UserError
+
+
+def save(path: Path, detector: nn.Module, fingerprint: str) -> None:
+    """Write the detector's state, on the CPU, atomically."""
+    state = {name: tensor.cpu() for name, tensor in detector.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save({"state_dict": state, "fingerprint": fingerprint}, buffer)
+    atomic.write_bytes(path, buffer.getvalue())
+
+
+def load(path: Path, detector: nn.Module, fingerprint: str) -> None:
+    """Load what :func:`save` wrote for the same recipe.
+
+    Raises:
+        UserError: the file is damaged, of another recipe, or does not fit.
+    """
+    state = _read(path, fingerprint)["state_dict"]
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit its recipe ({str(error).splitlines()[0]}); train it again.") from error
+
+
+def check(path: Path, fingerprint: str) -> None:
+    """Make sure that ``path`` has the weights of the recipe with ``fingerprint``; UserError else."""
+    _read(path, fingerprint)
+
+
+def _read(path: Path, fingerprint: str) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever zip, pickle and torch raise at a damaged file
+        raise UserError(f"{path} is missing or damaged; train that run again, it resumes at its end.") from error
+    if not isinstance(content, dict) or content.get("fingerprint") != fingerprint:
+        raise UserError(f"{path} was trained by an older recipe; train that run again.")
+    return content

@@ -1,0 +1,55 @@
+"""How large to run a detector: the one place where a detection recipe's numbers are made smaller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from fasa.experiments.detection_recipes import DetectionRecipe
+from fasa.experiments.strict import Strict, parse
+
+
+class DetectionScale(Strict):
+    """A scale's part for detectors.
+
+    Attributes:
+        data: overrides of a recipe's data, by data set.
+        model: a file of ``configs/detection/scales`` laid over the model and the pipelines, and after it the one that
+            has the backbone in its name.
+        epochs: factor of all epoch numbers.
+        schedule: overrides of the schedule (batch, rate, …).
+        threads: CPU threads of one run.
+        devices: GPUs of one run; the batch is shared between them.
+        workers: processes that load images, of each device.
+        evaluate_images: validation images at once in inference.
+        resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
+        seconds: guess of one run's device seconds an epoch, by backbone, until measured ones exist.
+    """
+
+    data: dict[str, dict[str, Any]] = {}
+    model: str | None = None
+    epochs: float = Field(1.0, gt=0)
+    schedule: dict[str, Any] = {}
+    threads: int = Field(2, gt=0)
+    devices: int = Field(1, ge=1)
+    workers: int = Field(2, ge=0)
+    evaluate_images: int = Field(1, ge=1)
+    resources: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+
+    def apply(self, recipe: DetectionRecipe, where: str) -> DetectionRecipe:
+        """``recipe`` at this scale; ``where`` is what an error calls it."""
+        content = recipe.model_dump()
+        content["data"].update(self.data.get(recipe.data.name, {}))
+        schedule = content["schedule"]
+        schedule["epochs"] = self.epoch(schedule["epochs"])
+        schedule["drops"] = [self.epoch(drop) for drop in schedule["drops"]]
+        schedule.update(self.schedule)
+        epochs = content["augmenter"].pop("epochs")
+        content["augmenter"]["options"].update({name: self.epoch(value) for name, value in epochs.items()})
+        return parse(DetectionRecipe, content, where)
+
+    def epoch(self, epoch: int) -> int:
+        """An epoch number of a recipe at this scale, at least 1."""
+        return max(1, round(epoch * self.epochs))

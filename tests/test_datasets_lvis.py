@@ -1,0 +1,241 @@
+"""LVIS and COCO annotations checked against their images: each fault is one sentence, a right copy has none."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fasa.datasets import lvis
+from fasa.datasets.annotation_check import Expected, compare
+from fasa.datasets.annotation_file import read
+from fasa.datasets.class_counts import class_counts, images_with, read_frequencies
+from fasa.errors import UserError
+
+TOY = Expected(name="toy", mend="make it again", classes=3, federated=True, frequencies={"r": 1, "c": 1, "f": 1})
+
+
+def original(name: str) -> Path:
+    """A file of the original data sets; the test skips without it."""
+    path = Path(os.environ.get("FASA_TEST_DATA", "")) / name
+    if "FASA_TEST_DATA" not in os.environ or not path.exists():
+        pytest.skip(f"FASA_TEST_DATA names no folder with {name}")
+    return path
+
+
+def toy() -> dict[str, Any]:
+    """Three images of two folders; class 5 is frequent, 7 rare, 9 common and absent."""
+    images = [
+        {"id": i, "height": 4, "width": 6, "coco_url": f"http://images.cocodataset.org/{folder}/{i:012}.jpg"}
+        for i, folder in ((1, "train2017"), (2, "val2017"), (3, "val2017"))
+    ]
+    for image in images:
+        image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    categories = [{"id": 5, "name": "e", "frequency": "f"}, {"id": 7, "name": "g", "frequency": "r"}]
+    categories.append({"id": 9, "name": "i", "frequency": "c"})
+    annotations = [
+        {"id": i, "image_id": image, "category_id": category, "area": 4.0, "bbox": [0, 0, 2, 2]}
+        for i, (image, category) in enumerate([(1, 5), (1, 5), (2, 7), (2, 5)], start=1)
+    ]
+    for annotation in annotations:
+        annotation["segmentation"] = [[0, 0, 2, 0, 2, 2, 0, 2]]
+    return {"images": images, "categories": categories, "annotations": annotations}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The toy's images, right in number and size."""
+    for image in toy()["images"]:
+        path = tmp_path / "images" / image["coco_url"].removeprefix("http://images.cocodataset.org/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (6, 4)).save(path)
+    return tmp_path / "images"
+
+
+def write(path: Path, document: Any) -> Path:
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+def problems(tmp_path: Path, folder: Path, document: Any, expected: Expected = TOY) -> tuple[str, ...]:
+    return compare(write(tmp_path / "toy.json", document), folder, expected).problems
+
+
+def test_a_right_copy_has_no_problems(tmp_path, folder):
+    report = compare(write(tmp_path / "toy.json", toy()), folder, TOY)
+    assert report.problems == ()
+    assert report.facts == (
+        "toy.json: 3 images, 2 of them with an annotation; 4 annotations of 2 of 3 classes.",
+        "toy.json: 1 / 1 / 1 rare / common / frequent classes; 1 images with a rare or common annotation.",
+    )
+
+
+def test_counts_by_hand(tmp_path):
+    path = write(tmp_path / "toy.json", toy())
+    counts = class_counts(path)
+    assert counts.ids.tolist() == [5, 7, 9]
+    assert (counts.names, counts.frequencies) == (("e", "g", "i"), ("f", "r", "c"))
+    assert counts.instances.tolist() == [3, 1, 0]
+    assert counts.images.tolist() == [2, 1, 0]
+    assert images_with(read(path), "rc", "toy").tolist() == [2]
+    assert images_with(read(path), "f", "toy").tolist() == [1, 2]
+    assert read_frequencies(path) == ("f", "r", "c")
+
+
+def test_counts_follow_the_file_not_the_ids(tmp_path, folder):
+    document = toy()
+    document["categories"].reverse()
+    path = write(tmp_path / "toy.json", document)
+    assert class_counts(path).instances.tolist() == [0, 1, 3]
+    assert "by ascending id" in compare(path, folder, TOY).problems[0]
+
+
+def test_missing_images_are_named(tmp_path, folder):
+    (folder / "val2017/000000000003.jpg").unlink()
+    (sentence,) = problems(tmp_path, folder, toy())
+    assert sentence.startswith(f"toy.json has 3 images, but 1 of them not in {folder} (val2017/000000000003.jpg): put")
+
+
+def test_a_folder_too_deep_has_none_of_the_images(tmp_path, folder):
+    (sentence,) = problems(tmp_path, folder / "train2017", toy(), replace(TOY, image_mend=lvis.IMAGE_MEND))
+    assert "3 images, but none in" in sentence and "holds train2017 and val2017" in sentence
+
+
+def test_many_missing_images_are_counted(tmp_path, folder):
+    document = toy()
+    document["images"] += [dict(document["images"][0], id=i, coco_url=f"train2017/{i}.jpg") for i in range(10, 30)]
+    (sentence,) = problems(tmp_path, folder, document)
+    assert "20 of them not" in sentence and "train2017/19.jpg and 10 more)" in sentence
+
+
+def test_wrong_sizes_and_damaged_images_are_named(tmp_path, folder):
+    Image.new("RGB", (4, 6)).save(folder / "val2017/000000000002.jpg")
+    whole = (folder / "val2017/000000000003.jpg").read_bytes()
+    (folder / "val2017/000000000003.jpg").write_bytes(whole[: len(whole) // 2])
+    (sentence,) = problems(tmp_path, folder, toy())
+    assert sentence.startswith(f"Of 3 images of toy.json that were decoded, 2 are wrong in {folder}")
+    assert "000000000002.jpg (4 x 6, not 6 x 4)" in sentence
+    assert "000000000003.jpg (cannot be decoded: OSError)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "is empty"),
+        (json.dumps(toy())[:-100], "is damaged or was cut short"),
+        ("[1, 2]", "is no annotations file"),
+        ('{"images": [{"id": 1}]}', "missing required field `height`"),
+        ("PK\x03\x04rest", "is a ZIP archive: unpack it"),
+        ("<html>Not found</html>", "is damaged"),
+    ],
+)
+def test_unreadable_files(tmp_path, folder, content, words):
+    (sentence,) = problems(tmp_path, folder, content)
+    assert words in sentence
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    (sentence,) = lvis.check(tmp_path / "absent.json", tmp_path, "val").problems
+    assert sentence.endswith("cannot be read (No such file or directory): name an annotations file.")
+
+
+def test_wrong_versions_are_recognised(tmp_path, folder):
+    document = toy()
+    document["categories"] = [{"id": i, "name": str(i), "frequency": "r"} for i in range(1, 1231)]
+    path = write(tmp_path / "lvis_v0.5_val.json", document)
+    assert lvis.check(path, folder, "val").problems == (
+        "lvis_v0.5_val.json has 1,230 classes where LVIS v1 val has 1,203, so it is LVIS v0.5: "
+        "get lvis_v1_val.json from lvisdataset.org.",
+    )
+    with pytest.raises(UserError, match="no split minival: choose one of train, val"):
+        lvis.check(path, folder, "minival")
+
+
+def test_wrong_numbers(tmp_path, folder):
+    expected = replace(TOY, images=4, annotated_images=2, instances=5, frequencies={"r": 2})
+    assert problems(tmp_path, folder, toy(), expected) == (
+        "toy.json has 3 images where toy has 4: make it again.",
+        "toy.json has 4 annotations where toy has 5: make it again.",
+        'toy.json has 1 classes of frequency "r" where toy has 2: make it again.',
+    )
+
+
+def faulty(change: str) -> dict[str, Any]:
+    document = toy()
+    match change:
+        case "twice":
+            document["annotations"][1]["id"] = 1
+        case "stray":
+            document["annotations"][2]["image_id"] = 77
+        case "category":
+            document["annotations"][2]["category_id"] = 6
+        case "bare":
+            document["annotations"][0]["segmentation"] = []
+            del document["annotations"][1]["segmentation"]
+        case "negatives":
+            del document["images"][1]["neg_category_ids"]
+        case "frequency":
+            document["categories"][2]["frequency"] = "x"
+    return document
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("twice", "has 1 annotation entries with the id of an earlier one"),
+        ("stray", "has 1 annotations of images that it does not list, such as annotation 2"),
+        ("category", "annotation 2 is of category 6, which is not in the file"),
+        ("bare", "has 2 annotations without a mask"),
+        ("negatives", 'gives 1 images, such as 2, no "neg_category_ids"'),
+        ("frequency", 'gives 1 classes, such as 9, no "frequency" r, c or f'),
+    ],
+)
+def test_faulty_entries(tmp_path, folder, change, words):
+    sentences = problems(tmp_path, folder, faulty(change), replace(TOY, frequencies={}))
+    assert len(sentences) == 1 and words in sentences[0], sentences
+
+
+def test_frequencies_are_needed_for_subsets(tmp_path):
+    with pytest.raises(UserError, match='category 9 \\("i"\\) has \'x\' for its "frequency"'):
+        read_frequencies(write(tmp_path / "toy.json", faulty("frequency")))
+
+
+def test_real_lvis_annotations(tmp_path):
+    path = original("lvis/lvis_val_100.json")
+    counts = class_counts(path)
+    assert (len(counts.ids), counts.instances.sum()) == (1230, 977)
+    document = json.loads(path.read_text())
+    assert counts.images.tolist() == [
+        len({a["image_id"] for a in document["annotations"] if a["category_id"] == c["id"]})
+        for c in document["categories"]
+    ]
+    (tmp_path / "val2017").symlink_to(path.parent / "images")
+    report = compare(path, tmp_path)
+    (sentence,) = report.problems  # 64 of the 100 images are there
+    assert "100 images, but 36 of them not in" in sentence
+    assert "1230" in lvis.check(path, tmp_path, "val").problems[0].replace(",", "")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_real_coco_annotations_and_images(split):
+    folder = original("coco_mini")
+    report = compare(folder / f"instances_{split}.json", folder / split)
+    assert report.problems == ()
+    assert report.counts.instances.sum() == {"train": 739, "val": 624}[split]
+
+
+def test_letters_of_lvis_v1():
+    categories = json.loads(original("lvis/lvis_v1_train_cat_info.json").read_text())
+    letters = [category["frequency"] for category in categories]
+    assert {letter: letters.count(letter) for letter in "rcf"} == dict(lvis.FREQUENCIES)
+    assert len(categories) == lvis.CLASSES
+    assert sum(c["instance_count"] for c in categories) == lvis.SPLITS["train"].instances
+    bounds = [max(c["image_count"] for c in categories if c["frequency"] == letter) for letter in "rc"]
+    assert bounds == [10, 100]
+    assert np.all(np.diff([category["id"] for category in categories]) == 1)
