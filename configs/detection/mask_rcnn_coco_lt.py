@@ -1,5 +1,5 @@
 # Mask R-CNN on COCO-LT as SimCal trains it: one scale, class-agnostic boxes and masks.
-_base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
+_base_ = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
 
 model = dict(roi_head=dict(bbox_head=dict(reg_class_agnostic=True), mask_head=dict(class_agnostic=True)))
 optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))

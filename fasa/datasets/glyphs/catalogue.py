@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fasa.datasets.glyphs.table import TABLE
 from fasa.errors import UserError
 
-# Bold first: a heavy stroke still shows in a glyph of 16 pixels. The letters are those of the table.
+# Bold first: of twins it stays, and a heavy stroke still shows in a glyph of 16 pixels. The letters are the table's.
 FONTS = {
     "B": "DejaVuSans-Bold.ttf",
     "D": "DejaVuSans.ttf",
@@ -31,6 +31,7 @@ class Glyph:
 
     character: str
     font: str
+    weight: int  # pixels, of an em of 160, that are added around its strokes
 
     @property
     def name(self) -> str:
@@ -41,7 +42,13 @@ class Glyph:
 @lru_cache(maxsize=1)
 def catalogue() -> tuple[Glyph, ...]:
     """Every glyph, no two of them alike; the further down the list, the nearer its nearest neighbour may be."""
-    return tuple(Glyph(chr(int(token[1:], 16)), FONTS[token[0]]) for token in TABLE.split())
+    return tuple(parse(token) for token in TABLE.split())
+
+
+def parse(token: str) -> Glyph:
+    """The glyph that an entry of the table stands for: font, code point, added weight, as in ``D25D+4``."""
+    code, weight = token[1:].split("+")
+    return Glyph(chr(int(code, 16)), FONTS[token[0]], int(weight))
 
 
 def glyphs(first: int, count: int) -> tuple[Glyph, ...]:
@@ -78,12 +85,15 @@ def font(name: str, size: int = EM) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=4096)
 def master(glyph: Glyph) -> Image.Image:
     """The glyph in white on black, mode L, cropped to its ink, for an em of 160 pixels."""
-    return ink(glyph.character, font(glyph.font))
+    return ink(glyph.character, font(glyph.font), glyph.weight)
 
 
-def ink(character: str, face: ImageFont.FreeTypeFont) -> Image.Image:
-    """A character in white on black, mode L, cropped to its ink; one black pixel if it has none."""
-    left, top, right, bottom = face.getbbox(character)
+def ink(character: str, face: ImageFont.FreeTypeFont, weight: int = 0) -> Image.Image:
+    """A character in white on black, mode L, cropped to its ink; one black pixel if it has none.
+
+    ``weight`` is the number of pixels that are added around its strokes.
+    """
+    left, top, right, bottom = face.getbbox(character, stroke_width=weight)
     canvas = Image.new("L", (max(1, int(right - left)), max(1, int(bottom - top))))
-    ImageDraw.Draw(canvas).text((-left, -top), character, font=face, fill=255)
+    ImageDraw.Draw(canvas).text((-left, -top), character, font=face, fill=255, stroke_width=weight)
     return canvas.crop(canvas.getbbox() or (0, 0, 1, 1))

@@ -10,21 +10,26 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFont
 from scipy import ndimage
 
-from fasa.datasets.glyphs.catalogue import FONTS, font, ink
+from fasa.datasets.glyphs.catalogue import FONTS, font, ink, parse
 
 GRID, MARGIN = 24, 2  # pixels of a side that glyphs are compared at, and of the empty edge
 BLUR = 1.0  # pixels, so that a thin and a heavy stroke along the same path agree
 TURNS = tuple(range(-45, 46, 9))  # degrees: two glyphs that scenes turn by up to 25 each may differ by 50
-# Glyphs that differ by more than .75 (in correlation) come first, so that few classes are easier than many.
-LIMITS = (0.75, 0.82, 0.88)
+# Glyphs that correlate by less than .75 come first, so that few classes are easier than many.
+# Glyphs of heavy strokes come first as well: the mask of a thin one is a matter of single pixels.
+BATCHES = ((0.75, 0.085), (0.82, 0.07), (0.88, 0.0))  # (correlation at most, body at least)
 OVERLAP = 0.8  # IoU of two upright glyphs; heavy frames with something small in them correlate less than they overlap
+BODY = 0.1  # half of a stroke's width, as a share of the glyph's longest side, that thin glyphs are brought to
+THINNEST = 0.04  # of those that are taken at all
+HEAVIEST = 12  # pixels that are added at most
 FINE = 48  # pixels of a side that this is measured at
 CHARACTERS = (*range(0x21, 0x3000), *range(0xA000, 0xAC00), *range(0x1F000, 0x1F700))
 # Modifiers and tone bars, box drawing, Braille: the same few dots and bars again and again.
 LEFT_OUT = (range(0x2B0, 0x370), range(0x2500, 0x25A0), range(0x2800, 0x2900), range(0xA700, 0xA720))
+EIGHT = np.ones((3, 3))  # neighbours that hang together
 TILES = range(0x1F030, 0x1F100)  # dominoes and playing cards: all detail, no shape
 
 
@@ -40,25 +45,59 @@ def candidates() -> Iterator[tuple[str, Image.Image]]:
             if unicodedata.category(character)[0] not in "LNPS":
                 continue
             picture = ink(character, face)
-            if picture.tobytes() != missing and _has_body(picture):
-                yield f"{letter}{code:X}", picture
+            if picture.tobytes() == missing or not _is_sturdy(picture):
+                continue
+            weight = _weight(character, face, picture)
+            yield f"{letter}{code:X}+{weight}", ink(character, face, weight)
 
 
-def _has_body(picture: Image.Image) -> bool:
+def _is_sturdy(picture: Image.Image) -> bool:
     """Whether a glyph is large, squarish, neither solid nor thin, and of few parts with none of them tiny."""
     width, height = picture.size
     if max(width, height) < 60 or max(width, height) > 2.2 * min(width, height):
         return False
-    filled = np.pad(np.asarray(picture) > 127, 1)
-    share = filled.sum() / (width * height)
-    if not 0.15 < share < 0.8:
+    if not 0.15 < _filled(picture).sum() / (width * height) < 0.8 or body(picture) < THINNEST:
         return False
-    depth = ndimage.distance_transform_cdt(filled)
-    if np.percentile(depth[filled], 90) < 0.04 * max(width, height):  # half a stroke's width
-        return False
-    parts, count = ndimage.label(filled, np.ones((3, 3)))
+    parts, count = ndimage.label(_filled(picture), EIGHT)
     areas = np.bincount(parts.ravel())[1:]
     return count <= 4 and bool(areas.min() >= 0.09 * areas.sum())
+
+
+def body(picture: Image.Image) -> float:
+    """Half the width of a glyph's heavy strokes, as a share of its longest side."""
+    filled = _filled(picture)
+    return float(np.percentile(ndimage.distance_transform_edt(filled)[filled], 90) / max(picture.size))
+
+
+def _weight(character: str, face: ImageFont.FreeTypeFont, light: Image.Image) -> int:
+    """How many pixels to add around a glyph's strokes: until they are heavy, or a gap or a hole is about to close."""
+    weight = 0
+    while weight < HEAVIEST:
+        heavier = ink(character, face, weight + 2)
+        share = _filled(heavier).sum() / (heavier.width * heavier.height)
+        if body(ink(character, face, weight)) >= BODY or share > 0.7 or _topology(heavier) != _topology(light):
+            break
+        if _hole_area(heavier) < 0.4 * _hole_area(light):
+            break
+        weight += 2
+    return weight
+
+
+def _filled(picture: Image.Image) -> np.ndarray:
+    """bool, with an empty pixel on every side."""
+    return np.pad(np.asarray(picture) > 127, 1)
+
+
+def _topology(picture: Image.Image) -> tuple[int, int]:
+    """The number of a glyph's parts and of its holes."""
+    filled = _filled(picture)
+    return ndimage.label(filled, EIGHT)[1], ndimage.label(~filled)[1] - 1
+
+
+def _hole_area(picture: Image.Image) -> int:
+    """Pixels inside holes; the ground around a glyph is the part of its first pixel."""
+    parts, _ = ndimage.label(~_filled(picture))
+    return int((parts > 1).sum())
 
 
 def likeness_vectors(picture: Image.Image) -> np.ndarray:
@@ -104,8 +143,8 @@ def overlap(one: np.ndarray, others: np.ndarray) -> np.ndarray:
 def choose(tokens: Sequence[str], pictures: Sequence[Image.Image], seed: int = 0) -> list[str]:
     """The tokens that stay of those with these pictures, in the catalogue's order.
 
-    For each limit in turn: every glyph that is no twin of one before it, and whose character is not there in another
-    font; each batch is shuffled, so that any stretch of the catalogue holds all kinds of characters.
+    For each batch: every glyph of enough body that is no twin of one before it, and whose character is not there in
+    another font; each batch is shuffled, so that any stretch of the catalogue holds all kinds of characters.
     """
     vectors = np.stack([likeness_vectors(picture) for picture in pictures])
     silhouettes = np.stack([silhouette(picture) for picture in pictures])
@@ -114,13 +153,16 @@ def choose(tokens: Sequence[str], pictures: Sequence[Image.Image], seed: int = 0
     characters: set[str] = set()
     generator = np.random.default_rng(seed)
     chosen: list[str] = []
-    for limit in LIMITS:
+    bodies = [body(picture) for picture in pictures]
+    for limit, least in BATCHES:
         batch = []
         for number, token in enumerate(tokens):
-            if nearest[number] > limit or covered[number] > OVERLAP or token[1:] in characters:
+            character = parse(token).character
+            twin = nearest[number] > limit or covered[number] > OVERLAP or character in characters
+            if twin or bodies[number] < least:
                 continue
             batch.append(token)
-            characters.add(token[1:])
+            characters.add(character)
             nearest = np.maximum(nearest, likeness(vectors[number, TURNS.index(0)], vectors))
             covered = np.maximum(covered, overlap(silhouettes[number], silhouettes))
         chosen += [batch[place] for place in generator.permutation(len(batch))]
