@@ -135,8 +135,8 @@ def _train(options: argparse.Namespace) -> int:
     return 0 if not failures else 2 if len(mistakes) == len(failures) else 1
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    """Measure trained runs and write their metrics.json."""
+def _evaluate(options: argparse.Namespace) -> int:
+    """Measure trained runs and write their metrics.json; detectors' figures beside the official tools' if asked."""
     study = _study(options)
     classifiers, detectors = _runs(study, options)
     if classifiers:
@@ -150,6 +150,25 @@ def _evaluate(options: argparse.Namespace) -> None:
 
         for run in detectors:
             print(detection_session.evaluate(study, run))
+    return _verify(study, detectors) if options.verify else 0
+
+
+def _verify(study: Study, runs: list[Run]) -> int:
+    """Score the runs' detections by lvis-api or pycocotools and tidecv, too; 1 if a figure differs."""
+    from fasa.detection.manifest import read_manifest
+    from fasa.scoring.verification import verify
+
+    differ = 0
+    for run in runs:
+        annotations = Path(read_manifest(study.pack_path(run.recipe)).val.annotations)
+        found = study.work_dir(run.recipe, run.seed) / "detections.npz"
+        compared = verify(annotations, found, protocols=("standard",), tide=True)
+        wrong = [c for c in compared if not c.equal]
+        print(f"{run.recipe} seed {run.seed}: {len(compared) - len(wrong)} of {len(compared)} figures equal the tools'")
+        for comparison in wrong:
+            print(f"  {comparison.metric}: {comparison.ours} here, {comparison.official} by {comparison.tool}")
+        differ += len(wrong)
+    return 1 if differ else 0
 
 
 def _runs(study: Study, options: argparse.Namespace) -> tuple[list[Run], list[Run]]:
@@ -215,7 +234,9 @@ def _parser() -> argparse.ArgumentParser:
     train = add("train", _train)
     add_runs(train)
     train.add_argument("--dump-config", action="store_true", help="print a detector's whole MMDetection config instead")
-    add_runs(add("evaluate", _evaluate))
+    evaluate = add("evaluate", _evaluate)
+    add_runs(evaluate)
+    evaluate.add_argument("--verify", action="store_true", help="compare detectors' figures with the official tools'")
     render = add("render", _render)
     render.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, or report (default: all)")
     add_score_arguments(add("score", _score, scale=False))

@@ -54,6 +54,12 @@ def test_data_train_evaluate(study):
     assert average_precision(manifest["val"]["annotations"], detections) == measured["lvis"]
 
 
+def test_the_official_tools_agree(capsys):
+    assert fasa("evaluate", "mask_rcnn_fasa", "--seed", "0", "--verify") == 0
+    told = capsys.readouterr().out.splitlines()[-1].split()
+    assert told[3] == told[5] and int(told[3]) > 30, told
+
+
 def test_a_finished_training_is_not_trained_again(study):
     before = (study.work_dir("mask_rcnn_fasa", 0) / "model.pt").read_bytes()
     assert fasa("train", "mask_rcnn_fasa", "--seed", "0") == 0
