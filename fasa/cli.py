@@ -109,6 +109,20 @@ def _detection_data(options: argparse.Namespace, data: DetectionData, destinatio
     return 0
 
 
+def _pretrain(options: argparse.Namespace) -> None:
+    """Make the weights that a small detector's backbone starts from: trained on glyphs that no scene shows."""
+    study = _study(options)
+    if study.pretrained_path(options.recipe) is None:
+        raise UserError(f"scale '{study.scale.name}' pre-trains nothing for '{options.recipe}'; choose another.")
+    from rich.progress import Progress
+
+    from fasa.detection.pretraining import provide
+
+    with Progress(transient=True, disable=None) as progress:
+        task = progress.add_task("pre-training", total=None)
+        print(provide(study, options.recipe, lambda done, total, _: progress.update(task, completed=done, total=total)))
+
+
 def _train(options: argparse.Namespace) -> int:
     """Train runs, classifiers side by side; a killed training goes on where it was."""
     study = _study(options)
@@ -231,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("recipe", metavar="RECIPE", help="the recipe whose data to prepare")
     data.add_argument("--source", type=Path, help="archive or folder that is here already, instead of a download")
     data.add_argument("--check", action="store_true", help="only list all that is wrong with LVIS's or COCO's files")
+    pretrain = add("pretrain", _pretrain)
+    pretrain.add_argument("recipe", metavar="RECIPE", help="a detector's recipe")
     train = add("train", _train)
     add_runs(train)
     train.add_argument("--dump-config", action="store_true", help="print a detector's whole MMDetection config instead")

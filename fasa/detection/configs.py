@@ -39,6 +39,8 @@ def build(study: Study, name: str, seed: int, work_dir: Path | None = None) -> C
     config.load_from = None  # the second stages load their first one's weights by themselves, strictly
     stage_one = study.work_dir(recipe.start_from, seed) / "model.pt" if recipe.start_from else None
     _set_model(config.model, recipe, manifest, data, stage_one)
+    if pretrained := study.pretrained_path(name):
+        config.model.backbone.init_cfg = {"type": "Pretrained", "checkpoint": str(pretrained)}
     _set_data(config, study, recipe, manifest)
     _set_schedule(config, recipe)
     _set_hooks(config, study, recipe, manifest)

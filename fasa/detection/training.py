@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from fasa import atomic
-from fasa.detection import weights
+from fasa.detection import pretraining, weights
 from fasa.detection.adaptation_hook import read_history, unwrapped
 from fasa.detection.bookkeeping import BookkeepingHook
 from fasa.detection.configs import build, validation_loader
@@ -34,6 +34,8 @@ def train(study: Study, run: Run) -> None:
     fingerprint, recipe = study.fingerprint(run.recipe), study.recipe(run.recipe)
     with lease(checkpoints):
         config = build(study, run.recipe, run.seed, checkpoints)
+        if study.pretrained_path(run.recipe):
+            pretraining.check(study, run.recipe)
         bookkeeping = BookkeepingHook(fingerprint)
         config.log_level = "WARNING"
         if (checkpoints / "last_checkpoint").exists():

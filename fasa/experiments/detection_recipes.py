@@ -13,7 +13,7 @@ class DetectionData(Strict):
     """A data set in LVIS's or COCO's format, and the sizes of a generated one."""
 
     name: Literal["lvis", "coco_lt", "glyphs"]
-    options: dict[str, int | float | list[int]] = {}
+    options: dict[str, int | float | list[int | float]] = {}
 
 
 class ClassifierLoss(Strict):

@@ -23,6 +23,8 @@ class DetectionScale(Strict):
         devices: GPUs of one run; the batch is shared between them.
         workers: processes that load images, of each device.
         evaluate_images: validation images at once in inference.
+        pretraining: what backbones start from (fields of ``fasa.detection.pretraining.Pretraining``); without it they
+            start from what their config says.
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's device seconds an epoch, by backbone, until measured ones exist.
     """
@@ -35,6 +37,7 @@ class DetectionScale(Strict):
     devices: int = Field(1, ge=1)
     workers: int = Field(2, ge=0)
     evaluate_images: int = Field(1, ge=1)
+    pretraining: dict[str, int | float | list[int]] | None = None
     resources: dict[str, int] = {}
     seconds: dict[str, float] = {}
 

@@ -80,7 +80,10 @@ class Study:
         """What else decides a run: parts of the scale, and for a detector the files that its config is made of."""
         if isinstance(recipe, DetectionRecipe):
             files = self.config_files(recipe)
-            return {"config": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]}
+            return {
+                "config": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files],
+                "pretraining": self.scale.detection.pretraining,
+            }
         return {"backbone": self.scale.backbones.get(recipe.backbone, {}), "precision": self.scale.precision}
 
     def config_files(self, recipe: DetectionRecipe) -> list[Path]:
@@ -98,6 +101,13 @@ class Study:
             if not path.exists():
                 raise UserError(f"{path} is missing, which recipe '{recipe.name}' at scale '{self.scale.name}' needs.")
         return files
+
+    def pretrained_path(self, name: str) -> Path | None:
+        """The weights that the backbone of recipe ``name`` starts from; None where its config says what."""
+        recipe = self.recipe(name)
+        if not isinstance(recipe, DetectionRecipe) or self.scale.detection.pretraining is None:
+            return None
+        return self.root / "resources" / "glyphs" / "backbones" / f"{self.scale.name}_{recipe.backbone}.pt"
 
     def threads(self, name: str) -> int:
         """CPU threads of a run of recipe ``name``."""

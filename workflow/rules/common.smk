@@ -39,6 +39,20 @@ def weights_needed_by(wildcards):
     ]
 
 
+def pretrained_of(wildcards):
+    """The weights that a small detector's backbone starts from, where its scale has any."""
+    return study.pretrained_path(wildcards.recipe) or []
+
+
+def recipe_of_pretrained(wildcards):
+    """A recipe whose backbone starts from a file; all that do have the same backbone."""
+    return next(
+        name
+        for name in study.resolved
+        if (path := study.pretrained_path(name)) and path.stem == wildcards.backbone
+    )
+
+
 def pack_of(wildcards):
     return study.pack_path(wildcards.recipe)
 

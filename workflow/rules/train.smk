@@ -1,8 +1,26 @@
+# What small detectors have in place of ImageNet: a backbone trained on glyphs that no scene shows.
+rule pretrain:
+    output:
+        "resources/glyphs/backbones/{backbone}.pt",
+    log:
+        f"logs/{SCALE}/pretrain/{{backbone}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        recipe=recipe_of_pretrained,
+        scale=SCALE,
+    message:
+        "pre-train {wildcards.backbone}"
+    shell:
+        "python -m fasa pretrain {params.recipe} --scale {params.scale} > {log} 2>&1"
+
+
 # Train a run. Checkpoints lie beside the outputs, undeclared, so that a kill or a retry never takes them away.
 rule train:
     input:
         data=ancient(pack_of),
         needed=weights_needed_by,
+        pretrained=ancient(pretrained_of),
     output:
         f"work_dirs/{SCALE}/{{recipe}}/seed-{{seed}}/cost.json",
         f"work_dirs/{SCALE}/{{recipe}}/seed-{{seed}}/history.json",

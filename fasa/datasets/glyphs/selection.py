@@ -20,17 +20,17 @@ BLUR = 1.0  # pixels, so that a thin and a heavy stroke along the same path agre
 TURNS = tuple(range(-45, 46, 9))  # degrees: two glyphs that scenes turn by up to 25 each may differ by 50
 # Glyphs that correlate by less than .75 come first, so that few classes are easier than many.
 # Glyphs of heavy strokes come first as well: the mask of a thin one is a matter of single pixels.
-BATCHES = ((0.75, 0.085), (0.82, 0.07), (0.88, 0.0))  # (correlation at most, body at least)
+BATCHES = ((0.75, 0.085), (0.82, 0.085), (0.88, 0.0))  # (correlation at most, body at least)
 OVERLAP = 0.8  # IoU of two upright glyphs; heavy frames with something small in them correlate less than they overlap
+FINE = 48  # pixels of a side that this is measured at
 BODY = 0.1  # half of a stroke's width, as a share of the glyph's longest side, that thin glyphs are brought to
 THINNEST = 0.04  # of those that are taken at all
 HEAVIEST = 12  # pixels that are added at most
-FINE = 48  # pixels of a side that this is measured at
 CHARACTERS = (*range(0x21, 0x3000), *range(0xA000, 0xAC00), *range(0x1F000, 0x1F700))
 # Modifiers and tone bars, box drawing, Braille: the same few dots and bars again and again.
 LEFT_OUT = (range(0x2B0, 0x370), range(0x2500, 0x25A0), range(0x2800, 0x2900), range(0xA700, 0xA720))
-EIGHT = np.ones((3, 3))  # neighbours that hang together
 TILES = range(0x1F030, 0x1F100)  # dominoes and playing cards: all detail, no shape
+EIGHT = np.ones((3, 3))  # neighbours that hang together
 
 
 def candidates() -> Iterator[tuple[str, Image.Image]]:
@@ -47,8 +47,10 @@ def candidates() -> Iterator[tuple[str, Image.Image]]:
             picture = ink(character, face)
             if picture.tobytes() == missing or not _is_sturdy(picture):
                 continue
+            yield f"{letter}{code:X}+0", picture
             weight = _weight(character, face, picture)
-            yield f"{letter}{code:X}+{weight}", ink(character, face, weight)
+            if weight:
+                yield f"{letter}{code:X}+{weight}", ink(character, face, weight)
 
 
 def _is_sturdy(picture: Image.Image) -> bool:
@@ -75,7 +77,7 @@ def _weight(character: str, face: ImageFont.FreeTypeFont, light: Image.Image) ->
     while weight < HEAVIEST:
         heavier = ink(character, face, weight + 2)
         share = _filled(heavier).sum() / (heavier.width * heavier.height)
-        if body(ink(character, face, weight)) >= BODY or share > 0.7 or _topology(heavier) != _topology(light):
+        if body(ink(character, face, weight)) >= BODY or share > 0.7 or topology(heavier) != topology(light):
             break
         if _hole_area(heavier) < 0.4 * _hole_area(light):
             break
@@ -88,7 +90,7 @@ def _filled(picture: Image.Image) -> np.ndarray:
     return np.pad(np.asarray(picture) > 127, 1)
 
 
-def _topology(picture: Image.Image) -> tuple[int, int]:
+def topology(picture: Image.Image) -> tuple[int, int]:
     """The number of a glyph's parts and of its holes."""
     filled = _filled(picture)
     return ndimage.label(filled, EIGHT)[1], ndimage.label(~filled)[1] - 1
