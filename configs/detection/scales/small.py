@@ -1,4 +1,6 @@
 # Generated scenes of 64 to 128 pixels on a CPU: an R18 of a third of the channels, small heads, few proposals.
+# Batch norm in pyramid and mask head, and four convolutions there, as in the paper's: in so few steps they learn more.
+# RowRoIExtractor is mmcv's RoIAlign, several times faster on a processor; finest_scale 24 has it use the coarser maps.
 # A dict laid over a list (a cascade's heads) is laid over each of its entries.
 channels = 24
 model = dict(
@@ -12,18 +14,37 @@ model = dict(
         zero_init_residual=False,
         init_cfg=None,
     ),
-    neck=dict(in_channels=[channels, 2 * channels, 4 * channels, 8 * channels], out_channels=64),
-    rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
+    neck=dict(
+        in_channels=[channels, 2 * channels, 4 * channels, 8 * channels],
+        out_channels=48,
+        norm_cfg=dict(type="BN"),
+    ),
+    rpn_head=dict(in_channels=48, feat_channels=48, anchor_generator=dict(scales=[4])),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64),
-        mask_roi_extractor=dict(out_channels=64),
-        bbox_head=dict(in_channels=64, fc_out_channels=256),
-        mask_head=dict(in_channels=64, conv_out_channels=64, num_convs=2, class_agnostic=True),
+        bbox_roi_extractor=dict(
+            type="RowRoIExtractor",
+            out_channels=48,
+            finest_scale=24,
+            roi_layer=dict(sampling_ratio=2),
+        ),
+        mask_roi_extractor=dict(type="RowRoIExtractor", out_channels=48, roi_layer=dict(sampling_ratio=1)),
+        bbox_head=dict(in_channels=48, fc_out_channels=256),
+        mask_head=dict(
+            in_channels=48,
+            conv_out_channels=48,
+            class_agnostic=True,
+            norm_cfg=dict(type="BN"),
+        ),
     ),
     train_cfg=dict(
-        rpn=dict(sampler=dict(num=64)), rpn_proposal=dict(nms_pre=400, max_per_img=150), rcnn=dict(sampler=dict(num=64))
+        rpn=dict(sampler=dict(num=64)),
+        rpn_proposal=dict(nms_pre=150, max_per_img=100),
+        rcnn=dict(sampler=dict(num=48)),
     ),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(score_thr=0.0001, max_per_img=50)),
+    test_cfg=dict(
+        rpn=dict(nms_pre=200, max_per_img=100),
+        rcnn=dict(score_thr=0.0001, max_per_img=50),
+    ),
 )
 train_pipeline = [  # no flips: a mirrored glyph is another glyph
     dict(type="LoadImageFromFile", backend_args=None),
@@ -33,7 +54,10 @@ train_pipeline = [  # no flips: a mirrored glyph is another glyph
 test_pipeline = [
     dict(type="LoadImageFromFile", backend_args=None),
     dict(type="Resize", scale_factor=1.0, keep_ratio=True),  # changes nothing, but the heads ask for the factor
-    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
+    dict(
+        type="PackDetInputs",
+        meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
+    ),
 ]
 optim_wrapper = dict(clip_grad=dict(max_norm=20, norm_type=2))
 del channels
