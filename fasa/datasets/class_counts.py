@@ -21,6 +21,7 @@ class ClassCounts:
     frequencies: tuple[str, ...]  # r, c or f; "" in COCO
     instances: np.ndarray  # int64 (C,) annotations, crowds included
     images: np.ndarray  # int64 (C,) images with at least one
+    annotated_images: int  # images with an annotation of any class
 
 
 def class_counts(annotations: Path) -> ClassCounts:
@@ -47,6 +48,7 @@ def count(document: Instances, name: str) -> ClassCounts:
         frequencies=tuple(category.frequency for category in document.categories),
         instances=np.bincount(label, minlength=len(ids)),
         images=np.bincount(present, minlength=len(ids)),
+        annotated_images=len(np.unique(image)),
     )
 
 

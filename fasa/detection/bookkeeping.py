@@ -54,13 +54,11 @@ class BookkeepingHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        if outputs and (self.every_n_train_iters(runner, CHECK_EVERY) or self.end_of_epoch(None, batch_idx, runner)):
+        if outputs and (
+            self.every_n_train_iters(runner, CHECK_EVERY) or self.end_of_epoch(runner.train_dataloader, batch_idx)
+        ):
             loss = outputs["loss"].item()
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss is {loss} at iteration {runner.iter + 1}; lower the rate or lengthen the warm-up."
                 )
-
-    def end_of_epoch(self, dataloader: object, batch_idx: int, runner: Runner) -> bool:
-        """Whether this was an epoch's last iteration."""
-        return batch_idx + 1 == len(runner.train_dataloader)

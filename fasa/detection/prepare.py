@@ -14,7 +14,6 @@ from rich.progress import Progress
 
 from fasa.datasets import coco_lt, lvis
 from fasa.datasets.annotation_check import Report
-from fasa.datasets.annotation_file import Instances, read
 from fasa.datasets.class_counts import ClassCounts, class_counts
 from fasa.datasets.glyphs import GlyphScenes, generate
 from fasa.datasets.glyphs.files import verify
@@ -128,13 +127,9 @@ def _write(
             frequencies=counts.frequencies,
             instance_counts=tuple(counts.instances.tolist()),
             image_counts=tuple(counts.images.tolist()),
-            train_images=_annotated_images(Path(train.annotations)),
+            train_images=counts.annotated_images,
             repeat_threshold=repeat,
             tail_threshold=tail,
         ),
         destination,
     )
-
-
-def _annotated_images(annotations: Path) -> int:
-    return len({entry.image_id for entry in read(annotations, Instances).annotations})

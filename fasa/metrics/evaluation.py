@@ -151,10 +151,12 @@ def _check(overlaps: Overlaps, protocol: str) -> None:
 
 def _pool_order(overlaps: Overlaps, matched: Matches) -> np.ndarray:
     """The detections that take part, by score, then image, then class, then place in the file; int64 (n,)."""
-    in_file = np.sort(matched.order)
-    by_class = group(in_file, overlaps.category, len(overlaps.ground_truth.category_ids))[0]
-    by_pair = group(by_class, overlaps.image, len(overlaps.ground_truth.image_ids))[0]
-    return by_pair[by_score(overlaps.score[by_pair])]
+    if "pool order" not in overlaps.matches:  # once, not for every draw of a bootstrap
+        in_file = np.sort(matched.order)
+        by_class = group(in_file, overlaps.category, len(overlaps.ground_truth.category_ids))[0]
+        by_pair = group(by_class, overlaps.image, len(overlaps.ground_truth.image_ids))[0]
+        overlaps.matches["pool order"] = by_pair[by_score(overlaps.score[by_pair])]
+    return overlaps.matches["pool order"]
 
 
 def _per_class(

@@ -19,6 +19,10 @@ pytestmark = pytest.mark.slow
 def study(tmp_path_factory) -> Study:
     root = tmp_path_factory.mktemp("smoke")
     (root / "configs").symlink_to(ROOT / "configs")
+    with pytest.MonkeyPatch.context() as patch:  # by the fixture: workers may share the tests of this file out
+        patch.chdir(root)
+        assert fasa("data", "mask_rcnn_fasa") == 0
+        assert fasa("train", "mask_rcnn_fasa", "--seed", "0") == 0
     return load_study(root, "smoke")
 
 
@@ -36,9 +40,8 @@ def metrics(study: Study, recipe: str) -> dict:
 
 
 def test_data_train_evaluate(study):
-    assert fasa("data", "mask_rcnn_fasa") == 0 and study.pack_path("mask_rcnn_fasa").exists()
-    assert fasa("train", "mask_rcnn_fasa", "--seed", "0") == 0
-    assert study.state("mask_rcnn_fasa", 0) == "trained"
+    assert study.pack_path("mask_rcnn_fasa").exists()
+    assert study.state("mask_rcnn_fasa", 0) in ("trained", "done")
     assert fasa("evaluate", "mask_rcnn_fasa", "--seed", "0") == 0
     assert study.state("mask_rcnn_fasa", 0) == "done"
     found = metrics(study, "mask_rcnn_fasa")
@@ -79,6 +82,7 @@ def test_a_second_stage_needs_its_first(study, capsys):
 def test_a_checkpoint_of_another_recipe_is_refused(study, capsys):
     import torch
 
+    assert fasa("train", "mask_rcnn", "--seed", "0") == 0
     folder = study.checkpoint_dir("mask_rcnn", 0)
     newest = Path((folder / "last_checkpoint").read_text())
     state = torch.load(newest, weights_only=False)
