@@ -3,9 +3,10 @@
 .DEFAULT_GOAL := reproduce
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# Every classification table and figure at the mini scale: results/mini/report.html.
+# At the mini scale all tables and figures of classifiers, and the detectors' ablation: results/mini/report.html.
+# `.venv/bin/snakemake --cores all` makes everything.
 reproduce: setup
-	python workflow/scripts/with_progress.py snakemake --cores all
+	python workflow/scripts/with_progress.py snakemake --cores all reproduce
 
 # Everything that needs no GPU. Data tests run where FASA_TEST_DATA names a folder with the originals.
 test: setup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,22 +27,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    """Runs, those still to train and their device hours, by table and figure."""
+    """Runs, those still to train, their device hours and the hours that they take here, by table and figure."""
     from rich.console import Console
     from rich.table import Table
 
-    from fasa.experiments.cost import plan
+    from fasa.experiments.cost import plans
 
     study = _study(options)
+    cores = os.cpu_count() or 1
     grid = Table("table or figure", title=f"scale {study.scale.name}: {study.scale.description}")
-    for heading in ("runs", "to train", "device hours", "of them measured"):
+    for heading in ("runs", "to train", "device hours", "of them measured", f"hours on {cores} cores"):
         grid.add_column(heading, justify="right")
-    for user in [options.name] if options.name else [*study.users(), None]:
-        p = plan(study, user)
-        if user is None:
+    for p in plans(study, [options.name] if options.name else [*study.users(), None], cores):
+        if p.name == "all":
             grid.add_section()
-        grid.add_row(p.name, str(p.runs), str(p.to_train), f"{p.seconds / 3600:.2f}", f"{p.measured} of {p.to_train}")
+        here = "on GPUs" if p.elapsed is None else f"{p.elapsed / 3600:.2f}"
+        measured = f"{p.measured} of {p.to_train}"
+        grid.add_row(p.name, str(p.runs), str(p.to_train), f"{p.seconds / 3600:.2f}", measured, here)
     Console().print(grid)
+    if study.withheld and not options.name:
+        print(f"Not at this scale: {', '.join(study.withheld)}.")
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -135,6 +140,7 @@ def _train(options: argparse.Namespace) -> int:
 
         print(dump_config(study, detectors[0]))
         return 0
+    _choose_device(options, classifiers, detectors)
     if classifiers:
         from fasa.classification import session
 
@@ -153,6 +159,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     """Measure trained runs and write their metrics.json; detectors' figures beside the official tools' if asked."""
     study = _study(options)
     classifiers, detectors = _runs(study, options)
+    _choose_device(options, classifiers, detectors)
     if classifiers:
         from fasa.classification import session
 
@@ -165,6 +172,16 @@ def _evaluate(options: argparse.Namespace) -> int:
         for run in detectors:
             print(detection_session.evaluate(study, run))
     return _verify(study, detectors) if options.verify else 0
+
+
+def _choose_device(options: argparse.Namespace, classifiers: list[Run], detectors: list[Run]) -> None:
+    """Detectors run on the devices that they see, so they are shown but the one of ``--device``."""
+    if options.device and detectors:
+        if classifiers:
+            raise UserError("--device is for classifiers or for detectors; name them in two commands.")
+        from fasa.processes import restrict
+
+        restrict(options.device)
 
 
 def _verify(study: Study, runs: list[Run]) -> int:
@@ -187,7 +204,7 @@ def _verify(study: Study, runs: list[Run]) -> int:
 
 def _runs(study: Study, options: argparse.Namespace) -> tuple[list[Run], list[Run]]:
     """The runs that the options name, classifiers' and detectors'; a typo is refused before torch is loaded."""
-    runs = [Run(recipe, seed) for recipe in options.recipes for seed in options.seed or study.scale.seeds]
+    runs = [Run(recipe, seed) for recipe in options.recipes for seed in options.seed or study.seeds(recipe)]
     tasks = [study.recipe(run.recipe).task for run in runs]
     both = list(zip(runs, tasks, strict=True))
     return [r for r, task in both if task == "classification"], [r for r, task in both if task == "detection"]
@@ -207,8 +224,7 @@ def _render(options: argparse.Namespace) -> None:
         elif name == "report":
             made = [reporting.render_report(study)]
         else:
-            known = ", ".join([*study.tables, *study.figures, "report"])
-            raise UserError(f"there is no table or figure '{name}'; known: {known}.")
+            study.check_user(name)
         print(*made, sep="\n")
 
 

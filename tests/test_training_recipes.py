@@ -116,7 +116,7 @@ def test_a_mistake_in_a_recipe_file_is_named(study_root, monkeypatch, capsys, te
     ("change", "message"),
     [
         ({"epoch": 0.1}, "scales/smoke.yaml: unknown key 'epoch'; known here: .*epochs"),
-        ({"seeds": []}, "scales/smoke.yaml: 'seeds'"),
+        ({"seeds": []}, "scales/smoke.yaml: without 'seeds' it runs no classifiers"),
         ({"precision": "fp64"}, "scales/smoke.yaml: 'precision'"),
         ({"schedule": {"bach": 3}}, "scale 'smoke', recipe 'ce': unknown key 'schedule.bach'"),
     ],
@@ -171,7 +171,13 @@ def test_comments_and_layout_change_nothing(study_root):
     path = study_root / "configs/recipes/cifar100_lt.yaml"
     before = fingerprints(study_root)
     path.write_text("# Another comment.\n" + yaml.safe_dump(yaml.safe_load(path.read_text()), sort_keys=True))
+    config = study_root / "configs/detection/backbones/r101.py"
+    config.write_text("# Another comment.\n\n" + config.read_text().replace(", ", ",\n    "))
     assert fingerprints(study_root) == before
+    config.write_text(config.read_text().replace("depth=101", "depth=152"))
+    after, recipes = fingerprints(study_root), load_study(study_root, "paper").recipes
+    deep = {name for name in recipes if getattr(recipes[name], "backbone", "") == "r101"}
+    assert deep and {name for name in before if after[name] != before[name]} == deep
 
 
 def test_seeds_threads_and_checkpoints_do_not_matter_but_the_network_does(study_root):

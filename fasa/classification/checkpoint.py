@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from fasa import atomic
-from fasa.classification.classifier import load_file
+from fasa import atomic, torch_files
 from fasa.errors import UserError
 
 KEPT = 2
@@ -32,7 +31,7 @@ def newest_checkpoint(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """
     for path in sorted(folder.glob("epoch-*.pt"), reverse=True):
         try:
-            state = load_file(path, "the one before it is used")
+            state = torch_files.read(path, "the one before it is used")
         except UserError:  # torn by a full disk or a dying node: the one before it is whole
             continue
         if state.get("fingerprint") != fingerprint:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fasa import atomic
+from fasa import atomic, torch_files
 from fasa.classification.heads import HEADS
 from fasa.classification.networks import build_backbone
 from fasa.errors import UserError
@@ -44,24 +44,7 @@ def load_classifier(path: Path, classifier: Classifier, fingerprint: str) -> Non
     Raises:
         UserError: the file is missing or damaged, or an older recipe made it.
     """
-    content = load_file(path, "train that run first")
+    content = torch_files.read(path, "train that run first")
     if content.get("fingerprint") != fingerprint:
         raise UserError(f"{path} was trained by another version of its recipe; delete it and train that run again.")
     classifier.load_state_dict(content["state"])
-
-
-def load_file(path: Path, mend: str) -> dict[str, Any]:
-    """A dictionary that torch saved, read without executing anything in it.
-
-    Raises:
-        UserError: the file is missing or damaged; ``mend`` says what to do.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; {mend}.") from error
-    except Exception as error:  # torch raises whatever its zip reader and unpickler do
-        raise UserError(f"{path} is damaged ({type(error).__name__}); {mend}.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold what this program writes; {mend}.")
-    return content

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fasa import atomic
 from fasa.classification.classifier import Classifier, load_classifier
 from fasa.classification.measurements import measure
 from fasa.classification.training import Training
 from fasa.datasets import LongTailDataset, load_pack
 from fasa.errors import UserError
 from fasa.experiments import Run, Study
-from fasa.experiments.provenance import environment
-from fasa.lease import Busy
+from fasa.experiments.records import forget_failure, note_failure, read_trained, write_metrics
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -63,16 +59,12 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
 
     def fail(run: Run, error: Exception) -> None:
         failures[run] = error
-        if not isinstance(error, UserError):  # a bug of ours: the log needs to know where
-            traceback.print_exception(error)
-        if not isinstance(error, Busy):  # the run that another process trains has not failed
-            message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            atomic.write_json(study.work_dir(run.recipe, run.seed) / "failed.json", {"message": message})
+        note_failure(study, run, error)
 
     with _progress() as progress:
         active = {}
         for run in runs:
-            (study.work_dir(run.recipe, run.seed) / "failed.json").unlink(missing_ok=True)
+            forget_failure(study, run)
             try:
                 pack = study.pack_path(run.recipe)
                 if pack not in packs:
@@ -111,34 +103,19 @@ def evaluate(study: Study, run: Run, device: torch.device) -> Path:
     options = study.scale.backbones.get(recipe.backbone, {})
     classifier = Classifier(recipe, len(dataset.class_counts), options)
     load_classifier(folder / "model.pt", classifier, study.fingerprint(run.recipe))
-    history, cost = (_read(folder / name) for name in ("history.json", "cost.json"))
-    made_by = environment(study.root)
-    metrics = {
-        "recipe": run.recipe,
-        "scale": study.scale.name,
-        "seed": run.seed,
-        "fingerprint": study.fingerprint(run.recipe),
-        "dataset": dataset.name,
-        "config": {**recipe.model_dump(), "backbone_options": options, "precision": study.scale.precision},
-        "code_version": made_by["code_version"],
-        "packages": made_by["packages"],
-        **cost,
-        "class_names": list(dataset.class_names),
-        "class_counts": [int(n) for n in dataset.class_counts],
-        "measurements": measure(classifier.to(device), recipe, dataset, history, device),
-    }
-    provenance = {**made_by, **cost, "command": f"fasa train {run.recipe} --seed {run.seed} --scale {study.scale.name}"}
-    path = study.metrics_path(run.recipe, run.seed)
-    atomic.write_json(path.with_name("provenance.json"), provenance)
-    atomic.write_json(path, metrics)
-    return path
-
-
-def _read(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is missing or damaged; train that run again, it resumes at its end.") from error
+    cost, history = (read_trained(study, run, name) for name in ("cost.json", "history.json"))
+    return write_metrics(
+        study,
+        run,
+        cost,
+        config={**recipe.model_dump(), "backbone_options": options, "precision": study.scale.precision},
+        dataset=dataset.name,
+        classes={
+            "class_names": list(dataset.class_names),
+            "class_counts": [int(n) for n in dataset.class_counts],
+        },
+        measurements=measure(classifier.to(device), recipe, dataset, history, device),
+    )
 
 
 def _progress() -> Progress:

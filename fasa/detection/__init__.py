@@ -3,6 +3,12 @@
 In a config: ``custom_imports = dict(imports=['fasa.detection'])``.
 """
 
+from contextlib import redirect_stdout
+from io import StringIO
+
+with redirect_stdout(StringIO()):  # it prints what it can do without, and --dump-config prints a Python file
+    import mmdet.datasets  # noqa: F401
+
 from fasa.detection import (
     adaptation_hook,
     alternation,
@@ -13,11 +19,13 @@ from fasa.detection import (
     decoupling,
     instaboost,
     losses,
+    lvis_metric,
     nms_resampling,
     roi_align,
     roi_augmenters,
     samplers,
     seeding,
+    shares,
 )
 
 __all__ = [
@@ -30,9 +38,11 @@ __all__ = [
     "decoupling",
     "instaboost",
     "losses",
+    "lvis_metric",
     "nms_resampling",
     "roi_align",
     "roi_augmenters",
     "samplers",
     "seeding",
+    "shares",
 ]

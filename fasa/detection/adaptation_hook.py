@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import HOOKS
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper
@@ -35,11 +35,12 @@ class AdaptationHook(Hook):
 
     Useful by itself: without any augmenter it logs the validation loss of each class, which mmdet 3.x does not have.
 
-    A line of the history holds ``epoch`` (trained so far), ``seconds`` of the validation pass (null without one) and
-    ``heads``: for each box head what its augmenter reports (FASA: the ``probabilities`` used in the epoch and the new
-    ``groups``) and, if validated, ``validation_loss`` (mean), ``validation_count`` (RoIs), ``accuracy`` and
-    ``true_class_probability`` of each class, background last; null where a class has no RoI. ``val_loss`` (mean over
-    all RoIs) and ``val_loss_class_mean`` (mean over classes, background left out) go into mmengine's log.
+    A line of the history holds ``epoch`` (trained so far), ``seconds`` of the validation pass and what the augmenters
+    made of it (null without a pass), and ``heads``: for each box head what its augmenter reports (FASA: the
+    ``probabilities`` used in the epoch and the new ``groups``) and, if validated, ``validation_loss`` (mean),
+    ``validation_count`` (RoIs), ``accuracy`` and ``true_class_probability`` of each class, background last; null where
+    a class has no RoI. ``val_loss`` (mean over all RoIs) and ``val_loss_class_mean`` (mean over classes, background
+    left out) go into mmengine's log.
 
     Args:
         dataloader: mmengine's config of the held-out data, its data set built with ``test_mode=False``; None for static
@@ -84,6 +85,7 @@ class AdaptationHook(Hook):
             augmenter.begin_epoch(runner.epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
+        start = time.perf_counter()
         held_out = _Once(partial(self._validate, runner))
         entries: dict[str, dict[str, Any]] = {stage.name: {} for stage in stages(unwrapped(runner))}
         heads = list(entries)
@@ -98,7 +100,10 @@ class AdaptationHook(Hook):
             for number, (name, sums) in enumerate(zip(heads, held_out.sums, strict=True)):
                 entries[name].update(self._report(runner, sums.over_processes(), number if len(heads) > 1 else None))
         if is_main_process():
-            line = {"epoch": runner.epoch + 1, "seconds": held_out.seconds, "heads": entries}
+            seconds = None if held_out.sums is None else round(time.perf_counter() - start, 3)
+            shares = getattr(runner.train_loop, "shares", 1)  # of a process: each draws features of its own
+            iterations = len(runner.train_dataloader) * shares * get_world_size()
+            line = {"epoch": runner.epoch + 1, "iterations": iterations, "seconds": seconds, "heads": entries}
             append_history(Path(runner.work_dir) / self.history, line)
 
     def _validate(self, runner: Runner) -> list[HeadValidation]:
@@ -139,15 +144,10 @@ class _Once:
     def __init__(self, run: Callable[[], list[HeadValidation]]) -> None:
         self._run = run
         self.sums: list[HeadValidation] | None = None
-        self.seconds: float | None = None
 
     def run(self) -> list[HeadValidation]:
         if self.sums is None:
-            start = time.perf_counter()
             self.sums = self._run()
-            if self.sums[0].loss.is_cuda:
-                torch.cuda.synchronize()
-            self.seconds = round(time.perf_counter() - start, 3)
         return self.sums
 
     def entry(self, head: int) -> HeadValidation:

@@ -1,22 +1,29 @@
-"""What a checkpoint says beside mmengine's own: of which recipe it is, and the device seconds that it took."""
+"""What a checkpoint says beside mmengine's own: of which recipe it is, and what the training cost so far."""
 
 from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
 from mmdet.registry import HOOKS
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from fasa import atomic
+from fasa.detection.iteration_cost import IterationCost
 from fasa.errors import UserError
 
 CHECK_EVERY = 20  # iterations between two looks at the loss, each of which waits for the device
+COST_FILE = "iterations.json"
 
 
 @HOOKS.register_module()
 class BookkeepingHook(Hook):
-    """Stamp checkpoints with a fingerprint and the seconds of all attempts; stop at a loss that is not finite.
+    """Stamp checkpoints with a fingerprint and the cost of all attempts; stop at a loss that is not finite.
+
+    The training's end leaves ``iterations.json`` (``IterationCost.measured``) in the work folder.
 
     Args:
         fingerprint: of the recipe (``Study.fingerprint``).
@@ -28,11 +35,12 @@ class BookkeepingHook(Hook):
     def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
         self.before, self._start = 0.0, time.monotonic()
+        self.iterations = IterationCost()
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, over all attempts."""
-        return self.before + time.monotonic() - self._start
+        """Device seconds of training so far, over all attempts and processes."""
+        return self.before + (time.monotonic() - self._start) * get_world_size()
 
     def before_train(self, runner: Runner) -> None:
         self._start = time.monotonic()
@@ -47,13 +55,32 @@ class BookkeepingHook(Hook):
                 "train from the start."
             )
         self.before = stamp["seconds"]
+        self.iterations.load(stamp.get("iterations", {}))  # an older checkpoint has none
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint["fasa"] = {"fingerprint": self.fingerprint, "seconds": self.seconds}
+        checkpoint["fasa"] = {
+            "fingerprint": self.fingerprint,
+            "seconds": self.seconds,
+            "iterations": self.iterations.state(),
+        }
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        if runner.epoch > 0:
+            self.iterations.begin_epoch(next(runner.model.parameters()).device)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        if runner.epoch > 0:
+            self.iterations.end_epoch()
+
+    def after_train(self, runner: Runner) -> None:
+        if is_main_process():
+            atomic.write_json(Path(runner.work_dir) / COST_FILE, self.iterations.measured())
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
+        if runner.epoch > 0:
+            self.iterations.end_iteration()
         if outputs and (
             self.every_n_train_iters(runner, CHECK_EVERY) or self.end_of_epoch(runner.train_dataloader, batch_idx)
         ):

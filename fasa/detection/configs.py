@@ -9,10 +9,12 @@ from typing import Any
 from mmengine.config import Config
 
 from fasa.detection.manifest import LISTS, Manifest, list_path, read_manifest
+from fasa.errors import UserError
 from fasa.experiments import Study
 from fasa.experiments.detection_recipes import DetectionRecipe
 
 DATASETS = {"lvis": "LVISV1Dataset", "glyphs": "GlyphDataset", "coco_lt": "CocoDataset"}
+METRICS = {"lvis": "RunnableLVISMetric", "glyphs": "RunnableLVISMetric", "coco_lt": "CocoMetric"}
 
 
 class PlainConfig(Config):
@@ -26,8 +28,12 @@ class PlainConfig(Config):
 def build(study: Study, name: str, seed: int, work_dir: Path | None = None) -> Config:
     """The whole config of recipe ``name`` at the study's scale with a seed; mmdet's own tools run it.
 
+    It is that of one process of the scale's ``devices``. ``heldout_dataloader`` has all validation images by the
+    training pipeline, for what is measured on a finished run.
+
     Raises:
-        UserError: the data set is not prepared, or a file of configs/detection is missing.
+        UserError: the data set is not prepared, a file of configs/detection is missing, or the devices cannot share the
+            batch.
     """
     recipe = study.recipe(name)
     data = study.pack_path(name)
@@ -131,16 +137,19 @@ def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances:
 
 def _set_data(config: Config, study: Study, recipe: DetectionRecipe, manifest: Manifest) -> None:
     scale = study.scale.detection
+    images = share_of_batch(study, recipe)
     leaf = config.train_dataloader.dataset
     while "dataset" in leaf:
         leaf = leaf.dataset
     leaf = deepcopy(leaf)
     leaf.update(type=DATASETS[manifest.name], data_root="", pipeline=config.train_pipeline, **_files(manifest, "train"))
-    if recipe.instaboost:
-        leaf.pipeline.insert(1, {"type": "SafeInstaBoost"})  # it moves polygons, so before they become masks
+    heldout = {**leaf, **_files(manifest, "val")}
+    config.heldout_dataloader = heldout_loader(heldout, scale.evaluate_images, scale.workers)
+    if recipe.instaboost:  # of training images alone; it moves polygons, so before they become masks
+        leaf.pipeline = [leaf.pipeline[0], {"type": "SafeInstaBoost"}, *leaf.pipeline[1:]]
     loader = config.train_dataloader
     workers = {"num_workers": scale.workers, "persistent_workers": False}  # seeding.py says why
-    loader.update(batch_size=recipe.schedule.batch // scale.devices, worker_init_fn={"type": "seed_worker"}, **workers)
+    loader.update(batch_size=images, worker_init_fn={"type": "seed_worker"}, **workers)
     loader.dataset = leaf  # by assignment: a config's update merges what is there with what comes
     if recipe.calibrated:
         loader.dataset = {"type": "ClassImagePairs", "dataset": leaf}
@@ -154,27 +163,41 @@ def _set_data(config: Config, study: Study, recipe: DetectionRecipe, manifest: M
         type=DATASETS[manifest.name], data_root="", pipeline=config.test_pipeline, **_files(manifest, "val")
     )
     config.test_dataloader.update(batch_size=scale.evaluate_images, **workers)
-    # Detections are written and scored by fasa; no validation during training sees them.
+    # No validation during training sees these; fasa writes and scores detections by itself, mmdet's tools by this.
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
-    config.test_evaluator = {"type": "DetectionMetric", "ann_file": manifest.val.annotations}
+    metric = {"type": METRICS[manifest.name], "ann_file": manifest.val.annotations, "metric": ["bbox", "segm"]}
+    config.test_evaluator = metric
 
 
-def validation_dataset(train_leaf: Any, recipe: DetectionRecipe, manifest: Manifest) -> dict[str, Any]:
-    """What adaptation looks at: validation images by the training pipeline, as the recipe's ``validation`` says."""
-    leaf = deepcopy(train_leaf)
-    leaf.update(**_files(manifest, "val"))
+def share_of_batch(study: Study, recipe: DetectionRecipe) -> int:
+    """Images of a step on each of the scale's devices.
+
+    Raises:
+        UserError: the devices cannot share the batch.
+    """
+    devices, batch = study.scale.detection.devices, recipe.schedule.batch
+    if batch % devices:
+        raise UserError(
+            f"scale '{study.scale.name}' has a batch of {batch} for recipe '{recipe.name}', which its {devices} "
+            "devices cannot share; change one of them."
+        )
+    return batch // devices
+
+
+def in_shares(config: Config, shares: int) -> None:
+    """Make ``config`` that of a process that does the work of ``shares`` devices: the batch and the rate stay."""
+    config.train_cfg.update(type="ShareTrainLoop", shares=shares)
+    config.custom_hooks = [{"type": "RunningStatisticsHook"}, *config.custom_hooks]  # before what validates
+    loader = config.train_dataloader
+    loader.batch_sampler = {"type": "ShareBatchSampler", "shares": shares, "inner": loader.get("batch_sampler")}
+
+
+def validation_dataset(heldout: Any, recipe: DetectionRecipe, manifest: Manifest) -> dict[str, Any]:
+    """What adaptation looks at: the held-out images as the recipe's ``validation`` says."""
+    leaf = deepcopy(heldout)
     if recipe.validation == "balanced":
         return {"type": "FrequencySubset", "dataset": leaf}
     return repeated(leaf, manifest.repeat_threshold) if recipe.validation == "resampled" else leaf
-
-
-def validation_loader(study: Study, name: str, config: Config) -> dict[str, Any]:
-    """The loader of all validation images by the training pipeline, for what is measured on a finished run."""
-    recipe = study.recipe(name).model_copy(update={"validation": "original"})
-    leaf = config.train_dataloader.dataset
-    dataset = validation_dataset(leaf.get("dataset", leaf), recipe, read_manifest(study.pack_path(name)))
-    scale = study.scale.detection
-    return heldout_loader(dataset, scale.evaluate_images, scale.workers)
 
 
 def repeated(dataset: Any, threshold: float) -> dict[str, Any]:
@@ -209,9 +232,8 @@ def _set_hooks(config: Config, study: Study, recipe: DetectionRecipe, manifest: 
     if recipe.augmenter.name not in ("none", "moex"):
         hooks.append({"type": "AdaptationHook"})
         if recipe.augmenter.name == "fasa" and recipe.augmenter.options.get("adaptive", True):
-            leaf = config.train_dataloader.dataset
             hooks[-1]["dataloader"] = heldout_loader(
-                validation_dataset(leaf.get("dataset", leaf), recipe, manifest),
+                validation_dataset(config.heldout_dataloader.dataset, recipe, manifest),
                 config.train_dataloader.batch_size,
                 study.scale.detection.workers,
             )

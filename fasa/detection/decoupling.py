@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from mmdet.models.detectors import CascadeRCNN, MaskRCNN
 from mmdet.registry import MODELS
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from fasa.detection.checkpoints import read_weights
 from fasa.errors import UserError
 
 # State of the second stage's own: an augmenter's statistics and a loss's buffers start anew with the classifier.
@@ -46,7 +46,8 @@ class StageTwo:
     def init_weights(self) -> None:
         super().init_weights()
         if self.stage_one is not None:
-            load_stage_one(self, read_weights(self.stage_one), self.retrain | set(FRESH), str(self.stage_one))
+            weights = read_weights(Path(self.stage_one), "stage_one must be a checkpoint; train the first stage again")
+            load_stage_one(self, weights, self.retrain | set(FRESH), str(self.stage_one))
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -78,21 +79,6 @@ def freeze(model: nn.Module, retrain: Collection[str]) -> None:
             raise UserError(f"retrain names {wanted!r}, but no module of the detector with weights is called so.")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(_within(name, retrain))
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The ``state_dict`` of a checkpoint, on the CPU.
-
-    Raises:
-        UserError: no such file, or no checkpoint.
-    """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location="cpu")
-    except Exception as error:  # unpicklers raise nearly anything
-        raise UserError(f"stage_one is {path}, which cannot be read ({error}); train the first stage again.") from error
-    if not isinstance(checkpoint, Mapping):
-        raise UserError(f"stage_one is {path}, which is no checkpoint; train the first stage again.")
-    return checkpoint.get("state_dict", checkpoint)
 
 
 def load_stage_one(model: nn.Module, weights: Mapping[str, Tensor], new: Collection[str], source: str) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 from mmdet.registry import MODELS
+from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fasa import atomic
+from fasa import atomic, torch_files
 from fasa.datasets.glyphs import crops
 from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.detection.configs import layered
@@ -83,12 +84,14 @@ def pretrain(
     fingerprint: str,
     processes: int = 1,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> float:
     """Train the backbone of the detector config ``model`` and write it to ``destination``; its last epoch's accuracy.
 
     The file is a plain dictionary with the backbone's ``state_dict`` and ``fingerprint``, and what mmengine's
     ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a backbone takes. Images are normalised as the detector
-    does. ``progress(step, steps, loss)`` is called after each step. Torch's threads are the caller's.
+    does. ``progress(step, steps, loss)`` is called after each step. Torch's threads are the caller's. It draws its
+    random numbers on the CPU, so those are the same on every ``device``.
 
     Raises:
         UserError: the catalogue has too few glyphs, the loss is no longer finite, or the file cannot be written.
@@ -103,8 +106,9 @@ def pretrain(
         with torch.no_grad():
             width = backbone(probe)[-1].shape[1]
         classifier = nn.Linear(width, spec.classes)
-        accuracy = _train(backbone, classifier, _normalised(images, model["data_preprocessor"]), labels, spec, progress)
-    state = {name: tensor.detach().clone() for name, tensor in backbone.state_dict().items()}
+        pictures = _normalised(images, model["data_preprocessor"], device)
+        accuracy = _train(backbone.to(device), classifier.to(device), pictures, labels, spec, progress)
+    state = {name: tensor.detach().cpu().clone() for name, tensor in backbone.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({"state_dict": state, "fingerprint": fingerprint}, buffer)
     atomic.write_bytes(destination, buffer.getvalue())
@@ -119,10 +123,10 @@ def provide(study: Study, name: str, progress: Progress | None = None) -> Path:
     """
     path, model, spec = _wanted(study, name)
     try:
-        check_file(path, fingerprint(model, spec))
+        check_file(path, model, fingerprint(model, spec))
     except UserError:
         torch.set_num_threads(study.threads(name))
-        pretrain(model, path, spec, fingerprint(model, spec), cores(), progress)
+        pretrain(model, path, spec, fingerprint(model, spec), cores(), progress, get_device())
     return path
 
 
@@ -134,7 +138,7 @@ def check(study: Study, name: str) -> None:
     """
     path, model, spec = _wanted(study, name)
     try:
-        check_file(path, fingerprint(model, spec))
+        check_file(path, model, fingerprint(model, spec))
     except UserError as error:
         raise UserError(f"{error} Make it with: fasa pretrain {name} --scale {study.scale.name}") from error
 
@@ -148,14 +152,19 @@ def fingerprint(model: Mapping[str, Any], spec: Pretraining) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check_file(path: Path, fingerprint: str) -> None:
-    """Make sure that ``path`` holds the backbone with ``fingerprint``; UserError else."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever zip, pickle and torch raise at a damaged file
-        raise UserError(f"{path} is missing or damaged.") from error
-    if not isinstance(content, dict) or content.get("fingerprint") != fingerprint:
+def check_file(path: Path, model: Mapping[str, Any], fingerprint: str) -> None:
+    """Make sure that ``path`` holds the backbone of ``model`` with ``fingerprint``, each of its weights and no other.
+
+    Raises:
+        UserError: it does not.
+    """
+    content = torch_files.read(path, "the backbone starts from it")
+    if content.get("fingerprint") != fingerprint:
         raise UserError(f"{path} was trained by older settings.")
+    given = content["state_dict"]
+    own = MODELS.build({**model["backbone"], "init_cfg": None}).state_dict()
+    if own.keys() != given.keys() or any(own[name].shape != given[name].shape for name in own):
+        raise UserError(f"{path} does not fit the backbone, of which it would leave a part as it is.")
 
 
 def _wanted(study: Study, name: str) -> tuple[Path, Mapping[str, Any], Pretraining]:
@@ -174,13 +183,13 @@ def trainable(config: Mapping[str, Any]) -> nn.Module:
     return backbone
 
 
-def _normalised(images: np.ndarray, preprocessor: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
-    """From numbers of pictures to the detector's own input: float32 [n, 3, side, side]."""
+def _normalised(images: np.ndarray, preprocessor: Mapping[str, Any], device: str = "cpu") -> Callable[[Tensor], Tensor]:
+    """From numbers of pictures to the detector's own input on ``device``: float32 [n, 3, side, side]."""
     pictures = torch.from_numpy(images)
-    mean, std = (torch.tensor(preprocessor[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
+    mean, std = (torch.tensor(preprocessor[name], device=device).view(1, 3, 1, 1) for name in ("mean", "std"))
     # mmdet reads images as BGR, and mean and std are those of the channels as the backbone sees them
     order = [0, 1, 2] if preprocessor.get("bgr_to_rgb") else [2, 1, 0]
-    return lambda numbers: (pictures[numbers][:, order].float() - mean) / std
+    return lambda numbers: (pictures[numbers][:, order].to(device).float() - mean) / std
 
 
 def _train(
@@ -199,8 +208,8 @@ def _train(
     correct = 0.0
     backbone.train()
     for step, numbers in enumerate(_batches(len(labels), spec)):
-        loss_of = classifier(backbone(_varied(pictures(numbers), spec))[-1].mean((2, 3)))
-        loss = F.cross_entropy(loss_of, target[numbers])
+        logits = classifier(backbone(_varied(pictures(numbers), spec))[-1].mean((2, 3)))
+        loss = F.cross_entropy(logits, target[numbers].to(logits.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -208,7 +217,7 @@ def _train(
         if not math.isfinite(loss.item()):
             raise UserError(f"pretraining: the loss is {loss.item()} at step {step + 1}; lower the rate.")
         if step >= steps - steps // spec.epochs:
-            correct += (loss_of.argmax(1) == target[numbers]).float().mean().item()
+            correct += (logits.argmax(1).cpu() == target[numbers]).float().mean().item()
         if progress:
             progress(step + 1, steps, loss.item())
     return correct / (steps // spec.epochs)
@@ -233,7 +242,7 @@ def _varied(pictures: Tensor, spec: Pretraining) -> Tensor:
     places = torch.zeros(count, 2, 3)
     places[:, 0, 0], places[:, 1, 1] = (1 + spec.stretch * (2 * torch.rand(2, count) - 1)).unbind()
     places[:, :, 2] = 2 * spec.shift * (2 * torch.rand(count, 2) - 1)
-    grid = F.affine_grid(places, [count, 3, side, side], align_corners=False)
+    grid = F.affine_grid(places.to(pictures.device), [count, 3, side, side], align_corners=False)
     if side * 2 <= pictures.shape[-1]:  # samples this far apart would skip pixels
         pictures = F.avg_pool2d(pictures, pictures.shape[-1] // side)
     return F.grid_sample(pictures, grid, align_corners=False)

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fasa import atomic
-from fasa.detection.inference import write_detections
+from fasa.detection import topk_inference
+from fasa.detection.bookkeeping import COST_FILE
+from fasa.detection.examples import examples
+from fasa.detection.inference import image_paths, write_detections
+from fasa.detection.iteration_cost import IterationCost
 from fasa.detection.manifest import read_manifest
-from fasa.detection.measurements import internals, score
+from fasa.detection.measurements import BEST_OF_CLASSES, cost, counts_by_category, internals, score
 from fasa.detection.training import train as train_one
 from fasa.detection.training import trained_detector
-from fasa.errors import UserError
 from fasa.experiments import Run, Study
-from fasa.experiments.provenance import environment
-from fasa.lease import Busy
+from fasa.experiments.records import forget_failure, note_failure, read_trained, write_metrics
+from fasa.metrics import load_detections, load_ground_truth
 
 
 def train(study: Study, runs: Sequence[Run]) -> dict[Run, Exception]:
     """Train ``runs``; the failed ones and why. The others go on."""
     failures: dict[Run, Exception] = {}
     for run in runs:
-        failed = study.work_dir(run.recipe, run.seed) / "failed.json"
-        failed.unlink(missing_ok=True)
+        forget_failure(study, run)
         try:
             train_one(study, run)
         except Exception as error:
             failures[run] = error
-            if not isinstance(error, UserError):  # a bug of ours: the log needs to know where
-                traceback.print_exception(error)
-            if not isinstance(error, Busy):  # the run that another process trains has not failed
-                message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                atomic.write_json(failed, {"message": message})
+            note_failure(study, run, error)
     return failures
 
 
 def evaluate(study: Study, run: Run) -> Path:
-    """Measure a finished run: detections, then ``provenance.json`` and, last, ``metrics.json``; the latter's path.
+    """Measure a finished run: detections, ``examples.json``, and last ``metrics.json``; the latter's path.
 
     Raises:
         UserError: the run is not trained, its files are damaged, or an older recipe made them.
@@ -46,34 +44,49 @@ def evaluate(study: Study, run: Run) -> Path:
     recipe, folder = study.recipe(run.recipe), study.work_dir(run.recipe, run.seed)
     manifest = read_manifest(study.pack_path(run.recipe))
     detector, images, heldout = trained_detector(study, run)
-    detections = folder / "detections.npz"
+    trained, history = (read_trained(study, run, name) for name in ("cost.json", "history.json"))
+    truth = load_ground_truth(manifest.val.annotations)
+    counts = counts_by_category(manifest, truth)
+    detections, best = folder / "detections.npz", folder / "best_of_classes.npz"
     write_detections(detector, images, detections)
-    cost, history = (_read(folder / name) for name in ("cost.json", "history.json"))
-    made_by = environment(study.root)
-    metrics = {
-        "recipe": run.recipe,
-        "scale": study.scale.name,
-        "seed": run.seed,
-        "fingerprint": study.fingerprint(run.recipe),
-        "dataset": manifest.name,
-        "config": recipe.model_dump(),
-        "code_version": made_by["code_version"],
-        "packages": made_by["packages"],
-        **cost,
-        "class_names": list(manifest.category_names),
-        "class_counts": list(manifest.instance_counts),
-        "frequencies": list(manifest.frequencies),
-        "measurements": score(manifest, detections) | internals(detector, heldout, history),
+    if asks_for_best_of_classes(study, run.recipe):
+        topk_inference.write_detections(detector, images, best, truth)
+    else:
+        best = None
+    measured = score(truth, counts, detections, best) | internals(detector, heldout, history)
+    measured["cost"] = cost(_iterations(study, run), history)
+    shown = examples(truth, load_detections(detections), image_paths(images), counts)
+    atomic.write_json(study.metrics_path(run.recipe, run.seed).with_name("examples.json"), {"examples": shown})
+    return write_metrics(
+        study,
+        run,
+        trained,
+        config=recipe.model_dump(),
+        dataset=manifest.name,
+        classes={
+            "class_names": list(manifest.category_names),
+            "class_counts": list(manifest.instance_counts),
+            "frequencies": list(manifest.frequencies),
+        },
+        measurements=measured,
+    )
+
+
+def asks_for_best_of_classes(study: Study, recipe: str) -> bool:
+    """Whether a row of a table prints AP-Fixed or AP-Pool of ``recipe``, which takes an inference of its own."""
+    asked = {
+        (row.measure or column.key).split(".")[0]
+        for table in study.tables.values()
+        for row in table.rows
+        if row.recipe == recipe
+        for column in table.columns
     }
-    provenance = {**made_by, **cost, "command": f"fasa train {run.recipe} --seed {run.seed} --scale {study.scale.name}"}
-    path = study.metrics_path(run.recipe, run.seed)
-    atomic.write_json(path.with_name("provenance.json"), provenance)
-    atomic.write_json(path, metrics)
-    return path
+    return bool(asked & {*BEST_OF_CLASSES})
 
 
-def _read(path: Path) -> dict:
+def _iterations(study: Study, run: Run) -> dict[str, Any]:
+    """What the training measured of its iterations; nulls where it did not."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is missing or damaged; train that run again, it resumes at its end.") from error
+        return json.loads((study.checkpoint_dir(run.recipe, run.seed) / COST_FILE).read_text())
+    except (OSError, ValueError):
+        return IterationCost().measured()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,32 @@ import torch
 from mmcv.ops import batched_nms
 from mmdet.models.detectors import TwoStageDetector
 from mmengine.structures import InstanceData
+from rich.progress import track
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from fasa.detection.inference import nms_by_class
 from fasa.detection.running_best import RunningBest
 from fasa.detection.validation_loss import evaluating
-from fasa.metrics import DetectionWriter
+from fasa.metrics import DetectionWriter, GroundTruth
 from fasa.metrics.encoding import encode
 
 PER_CLASS = 10_000
 SLACK = 1.1  # of the first pass: on a GPU the second may score a little differently (Dave et al.'s own code)
 FLOOR = 1e-7
 MASK_CHUNK = 300  # masks at full size at once
+
+
+def write_detections(
+    detector: TwoStageDetector, images: DataLoader, path: Path, annotations: GroundTruth, per_class: int = PER_CLASS
+) -> None:
+    """Write the ``per_class`` best detections of each class to ``path`` (.npz), masks where ``annotations`` judge.
+
+    Raises:
+        UserError: the disk is full; an older file is left as it was.
+    """
+    with DetectionWriter(path, annotations, "verified") as writer, nms_by_class(detector):
+        infer(detector, images, writer, images.dataset.cat_ids, per_class)
 
 
 @torch.no_grad()
@@ -62,11 +78,11 @@ def infer(
     device = next(detector.parameters()).device
     best = RunningBest(len(ids), math.ceil(per_class * slack), floor, device)
     with evaluating(detector):
-        for batch in dataloader:
+        for batch in track(dataloader, "best scores of each class", transient=True, disable=None):
             for _, results in detections(detector, batch, best.thresholds):
                 best.add(results.labels, results.scores)
         best.gather()
-        for batch in dataloader:
+        for batch in track(dataloader, "their masks", transient=True, disable=None):
             for image, results in detections(detector, batch, best.thresholds):
                 write(detector, image, results, writer, ids)
     return best.thresholds
@@ -93,7 +109,7 @@ def detections(
     metas = [sample.metainfo for sample in samples]
     # Without test settings the heads give all boxes and scores as they are, the mean over a cascade's stages included.
     raw = detector.roi_head.predict_bbox(maps, metas, proposals, rcnn_test_cfg=None, rescale=False)
-    nms = detector.test_cfg.rcnn.nms
+    nms = detector.roi_head.test_cfg.nms
     for number, (meta, result) in enumerate(zip(metas, raw, strict=True)):
         image = Image(tuple(level[number : number + 1] for level in maps), meta)
         yield image, suppress(result.bboxes, result.scores, thresholds, nms, max(meta["img_shape"][:2]))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
+from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -17,48 +20,84 @@ from fasa import atomic
 from fasa.detection import pretraining, weights
 from fasa.detection.adaptation_hook import read_history, unwrapped
 from fasa.detection.bookkeeping import BookkeepingHook
-from fasa.detection.configs import build, validation_loader
+from fasa.detection.checkpoints import newest, resumed_by_mmengine
+from fasa.detection.configs import build, in_shares
 from fasa.errors import UserError
 from fasa.experiments import Run, Study
 from fasa.lease import lease
+from fasa.processes import launch, processes_for
+
+# mmengine's own, but for processors, which have no numbers
+CPU_WRAPPER = {"type": "MMDistributedDataParallel", "device_ids": None, "broadcast_buffers": False}
 
 
 def train(study: Study, run: Run) -> None:
     """Train ``run`` to its end and leave ``cost.json``, ``history.json`` and, last, ``model.pt`` in its work folder.
 
+    Where the scale wants several devices there is a process for each GPU, and each does the work of as many devices as
+    are lacking; batch and rate stay.
+
     Raises:
-        UserError: the data is not prepared, a checkpoint is another recipe's, or the loss is no longer finite.
+        UserError: the data is not prepared, a checkpoint is another recipe's, the loss is no longer finite, or a
+            process was killed.
     """
-    torch.set_num_threads(study.threads(run.recipe))
-    folder, checkpoints = study.work_dir(run.recipe, run.seed), study.checkpoint_dir(run.recipe, run.seed)
-    fingerprint, recipe = study.fingerprint(run.recipe), study.recipe(run.recipe)
+    recipe, devices = study.recipe(run.recipe), study.scale.detection.devices
+    checkpoints = study.checkpoint_dir(run.recipe, run.seed)
     with lease(checkpoints):
-        config = build(study, run.recipe, run.seed, checkpoints)
         if study.pretrained_path(run.recipe):
             pretraining.check(study, run.recipe)
-        bookkeeping = BookkeepingHook(fingerprint)
-        config.log_level = "WARNING"
-        if (checkpoints / "last_checkpoint").exists():
-            config.resume = True
-        elif recipe.start_from:
+        resume = newest(checkpoints)
+        if resume is None and recipe.start_from:
             stage_one = study.work_dir(recipe.start_from, run.seed) / "model.pt"
             weights.check(stage_one, study.fingerprint(recipe.start_from))
-        _quiet()
-        runner = Runner.from_cfg(config)
-        runner.register_hook(bookkeeping)
-        runner.train()
-        detector = unwrapped(runner)
-        device = next(detector.parameters()).device
-        cost = {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "device_seconds": round(bookkeeping.seconds, 1),
-            "threads": torch.get_num_threads(),
-            "fingerprint": fingerprint,
-        }
-        lines = checkpoints / "history.jsonl"
-        atomic.write_json(folder / "cost.json", cost)
-        atomic.write_json(folder / "history.json", read_history(lines) if lines.exists() else [])
-        weights.save(folder / "model.pt", detector, fingerprint)
+        processes = processes_for(devices)
+        if processes < devices:
+            print(
+                f"fasa: {run.recipe} seed {run.seed}: {processes} of {devices} devices are there; each does the "
+                f"work of {devices // processes}, with the same batch and rate.",
+                file=sys.stderr,
+            )
+        if processes == 1:
+            train_here(study, run, resume, 1)
+        else:
+            launch(processes, train_here, study, run, resume, processes)
+
+
+def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> None:
+    """This process's part of a training by ``processes``, from the checkpoint ``resume`` on; the first writes files."""
+    torch.set_num_threads(max(1, study.threads(run.recipe) // processes))
+    folder, checkpoints = study.work_dir(run.recipe, run.seed), study.checkpoint_dir(run.recipe, run.seed)
+    fingerprint, devices = study.fingerprint(run.recipe), study.scale.detection.devices
+    config = build(study, run.recipe, run.seed, checkpoints)
+    config.log_level = "WARNING"
+    if resume is not None:
+        config.resume, config.load_from = True, resumed_by_mmengine(resume)
+    if devices > 1:
+        in_shares(config, devices // processes)
+    if processes > 1:
+        config.launcher = "pytorch"
+        if not torch.cuda.is_available():
+            config.model_wrapper_cfg = dict(CPU_WRAPPER)
+    _quiet()
+    bookkeeping = BookkeepingHook(fingerprint)
+    runner = Runner.from_cfg(config)
+    runner.register_hook(bookkeeping)
+    runner.train()
+    if not is_main_process():
+        return
+    detector = unwrapped(runner)
+    device = next(detector.parameters()).device
+    cost = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "devices": processes,
+        "device_seconds": round(bookkeeping.seconds, 1),
+        "threads": torch.get_num_threads(),
+        "fingerprint": fingerprint,
+    }
+    lines = checkpoints / "history.jsonl"
+    atomic.write_json(folder / "cost.json", cost)
+    atomic.write_json(folder / "history.json", read_history(lines) if lines.exists() else [])
+    weights.save(folder / "model.pt", detector, fingerprint)
 
 
 def dump_config(study: Study, run: Run) -> str:
@@ -88,7 +127,5 @@ def trained_detector(study: Study, run: Run) -> tuple[nn.Module, DataLoader, Dat
     config.model.pop("stage_one", None)  # the file has all the weights
     detector = MODELS.build(config.model)
     weights.load(path, detector, study.fingerprint(run.recipe))
-    heldout = validation_loader(study, run.recipe, config)
-    return (
-        detector.to(get_device()), Runner.build_dataloader(config.test_dataloader), Runner.build_dataloader(heldout)
-    )  # fmt: skip
+    images, heldout = map(Runner.build_dataloader, (config.test_dataloader, config.heldout_dataloader))
+    return detector.to(get_device()), images, heldout

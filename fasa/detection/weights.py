@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fasa import atomic
+from fasa import atomic, torch_files
 from fasa.errors import UserError
 
 
@@ -40,10 +40,7 @@ def check(path: Path, fingerprint: str) -> None:
 
 
 def _read(path: Path, fingerprint: str) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever zip, pickle and torch raise at a damaged file
-        raise UserError(f"{path} is missing or damaged; train that run again, it resumes at its end.") from error
-    if not isinstance(content, dict) or content.get("fingerprint") != fingerprint:
+    content = torch_files.read(path, "train that run again, it resumes at its end")
+    if content.get("fingerprint") != fingerprint:
         raise UserError(f"{path} was trained by an older recipe; train that run again.")
     return content

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fasa.experiments.detection_recipes import DetectionRecipe
 from fasa.experiments.strict import Strict, parse
+
+DEFAULT = "default"
 
 
 class DetectionScale(Strict):
     """A scale's part for detectors.
 
     Attributes:
+        description: one sentence for detectors' tables, in place of the scale's own.
+        seeds: the seeds of a run, by the table, figure or recipe that asks for it; ``default`` where none of a run's
+            is named.
         data: overrides of a recipe's data, by data set.
         model: a file of ``configs/detection/scales`` laid over the model and the pipelines, and after it the one that
             has the backbone in its name.
@@ -29,6 +35,8 @@ class DetectionScale(Strict):
         seconds: guess of one run's device seconds an epoch, by backbone, until measured ones exist.
     """
 
+    description: str = ""
+    seeds: dict[str, Annotated[tuple[int, ...], Field(min_length=1)]] = {DEFAULT: (0,)}
     data: dict[str, dict[str, Any]] = {}
     model: str | None = None
     epochs: float = Field(1.0, gt=0)
@@ -41,13 +49,20 @@ class DetectionScale(Strict):
     resources: dict[str, int] = {}
     seconds: dict[str, float] = {}
 
+    @field_validator("seeds")
+    @classmethod
+    def _has_default(cls, seeds: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        if DEFAULT not in seeds:
+            raise ValueError(f"needs a '{DEFAULT}', for what it does not name")
+        return seeds
+
     def apply(self, recipe: DetectionRecipe, where: str) -> DetectionRecipe:
         """``recipe`` at this scale; ``where`` is what an error calls it."""
         content = recipe.model_dump()
         content["data"].update(self.data.get(recipe.data.name, {}))
         schedule = content["schedule"]
         schedule["epochs"] = self.epoch(schedule["epochs"])
-        schedule["drops"] = [self.epoch(drop) for drop in schedule["drops"]]
+        schedule["drops"] = self.drops(schedule["drops"], schedule["epochs"])
         schedule.update(self.schedule)
         epochs = content["augmenter"].pop("epochs")
         content["augmenter"]["options"].update({name: self.epoch(value) for name, value in epochs.items()})
@@ -56,3 +71,15 @@ class DetectionScale(Strict):
     def epoch(self, epoch: int) -> int:
         """An epoch number of a recipe at this scale, at least 1."""
         return max(1, round(epoch * self.epochs))
+
+    def drops(self, drops: Sequence[int], epochs: int) -> list[int]:
+        """The rate's drops at this scale, of a schedule that has ``epochs`` of them here.
+
+        Rounded, a late drop can fall on the end, where it would never happen, or on the one before it: then it moves
+        forward. Where there are fewer places than drops the first ones share an epoch; one epoch has no place at all.
+        """
+        latest, placed = epochs - 1, []
+        for drop in reversed(drops if epochs > 1 else ()):
+            placed.append(max(1, min(self.epoch(drop), latest)))
+            latest = placed[-1] - 1
+        return placed[::-1]

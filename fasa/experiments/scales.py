@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fasa.errors import UserError
 from fasa.experiments.detection_recipes import DetectionRecipe
@@ -19,7 +19,8 @@ class Scale(Strict):
 
     Attributes:
         description: one sentence for tables and reports.
-        seeds: the seeds of every run.
+        seeds: the seeds of every classifier's run; a scale without them runs no classifiers, and what follows, up to
+            ``seconds``, has no place in it.
         comparable: whether absolute figures may be held against the published ones.
         data: overrides of a recipe's data, by data set.
         epochs: factor of all epoch numbers, ``drw_epoch``, drops and the augmenter's ``epochs`` among them.
@@ -34,12 +35,11 @@ class Scale(Strict):
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's seconds, by backbone, until measured ones exist.
         detection: the same for detectors; a scale without it runs none.
-        classification: whether the scale runs classifiers.
     """
 
     name: str
     description: str
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = ()
     comparable: bool = False
     data: dict[str, dict[str, Any]] = {}
     epochs: float = Field(1.0, gt=0, le=1)
@@ -54,11 +54,20 @@ class Scale(Strict):
     resources: dict[str, int] = {}
     seconds: dict[str, float] = {}
     detection: DetectionScale | None = None
-    classification: bool = True
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Classifiers' fields stand together, and there is something to run."""
+        idle = sorted(self.model_fields_set - {"name", "description", "comparable", "detection", "seeds"})
+        if not self.seeds and idle:
+            raise ValueError(f"without 'seeds' it runs no classifiers, so {', '.join(idle)} would say nothing")
+        if not self.seeds and self.detection is None:
+            raise ValueError("it needs 'seeds' to run classifiers, or a part 'detection' to run detectors")
+        return self
 
     def offers(self, recipe: AnyRecipe) -> bool:
         """Whether ``recipe`` can be run at this scale."""
-        return self.detection is not None if isinstance(recipe, DetectionRecipe) else self.classification
+        return self.detection is not None if isinstance(recipe, DetectionRecipe) else bool(self.seeds)
 
     def apply(self, recipe: AnyRecipe) -> AnyRecipe:
         """``recipe`` at this scale, which offers it."""

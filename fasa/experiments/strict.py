@@ -54,7 +54,9 @@ def parse(model: type[Model], content: dict[str, Any], where: str) -> Model:
         if first["type"] == "extra_forbidden":
             known = ", ".join(sorted(_known(model, first["loc"][:-1])))
             raise UserError(f"{where}: unknown key '{field}'; known here: {known}.") from error
-        raise UserError(f"{where}: '{field}': {first['msg'].rstrip('.').lower()}.") from error
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        message = message[:1].lower() + message[1:]
+        raise UserError(f"{where}: '{field}': {message}." if field else f"{where}: {message}.") from error
 
 
 def _known(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

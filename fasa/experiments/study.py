@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fasa.errors import UserError
 from fasa.experiments.detection_recipes import DetectionRecipe
+from fasa.experiments.detection_scales import DEFAULT
 from fasa.experiments.recipes import AnyRecipe, load_recipes
 from fasa.experiments.scales import Scale, load_scale
 from fasa.experiments.tables import Figure, Table, load_figures, load_tables
@@ -39,13 +41,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that ``configs/`` says, at one scale, with paths relative to ``root``."""
+    """Everything that ``configs/`` says, at one scale, with paths relative to ``root``.
+
+    ``tables`` and ``figures`` are those that the scale can run whole; ``withheld`` has the others' names, and which
+    of the two each is.
+    """
 
     root: Path
     scale: Scale
     recipes: dict[str, AnyRecipe]
     tables: dict[str, Table]
     figures: dict[str, Figure]
+    withheld: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def resolved(self) -> dict[str, AnyRecipe]:
@@ -65,6 +72,11 @@ class Study:
             raise UserError(f"there is no recipe '{name}'; known: {', '.join(self.resolved)}.")
         return self.resolved[name]
 
+    def description(self, name: str) -> str:
+        """One sentence of what a run of recipe ``name`` is at this scale."""
+        own = self.scale.detection.description if isinstance(self.recipe(name), DetectionRecipe) else ""
+        return own or self.scale.description
+
     def fingerprint(self, name: str) -> str:
         """A hash of all that decides a run of recipe ``name`` but its seed, the runs that it starts from included."""
         recipe = self.recipe(name)
@@ -81,7 +93,7 @@ class Study:
         if isinstance(recipe, DetectionRecipe):
             files = self.config_files(recipe)
             return {
-                "config": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files],
+                "config": [_code(path) for path in files],
                 "pretraining": self.scale.detection.pretraining,
             }
         return {"backbone": self.scale.backbones.get(recipe.backbone, {}), "precision": self.scale.precision}
@@ -119,17 +131,38 @@ class Study:
 
     def users(self) -> dict[str, tuple[str, ...]]:
         """The recipes that each table and figure reads, by its name."""
-        tables = {t.name: tuple(dict.fromkeys(row.recipe for row in t.rows)) for t in self.tables.values()}
-        figures = {f.name: tuple(dict.fromkeys(s.recipe for s in f.series)) for f in self.figures.values()}
-        return {**tables, **figures}
+        return {user.name: user.recipes() for user in (*self.tables.values(), *self.figures.values())}
+
+    def check_user(self, name: str) -> None:
+        """See that this scale has the table or figure ``name``.
+
+        Raises:
+            UserError: there is none of that name, or this scale cannot run it.
+        """
+        if name in self.withheld:
+            raise UserError(
+                f"scale '{self.scale.name}' cannot run all of {self.withheld[name]} '{name}': choose another scale, "
+                f"or one of {', '.join(self.users())}."
+            )
+        if name not in self.users():
+            raise UserError(f"there is no table or figure '{name}'; known: {', '.join(self.users())}.")
+
+    def seeds(self, recipe: str) -> tuple[int, ...]:
+        """The seeds of recipe ``recipe``: a detector's are all that the tables and figures of it ask for."""
+        if not isinstance(self.recipe(recipe), DetectionRecipe):
+            return self.scale.seeds
+        asked = self.scale.detection.seeds
+        users = [name for name, recipes in self.users().items() if recipe in recipes]
+        named = {seed for name in (recipe, *users) for seed in asked.get(name, ())}
+        return tuple(sorted(named)) or asked[DEFAULT]
 
     def runs(self, user: str | None = None) -> tuple[Run, ...]:
         """The runs that a table or figure (or all of them) reads."""
+        if user is not None:
+            self.check_user(user)
         users = self.users()
-        if user is not None and user not in users:
-            raise UserError(f"there is no table or figure '{user}'; known: {', '.join(users)}.")
         names = users[user] if user else tuple(dict.fromkeys(name for used in users.values() for name in used))
-        return tuple(Run(name, seed) for name in names for seed in self.scale.seeds)
+        return tuple(Run(name, seed) for name in names for seed in self.seeds(name))
 
     def with_needed(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
         """``runs`` and all that they start from, needed ones first."""
@@ -208,7 +241,7 @@ class Study:
             return "failed"
         if _fingerprint_in(folder / "cost.json") == self.fingerprint(recipe) and (folder / "model.pt").exists():
             return "trained"
-        if any(self.checkpoint_dir(recipe, seed).glob("epoch-*.pt")):
+        if any(self.checkpoint_dir(recipe, seed).glob("epoch*.pt*")):  # ours, or MMEngine's
             return "training"
         return "stale" if self.metrics_path(recipe, seed).exists() else "missing"
 
@@ -218,6 +251,14 @@ class Study:
         if state == "failed":
             return f"failed: {json.loads((self.work_dir(recipe, seed) / 'failed.json').read_text())['message']}"
         return REASONS[state]
+
+
+def _code(path: Path) -> str:
+    """A config file's statements: its comments and its layout train nothing."""
+    try:
+        return ast.unparse(ast.parse(path.read_text()))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path} is not a config: {error}.") from error
 
 
 def _short(value: Any) -> str:
@@ -241,10 +282,23 @@ def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
     if not configs.is_dir():
         raise UserError(f"{configs} is missing; run this from the repository's root.")
     recipes = load_recipes(configs / "recipes")
+    tables = load_tables(configs / "tables", recipes)
+    figures = load_figures(configs / "figures.yaml", recipes)
+    size = load_scale(configs / "scales", scale)
+    for name in size.detection.seeds if size.detection else ():
+        if name not in (DEFAULT, *tables, *figures, *recipes):
+            path = configs / "scales" / f"{scale}.yaml"
+            raise UserError(f"{path}: 'detection.seeds' names '{name}', which is no table, figure or recipe.")
+
+    def whole(user: Table | Figure) -> bool:
+        return all(size.offers(recipes[recipe]) for recipe in user.recipes())
+
     return Study(
         root,
-        load_scale(configs / "scales", scale),
+        size,
         recipes,
-        load_tables(configs / "tables", recipes),
-        load_figures(configs / "figures.yaml", recipes),
+        {name: table for name, table in tables.items() if whole(table)},
+        {name: figure for name, figure in figures.items() if whole(figure)},
+        {name: "table" for name, table in tables.items() if not whole(table)}
+        | {name: "figure" for name, figure in figures.items() if not whole(figure)},
     )

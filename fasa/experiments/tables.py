@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,18 @@ from fasa.experiments.strict import Strict, parse, read_yaml
 
 
 class Column(Strict):
-    """A column: ``key`` is the value's place under ``measurements``, ``published`` its name in a row's figures."""
+    """A column: ``key`` is the value's place under ``measurements``, ``published`` its name in a row's figures.
+
+    Measurements are fractions where the ``unit`` is "%", and in the unit else. ``decimals`` are those of the published
+    means (their spreads have two); columns of one ``group`` are printed together, under its name.
+    """
 
     key: str
     label: str
     unit: str = "%"
     published: str | None = None
+    decimals: int = Field(1, ge=0)
+    group: str = ""
 
 
 class Row(Strict):
@@ -47,16 +54,25 @@ class Row(Strict):
 
 
 class Table(Strict):
-    """A table of the paper and our controls below its line."""
+    """A table of the paper and our controls below its line.
+
+    ``tolerance`` is how far from the published value a level may lie (in the columns' unit; without it levels are not
+    judged), ``note`` what a reader must know to compare.
+    """
 
     name: str
     title: str
     published_as: str
     dataset: str
     caption: str
+    note: str = ""
     columns: tuple[Column, ...] = Field(min_length=1)
-    tolerance: float = Field(gt=0)
+    tolerance: float | None = Field(None, gt=0)
     rows: tuple[Row, ...] = Field(min_length=1)
+
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes of its rows, each once."""
+        return tuple(dict.fromkeys(row.recipe for row in self.rows))
 
 
 class Series(Strict):
@@ -77,12 +93,16 @@ class Figure(Strict):
     caption: str
     series: tuple[Series, ...] = Field(min_length=1)
 
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes of its series, each once."""
+        return tuple(dict.fromkeys(series.recipe for series in self.series))
+
 
 def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
-    """All tables of ``folder``, checked against the known ``recipes``.
+    """All tables of ``folder``, checked against the known ``recipes``, in the order of the paper.
 
     Raises:
-        UserError: an unknown key, recipe or baseline row, or a row id used twice.
+        UserError: an unknown key, recipe, baseline row or published figure, or a row id used twice.
     """
     tables = {}
     for path in sorted(folder.glob("*.yaml")):
@@ -95,8 +115,17 @@ def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
                 raise UserError(f"{path}: row '{row.id}' names an unknown baseline row '{row.baseline}'.")
             if ids.count(row.id) > 1:
                 raise UserError(f"{path}: row id '{row.id}' is used twice.")
+            for name in row.published:
+                if name not in [column.published for column in table.columns]:
+                    raise UserError(f"{path}: row '{row.id}' has a published '{name}', which no column shows.")
         tables[table.name] = table
-    return tables
+    return dict(sorted(tables.items(), key=lambda item: _place(item[1])))
+
+
+def _place(table: Table) -> tuple[bool, int]:
+    """Where the paper prints a table: those of the supplement alone come last."""
+    number = re.search(r"\d+", table.published_as)
+    return table.published_as.startswith("Supplement"), int(number.group()) if number else 0
 
 
 def load_figures(path: Path, recipes: Collection[str]) -> dict[str, Figure]:

@@ -11,6 +11,10 @@ from fasa.metrics import rle
 from fasa.metrics.detections import Detections
 from fasa.metrics.ground_truth import GroundTruth
 
+MATCH_IOU = 0.5  # the lowest threshold at which any protocol matches
+BACKGROUND_IOU = 0.1  # TIDE's t_b: what overlaps less is background
+NEVER = 2.0  # no two shapes overlap as much
+
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # detection (place in the chunk), truth (row), IoU
 
 
@@ -38,10 +42,10 @@ def box_pairs(
 
 @numba.njit(nogil=True, cache=True)
 def _floor(same_class, crowd, all_classes):
-    """Lowest IoU that a pair is kept from; above 1: never. (MATCH_IOU, BACKGROUND_IOU of overlaps.py.)"""
+    """Lowest IoU that a pair is kept from."""
     if crowd or not all_classes:
-        return 0.5 if same_class else 2.0
-    return 0.1
+        return MATCH_IOU if same_class else NEVER
+    return BACKGROUND_IOU
 
 
 @numba.njit(nogil=True, cache=True)
@@ -66,7 +70,7 @@ def _mask_pairs(
         x, y, w, h = tight[d, 0], tight[d, 1], tight[d, 2], tight[d, 3]
         for g in range(image_start[image[d]], image_start[image[d] + 1]):
             floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
-            if floor > 1:
+            if floor == NEVER:
                 continue
             across = min(x + w, truth_tight[g, 0] + truth_tight[g, 2]) - max(x, truth_tight[g, 0])
             down = min(y + h, truth_tight[g, 1] + truth_tight[g, 3]) - max(y, truth_tight[g, 1])
@@ -101,7 +105,7 @@ def _box_pairs(lo, hi, image, category, box, image_start, truth_category, crowd,
         x, y, w, h = box[d, 0], box[d, 1], box[d, 2], box[d, 3]
         for g in range(image_start[image[d]], image_start[image[d] + 1]):
             floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
-            if floor > 1:
+            if floor == NEVER:
                 continue
             across = min(w + x, truth_box[g, 2] + truth_box[g, 0]) - max(x, truth_box[g, 0])
             if across <= 0:

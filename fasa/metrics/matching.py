@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from fasa.metrics.intersections import MATCH_IOU
 from fasa.metrics.ordering import by_score, group, top
-from fasa.metrics.overlaps import MATCH_IOU, Overlaps
+from fasa.metrics.overlaps import Overlaps
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])  # all, small, medium, large

@@ -18,8 +18,6 @@ from fasa.metrics.threads import cores
 
 IOU_TYPES = ("segm", "bbox")
 AREAS = ("mask", "box")
-MATCH_IOU = 0.5  # the lowest threshold at which any protocol matches
-BACKGROUND_IOU = 0.1  # TIDE's t_b: what overlaps less is background
 PIECE = 16_384  # detections that one thread takes at a time
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from fasa.metrics.overlaps import BACKGROUND_IOU, MATCH_IOU, Overlaps  # t_b and t_f of the TIDE paper
+from fasa.metrics.intersections import BACKGROUND_IOU, MATCH_IOU  # t_b and t_f of the TIDE paper
+from fasa.metrics.overlaps import Overlaps
 
 # Fates of a detection: matched, or the kind of error that it is ...
 MATCHED, CLS, LOC, BOTH, DUPE, BKG = range(6)

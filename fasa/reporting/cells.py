@@ -65,7 +65,7 @@ def measure_of(row: Row, column: Column, table: Table) -> str | None:
 
 
 def build_cells(study: Study, table: Table) -> tuple[Cell, ...]:
-    """All cells of ``table``, row by row in the order of the table, each over the seeds of the scale."""
+    """All cells of ``table``, row by row in the order of the table, each over the seeds of its recipe."""
     rows = {row.id: row for row in table.rows}
     load = cache(study.load_metrics)
 
@@ -84,7 +84,7 @@ def build_cells(study: Study, table: Table) -> tuple[Cell, ...]:
 
 def datasets_used(study: Study, table: Table) -> tuple[str, ...]:
     """The data sets that the runs of ``table`` were really trained on, by their own word, sorted."""
-    runs = {(row.recipe, seed) for row in table.rows for seed in study.scale.seeds}
+    runs = {(row.recipe, seed) for row in table.rows for seed in study.seeds(row.recipe)}
     loaded = (study.load_metrics(recipe, seed) for recipe, seed in sorted(runs))
     return tuple(sorted({metrics["dataset"] for metrics in loaded if metrics is not None}))
 
@@ -107,12 +107,12 @@ def _measured(study: Study, load: Callable, row: Row, column: Column, measure: s
         return Measured({}, ((None, f"the row is one measurement, {row.measure}: see the first column"),))
     values: dict[int, float] = {}
     missing: list[tuple[int | None, str]] = []
-    for seed in study.scale.seeds:
+    for seed in study.seeds(row.recipe):
         metrics = load(row.recipe, seed)
         if metrics is None:
             missing.append((seed, study.missing_reason(row.recipe, seed)))
         elif (value := lookup(metrics["measurements"], measure)) is None:
-            missing.append((seed, f"the run has no measurement {measure}"))
+            missing.append((seed, "the run has no such measurement"))
         else:
             values[seed] = value * 100 if column.unit == "%" else value
     return Measured(values, tuple(missing))

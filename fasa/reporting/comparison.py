@@ -100,9 +100,9 @@ def difference_verdict(published: float | None, row: Summary, baseline: Summary,
     return CONFIRMED if (difference.mean > 0) == (published > 0) else CONTRADICTED
 
 
-def level_verdict(published: float | None, row: Summary, tolerance: float, comparable: bool) -> str:
+def level_verdict(published: float | None, row: Summary, tolerance: float | None, comparable: bool) -> str:
     """Say whether our mean lies within ``tolerance`` of the published value; "—" where levels are not comparable."""
-    if published is None or row.mean is None or not comparable:
+    if published is None or row.mean is None or tolerance is None or not comparable:
         return NOTHING
     distance = round(row.mean - published, DECIMALS)
     return f"within {float(tolerance)}" if abs(distance) <= tolerance else f"off by {distance:+.2f}"

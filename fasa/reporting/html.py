@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fasa import atomic
 from fasa.reporting import comparison, figures
-from fasa.reporting.cells import explain_missing
+from fasa.reporting.cells import explain_missing, lookup
 from fasa.reporting.sheet import build_sheet
 
 if TYPE_CHECKING:
@@ -73,7 +73,14 @@ def render_html(study: Study) -> str:
         missing=_missing(study, [(recipe, seed) for recipe, seed, metrics in runs if metrics is None]),
         origins=_origins(made),
         verdict_class=verdict_class,
+        level_of=level_of,
     )
+
+
+def level_of(metrics: dict[str, Any]) -> float | None:
+    """The one figure by which a run is listed: a classifier's last accuracy, a detector's AP of masks; a fraction."""
+    measurements = metrics["measurements"]
+    return lookup(measurements, "accuracy.last" if "accuracy" in measurements else "lvis.AP")
 
 
 def verdict_class(verdict: str) -> str:

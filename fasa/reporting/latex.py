@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from fasa.reporting.sheet import Block, Entry, Sheet
+from fasa.reporting.blocks import Block
+from fasa.reporting.entries import Entry
+from fasa.reporting.sheet import Sheet
 
 _GREEK = {
     "α": "alpha",
@@ -74,9 +76,8 @@ def render_latex(sheet: Sheet) -> str:
 def _table(sheet: Sheet, number: int) -> str:
     """One block, centred even where it is wider than the text; what holds for all blocks is said below the first."""
     block = sheet.blocks[number]
-    labels = 2 if sheet.grouped else 1
-    width = labels + len(block.columns)
-    alignment = "l" * labels + "".join("l" if name == "verdict" else "r" for name in block.columns)
+    width = block.labels + len(block.columns)
+    alignment = "l" * block.labels + "".join("l" if name == "verdict" else "r" for name in block.columns)
     names = ["$n$" if name == "n" else escape(name) for name in block.columns]
     heading = rf"\multicolumn{{{len(block.columns)}}}{{c}}{{{escape(block.heading)}}}"
     caption = sheet.caption if number == 0 else f"Continued: {block.heading}."
@@ -89,11 +90,11 @@ def _table(sheet: Sheet, number: int) -> str:
         r"\setlength{\tabcolsep}{3pt}",
         rf"\makebox[\linewidth]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
-        _row([*[""] * labels, heading]),
-        rf"\cmidrule(l){{{labels + 1}-{width}}}",
-        _row([*[""] * labels, *names]),
+        _row([*[""] * block.labels, heading]),
+        rf"\cmidrule(l){{{block.labels + 1}-{width}}}",
+        _row([*[""] * block.labels, *names]),
         r"\midrule",
-        *_body(sheet, block, width),
+        *_body(block, width),
         r"\bottomrule",
         r"\end{tabular}}",
         r"\par\smallskip",
@@ -107,17 +108,23 @@ def _table(sheet: Sheet, number: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _body(sheet: Sheet, block: Block, width: int) -> list[str]:
-    rows: list[str] = []
+def _body(block: Block, width: int) -> list[str]:
+    printed: list[str] = []
     controls = False
-    for line, group, entries in zip(sheet.lines, sheet.shown_groups(), block.entries, strict=True):
-        if line.control and not controls:
+    for row, group in zip(block.rows, block.shown_groups(), strict=True):
+        if row.control and not controls:
             controls = True
-            rows += [r"\midrule"] if rows else []
-            rows.append(_row([rf"\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{Controls (nothing published)}}}}"]))
-        labels = [escape(group), escape(line.label)] if sheet.grouped else [escape(line.label)]
-        rows.append(_row([*labels, *map(_entry, entries)]))
-    return rows
+            printed += [r"\midrule"] if printed else []
+            printed.append(_row([rf"\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{Controls (nothing published)}}}}"]))
+        elif printed and block.kinds:
+            printed.append(r"\addlinespace")
+        head = [escape(group)] if block.grouped else []
+        head.append(escape(row.label))
+        for line in row.lines:
+            kind = [_entry(line.kind)] if block.kinds else []
+            printed.append(_row([*head, *kind, *map(_entry, line.entries)]))
+            head = [""] * len(head)
+    return printed
 
 
 def _entry(entry: Entry) -> str:

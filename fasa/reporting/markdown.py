@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from fasa.reporting.sheet import Block, Entry, Sheet
+from fasa.reporting.blocks import Block
+from fasa.reporting.entries import Entry
+from fasa.reporting.sheet import Sheet
 
 
 def escape(text: str) -> str:
@@ -17,24 +19,27 @@ def render_markdown(sheet: Sheet) -> str:
     """The sheet as a heading, one table per block, footnotes and remarks."""
     paragraphs = [f"### {escape(sheet.heading)}", escape(sheet.caption)]
     for block in sheet.blocks:
-        paragraphs += [f"**{escape(block.heading)}**", "\n".join(_table(sheet, block))]
+        paragraphs += [f"**{escape(block.heading)}**", "\n".join(_table(block))]
     if sheet.notes:
         paragraphs.append("<br>\n".join(f"<sup>{letter}</sup> {escape(text)}" for letter, text in sheet.notes))
     return "\n\n".join([*paragraphs, *map(escape, sheet.remarks)]) + "\n"
 
 
-def _table(sheet: Sheet, block: Block) -> list[str]:
-    labels = [""] * (2 if sheet.grouped else 1)
-    rules = ["---" for _ in labels] + ["---" if name == "verdict" else "---:" for name in block.columns]
-    rows = [_row([*labels, *map(escape, block.columns)]), _row(rules)]
+def _table(block: Block) -> list[str]:
+    rules = ["---"] * block.labels + ["---" if name == "verdict" else "---:" for name in block.columns]
+    printed = [_row([*[""] * block.labels, *map(escape, block.columns)]), _row(rules)]
     controls = False
-    for line, group, entries in zip(sheet.lines, sheet.shown_groups(), block.entries, strict=True):
-        if line.control and not controls:  # Markdown knows no rule between rows
+    for row, group in zip(block.rows, block.shown_groups(), strict=True):
+        if row.control and not controls:  # Markdown knows no rule between rows
             controls = True
-            rows.append(_row(["*controls (nothing published)*", *[""] * (len(rules) - 1)]))
-        first = [escape(group)] if sheet.grouped else []
-        rows.append(_row([*first, escape(line.label), *map(_entry, entries)]))
-    return rows
+            printed.append(_row(["*controls (nothing published)*", *[""] * (len(rules) - 1)]))
+        head = [escape(group)] if block.grouped else []
+        head.append(escape(row.label))
+        for line in row.lines:
+            kind = [_entry(line.kind)] if block.kinds else []
+            printed.append(_row([*head, *kind, *map(_entry, line.entries)]))
+            head = [""] * len(head)
+    return printed
 
 
 def _entry(entry: Entry) -> str:

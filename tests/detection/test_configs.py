@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmdet.registry import MODELS
+from mmdet.registry import METRICS, MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from fasa.cli import main
-from fasa.detection.configs import build, lay_over
+from fasa.datasets.glyphs.catalogue import glyphs
+from fasa.detection.configs import build, in_shares, lay_over
 from fasa.detection.manifest import Manifest, Split, read_manifest, write_manifest
+from fasa.detection.pretraining import Pretraining
 from fasa.errors import UserError
 from fasa.experiments import Study, load_study
 
@@ -134,6 +137,70 @@ def test_what_is_trained_on_and_what_is_looked_at(study, name, dataset, heldout)
     if heldout:
         leaf = loader.dataset.get("dataset", loader.dataset)
         assert leaf["ann_file"] == "val.json" and not leaf.get("test_mode", False)
+
+
+def test_instaboost_is_for_training_images_alone(study, monkeypatch):
+    config = build(study, "rfs_instaboost", seed=0)
+    kinds = [transform["type"] for transform in config.train_dataloader.dataset.dataset["pipeline"]]
+    assert kinds[:3] == ["LoadImageFromFile", "SafeInstaBoost", "LoadAnnotations"]
+    plain = build(study, "rfs", seed=0)
+    assert config.heldout_dataloader == plain.heldout_dataloader and config.test_dataloader == plain.test_dataloader
+    augmented = study.recipes["rfs_instaboost"].model_copy(update={"augmenter": study.recipes["rfs_fasa"].augmenter})
+    both = dataclasses.replace(study, recipes={**study.recipes, "rfs_instaboost": augmented})
+    hooks = [{hook.type: hook for hook in build(both, name, 0).custom_hooks} for name in ("rfs_instaboost", "rfs_fasa")]
+    assert hooks[0]["AdaptationHook"] == hooks[1]["AdaptationHook"]
+
+
+@pytest.mark.parametrize(("name", "metric"), [("rfs", "RunnableLVISMetric"), ("coco_lt", "CocoMetric")])
+def test_mmdets_tools_have_a_metric_and_the_file_to_score(study, name, metric):
+    config = build(study, name, seed=0)
+    assert config.test_evaluator == {"type": metric, "ann_file": "val.json", "metric": ["bbox", "segm"]}
+    assert config.test_evaluator.type in METRICS and config.val_evaluator is None
+    assert config.heldout_dataloader.dataset.ann_file == "val.json"
+    assert not config.heldout_dataloader.sampler.shuffle
+
+
+def test_devices_must_be_able_to_share_the_batch(study):
+    three = study.scale.model_copy(update={"detection": study.scale.detection.model_copy(update={"devices": 3})})
+    with pytest.raises(UserError, match="batch of 16 for recipe 'rfs', which its 3 devices cannot share"):
+        build(dataclasses.replace(study, scale=three), "rfs", seed=0)
+
+
+@pytest.mark.parametrize(("shares", "inner"), [(1, True), (8, True), (4, False)])
+def test_fewer_devices_keep_batch_and_rate(study, shares, inner):
+    name = "rfs_fasa" if inner else "coco_lt_simcal"
+    config, whole = build(study, name, seed=0), build(study, name, seed=0)
+    in_shares(config, shares)
+    sampler = config.train_dataloader.batch_sampler
+    assert (sampler.type, sampler.shares) == ("ShareBatchSampler", shares)
+    assert (sampler.inner or {}).get("type") == ("AspectRatioBatchSampler" if inner else None)
+    assert config.train_dataloader.batch_size == whole.train_dataloader.batch_size == 2  # images of a share
+    assert config.optim_wrapper == whole.optim_wrapper and config.param_scheduler == whole.param_scheduler
+    assert config.train_cfg.max_epochs == whole.train_cfg.max_epochs
+    kinds = [hook.type for hook in config.custom_hooks]
+    assert kinds == ["RunningStatisticsHook", *[hook.type for hook in whole.custom_hooks]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rfs_fasa", "cascade_rfs_r101_24_fasa", "rfs_x101_24", "coco_lt_simcal"])
+def test_the_proxy_builds(study, name):
+    proxy = load_study(study.root, "proxy")
+    data = proxy.recipe(name).data
+    paper = read_manifest(study.pack_path(name))
+    assert paper.classes == data.options["classes"]  # as many as the paper's data set has
+    write_manifest(dataclasses.replace(paper, name="glyphs"), proxy.pack_path(name))
+    config = build(proxy, name, seed=0)
+    assert config.model.backbone.init_cfg.checkpoint == str(proxy.pretrained_path(name))
+    assert "RandomFlip" not in {transform["type"] for transform in config.train_pipeline}
+    assert config.train_dataloader.batch_size == 16 and config.optim_wrapper.optimizer.type == "SGD"
+    detector = MODELS.build(config.model)
+    same = [m for m in MILLIONS if _model(RECIPES[m]) == _model(study.recipe(name))]
+    for known in same:  # the paper's networks, whole
+        own = sum(p.numel() for n, p in detector.named_parameters() if "augmenter" not in n)
+        assert own / 1e6 == pytest.approx(MILLIONS[known], abs=0.006)
+    spec = Pretraining(**proxy.scale.detection.pretraining)
+    assert spec.first_class == proxy.recipe("rfs").data.options["classes"]  # no glyph that a scene shows
+    assert len(glyphs(spec.first_class, spec.classes)) == 362
 
 
 def test_x101_takes_bgr(study):

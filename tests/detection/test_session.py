@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from fasa.cli import main
+from fasa.detection.inference import nms_by_class, write_detections
+from fasa.detection.session import asks_for_best_of_classes, evaluate
+from fasa.detection.topk_inference import FLOOR
+from fasa.detection.training import trained_detector
 from fasa.experiments import Run, Study, load_study
-from fasa.metrics import average_precision
+from fasa.experiments.tables import Column, Row, Table
+from fasa.metrics import average_precision, load_detections, load_ground_truth
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -35,6 +43,10 @@ def fasa(*arguments: str) -> int:
     return main([*arguments, "--scale", "smoke"])
 
 
+def truth_path(study: Study) -> str:
+    return json.loads(study.pack_path("mask_rcnn_fasa").read_text())["val"]["annotations"]
+
+
 def metrics(study: Study, recipe: str) -> dict:
     return json.loads(study.metrics_path(recipe, 0).read_text())
 
@@ -49,12 +61,82 @@ def test_data_train_evaluate(study):
     measured = found["measurements"]
     classes = len(found["class_names"])
     assert set(measured) >= {"lvis", "lvis_box", "fixed", "pool", "tide", "weight_norms", "class_probabilities"}
-    assert len(measured["weight_norms"]) == classes + 1 and len(measured["class_probabilities"]) == classes
+    assert len(measured["weight_norms"]) == len(measured["class_probabilities"]) == classes
     epochs = study.recipe("mask_rcnn_fasa").schedule.epochs
-    assert len(measured["sampling_trajectory"]["probabilities"]) == epochs
+    used = np.array(measured["sampling_trajectory"]["probabilities"])
+    assert used.shape == (epochs, classes)
+    iterations = 24 // 8  # an epoch; in the first one nothing is drawn
+    assert np.allclose(measured["virtual_features"], used[1:].sum(0) * iterations, atol=0.006)
+    assert {"APr", "AP_1_20", "AP_8000"} <= set(measured["lvis"])
+    assert measured["fixed_detections"] == "best of each image"  # no table prints Fixed or Pool of this recipe
     detections = study.work_dir("mask_rcnn_fasa", 0) / "detections.npz"
     manifest = json.loads(study.pack_path("mask_rcnn_fasa").read_text())
     assert average_precision(manifest["val"]["annotations"], detections) == measured["lvis"]
+
+
+def test_cost_and_features_and_examples_are_measured(study):
+    assert fasa("evaluate", "mask_rcnn_fasa", "--seed", "0") == 0
+    measured = metrics(study, "mask_rcnn_fasa")["measurements"]
+    epochs, images = study.recipe("mask_rcnn_fasa").schedule.epochs, 24
+    spans = images // 8 - 1  # between the ends of an epoch's iterations; the first epoch does not count
+    assert measured["cost"]["iterations"] == (epochs - 1) * spans
+    assert measured["cost"]["seconds_per_iteration"] > 0 and measured["cost"]["seconds_per_adaptation"] > 0
+    state = torch.load(study.work_dir("mask_rcnn_fasa", 0) / "model.pt", weights_only=True)["state_dict"]
+    fasa_state = "roi_head.bbox_head.augmenter.fasa."
+    seen = state[f"{fasa_state}observations"] > 0
+    features = measured["class_features"]
+    assert [row is not None for row in features] == seen.tolist() and seen.any()
+    known = [row for row in features if row is not None]
+    assert np.abs(np.array(known) - state[f"{fasa_state}mean"][seen].numpy()).max() <= 0.5001e-4
+    path = study.metrics_path("mask_rcnn_fasa", 0).with_name("examples.json")
+    shown = json.loads(path.read_text())["examples"]
+    truth = load_ground_truth(truth_path(study))
+    rare = truth.frequencies[np.unique(truth.category)] == "r"
+    assert [example["frequency"] for example in shown] == ["r"] * min(6, rare.sum())
+    assert all(example["truth"] and example["found"] for example in shown)
+
+
+def test_fixed_and_pool_of_all_detections_of_each_class(study, tmp_path):
+    """A table that prints them makes a run be measured on the best of each class; 10,000 are more than there are."""
+    run, truth = Run("mask_rcnn_fasa", 0), load_ground_truth(truth_path(study))
+    assert not asks_for_best_of_classes(study, run.recipe)
+    row = Row(id="row", label="row", recipe=run.recipe)
+    table = Table(
+        name="best", title="", published_as="", dataset="", caption="", tolerance=1, rows=(row,),
+        columns=(Column(key="pool.APr", label=""),),
+    )  # fmt: skip
+    asking = dataclasses.replace(study, tables={**study.tables, "best": table})
+    assert asks_for_best_of_classes(asking, run.recipe) and not asks_for_best_of_classes(asking, "mask_rcnn")
+    evaluate(asking, run)
+    measured = metrics(study, run.recipe)["measurements"]
+    assert measured["fixed_detections"] == "best of each class"
+    best = load_detections(study.work_dir(*dataclasses.astuple(run)) / "best_of_classes.npz")
+    judged = truth.verified[
+        np.searchsorted(truth.image_ids, best.image_id), np.searchsorted(truth.category_ids, best.category_id)
+    ]
+    assert ((best.mask_area >= 0) == judged).all() and 0 < judged.sum() < len(best)
+    detector, images, _ = trained_detector(study, run)
+    detector.roi_head.test_cfg.update(score_thr=FLOOR, max_per_img=-1)
+    write_detections(detector, images, tmp_path / "all.npz")
+    assert len(best) == len(load_detections(tmp_path / "all.npz")) < 10_000 * len(truth.category_ids)
+    for protocol in ("fixed", "pool"):
+        assert measured[protocol] == average_precision(truth, tmp_path / "all.npz", protocol=protocol)
+
+
+def test_suppression_class_by_class_changes_nothing(study):
+    detector, images, _ = trained_detector(study, Run("mask_rcnn_fasa", 0))
+    settings = dict(detector.roi_head.test_cfg.nms)
+    with torch.no_grad():
+        for batch in images:
+            whole = detector.eval().test_step(batch)
+            with nms_by_class(detector):
+                assert detector.roi_head.test_cfg.nms["split_thr"] == 1
+                split = detector.test_step(batch)
+            for a, b in zip(whole, split, strict=True):
+                assert len(a.pred_instances) == 50  # the limit of an image
+                for key in ("scores", "labels", "bboxes", "masks"):
+                    assert torch.equal(a.pred_instances[key], b.pred_instances[key]), key
+    assert dict(detector.roi_head.test_cfg.nms) == settings
 
 
 def test_the_official_tools_agree(capsys):
@@ -71,7 +153,7 @@ def test_a_finished_training_is_not_trained_again(study):
 
 def test_a_second_stage_needs_its_first(study, capsys):
     assert fasa("train", "bags_fasa", "--seed", "0") == 2
-    assert "model.pt is missing or damaged" in capsys.readouterr().err
+    assert "model.pt is missing; train that run again" in capsys.readouterr().err
     assert study.state("bags_fasa", 0) == "failed"
     assert fasa("train", "mask_rcnn", "bags_fasa", "--seed", "0") == 0
     assert fasa("evaluate", "bags_fasa", "--seed", "0") == 0
@@ -80,8 +162,6 @@ def test_a_second_stage_needs_its_first(study, capsys):
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(study, capsys):
-    import torch
-
     assert fasa("train", "mask_rcnn", "--seed", "0") == 0
     folder = study.checkpoint_dir("mask_rcnn", 0)
     newest = Path((folder / "last_checkpoint").read_text())

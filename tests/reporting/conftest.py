@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 
-def column(key="accuracy.last", label="Top-1", published="accuracy"):
-    return SimpleNamespace(key=key, label=label, unit="%", published=published)
+def column(key="accuracy.last", label="Top-1", published="accuracy", unit="%", decimals=1, group=""):
+    return SimpleNamespace(key=key, label=label, unit=unit, published=published, decimals=decimals, group=group)
 
 
 def row(id, recipe, *, label=None, baseline=None, published=None, control=False, measure=None, group="ResNet-32"):
@@ -39,6 +39,7 @@ def cifar_table(**changes):
         title="Long-tailed classification",
         published_as="Table 7",
         dataset="cifar100_lt",
+        note="",
         caption="Top-1 accuracy on CIFAR-100-LT & friends, 50% of <it>.",
         columns=(column(),),
         rows=rows,
@@ -123,14 +124,20 @@ class FakeStudy:
     runs_by_key: dict
     tables: dict
     figures: dict
-    seeds: tuple = (0, 1, 2)
+    all_seeds: tuple = (0, 1, 2)
     comparable: bool = False
     scale: SimpleNamespace = field(init=False)
 
     def __post_init__(self):
         self.scale = SimpleNamespace(
-            name="mini", seeds=self.seeds, comparable=self.comparable, description="8x8 digits on a laptop's CPU"
+            name="mini", comparable=self.comparable, description="8x8 digits on a laptop's CPU"
         )
+
+    def seeds(self, recipe):
+        return self.all_seeds
+
+    def description(self, recipe):
+        return self.scale.description
 
     def load_metrics(self, recipe, seed):
         return self.runs_by_key.get((recipe, seed))
@@ -152,7 +159,9 @@ class FakeStudy:
         recipes = [series.recipe for item in self.figures.values() for series in item.series]
         recipes += [line.recipe for item in self.tables.values() for line in item.rows]
         return tuple(
-            SimpleNamespace(recipe=recipe, seed=seed) for recipe in dict.fromkeys(recipes) for seed in self.scale.seeds
+            SimpleNamespace(recipe=recipe, seed=seed)
+            for recipe in dict.fromkeys(recipes)
+            for seed in self.seeds(recipe)
         )
 
 

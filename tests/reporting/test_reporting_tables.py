@@ -20,11 +20,10 @@ FASA = {("ldam_fasa", 0): 0.437, ("ldam_fasa", 1): 0.439, ("ldam_fasa", 2): 0.43
 
 def printed(study):
     """{row label: {column: (text, footnote letter)}} of the first block."""
-    sheet = build_sheet(study, study.tables["cifar_lt"])
-    block = sheet.blocks[0]
+    block = build_sheet(study, study.tables["cifar_lt"]).blocks[0]
     return {
-        line.label: dict(zip(block.columns, [(entry.text, entry.mark) for entry in entries], strict=True))
-        for line, entries in zip(sheet.lines, block.entries, strict=True)
+        row.label: dict(zip(block.columns, [(entry.text, entry.mark) for entry in row.lines[0].entries], strict=True))
+        for row in block.rows
     }
 
 
@@ -84,7 +83,7 @@ def test_a_missing_measurement_is_a_missing_cell(fake_study):
     study.runs_by_key["ldam", 0]["measurements"]["accuracy"]["last"] = None
     cell = build_cells(study, study.tables["cifar_lt"])[0]
     assert cell.ours.seeds == (1, 2)
-    assert cell.missing == ((0, "the run has no measurement accuracy.last"),)
+    assert cell.missing == ((0, "the run has no such measurement"),)
 
 
 def test_controls_have_their_own_measurement_and_no_verdict(fake_study):
@@ -116,7 +115,7 @@ def test_remarks_name_scale_data_and_what_is_not_comparable(fake_study):
     assert "Scale mini" in remarks
     assert "Published on cifar100_lt; reproduced on digits_lt." in remarks
     assert "not comparable" in remarks
-    assert "LDAM for LDAM + M2m · LDAM + FASA · LDAM + τ" in remarks
+    assert "LDAM for LDAM + M2m · LDAM + FASA · LDAM + τ." in remarks
     comparable = fake_study(BASE, comparable=True)
     assert "not comparable" not in " ".join(build_sheet(comparable, comparable.tables["cifar_lt"]).remarks)
 

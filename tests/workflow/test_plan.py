@@ -25,7 +25,30 @@ def test_everything_is_planned_from_nothing(snakemake):
     assert jobs["train"] == jobs["evaluate"] == len(study.with_needed(study.runs()))
     assert jobs["table"] == len(study.tables)
     assert jobs["figure"] == len(study.figures)
-    assert jobs["prepare"] == 1
+    assert jobs["prepare"] == jobs["prepare_detection"] == 1
+
+
+def test_make_reproduce_makes_classifiers_and_the_ablation(snakemake):
+    assert "snakemake --cores all reproduce" in (ROOT / "Makefile").read_text()
+    jobs = planned(snakemake("reproduce", "-n", "-q", "rules").stdout)
+    study = load_study(ROOT, "smoke")
+    tasks = {run: study.recipe(run.recipe).task for run in study.with_needed(study.runs())}
+    assert jobs["train"] == list(tasks.values()).count("classification") + 3  # rfs, rfs_fa, rfs_fasa; one seed
+    assert jobs["table"] == 3
+    assert jobs["figure"] == sum(
+        all(study.recipes[n].task == "classification" for n in f.recipes()) for f in study.figures.values()
+    )
+    assert jobs["reproduce"] == 1 and "report" not in jobs
+
+
+def test_a_table_that_the_scale_cannot_run_is_one_sentence(checkout, snakemake):
+    (checkout / "configs/scales/alone.yaml").write_text("description: Detectors.\ndetection: {model: small}\n")
+    done = snakemake("table_cifar_lt", "-n", scale="alone", check=False)
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].startswith(
+        "fasa: scale 'alone' cannot run all of table 'cifar_lt': choose another"
+    )
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_run_shared_by_two_tables_is_trained_once(snakemake):
@@ -64,7 +87,7 @@ def test_the_slurm_profile_takes_partition_and_account_from_the_environment(monk
 def test_an_unknown_scale_is_one_sentence(snakemake):
     done = snakemake("-n", scale="huge", check=False)
     assert done.returncode != 0
-    assert "there is no scale 'huge'; choose one of mini, paper, smoke." in done.stdout + done.stderr
+    assert "there is no scale 'huge'; choose one of mini, paper, " in done.stdout + done.stderr
 
 
 def test_an_unknown_configuration_key_is_refused_by_name(snakemake):

@@ -21,6 +21,11 @@ def test_steps_are_counted_and_all_words_are_kept(tmp_path):
     assert (tmp_path / "logs/snakemake.log").read_text().count("steps") == 2
 
 
+def test_the_plan_is_told_before_the_first_step(tmp_path):
+    done = run(tmp_path, "print('Plan: 3 runs to train'); print('total   2'); print('2 of 2 steps (100%) done')")
+    assert done.stdout.index("Plan: 3 runs to train") < done.stdout.index("2 of 2 steps")
+
+
 def test_a_failure_passes_its_status_and_its_last_words_on(tmp_path):
     done = run(tmp_path, "import sys; print('Error in rule train'); sys.exit(3)")
     assert done.returncode == 3

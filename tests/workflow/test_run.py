@@ -13,22 +13,25 @@ TABLE = "results/smoke/tables/adaptation_unit.md"
 
 
 def test_from_nothing_to_a_table_and_what_makes_it_run_again(checkout: Path, snakemake):
-    snakemake("table_adaptation_unit", "figure_fig4a")
+    done = snakemake("table_adaptation_unit", "figure_cifar_fig4a")
+    assert (
+        "Plan: 4 runs to train, about 1 minute of device time, 1 minute on 2 cores (4 of them guessed)" in done.stdout
+    )
     metrics = json.loads((checkout / "results/smoke/runs/ldam_fasa/seed-0/metrics.json").read_text())
     assert metrics["recipe"] == "ldam_fasa" and metrics["fingerprint"] and metrics["packages"]["torch"]
     for suffix in ("md", "tex", "csv"):
         assert (checkout / f"results/smoke/tables/adaptation_unit.{suffix}").stat().st_size
-    assert (checkout / "figures/smoke/fig4a.pdf").stat().st_size
+    assert (checkout / "figures/smoke/cifar_fig4a.pdf").stat().st_size
 
     def again(*targets: str) -> dict[str, int]:
         return planned(snakemake(*targets, "-n", "-q", "rules").stdout)
 
-    assert again("table_adaptation_unit", "figure_fig4a") == {}
+    assert again("table_adaptation_unit", "figure_cifar_fig4a") == {}
 
     # An edited comment in the package trains nothing.
     source = checkout / "fasa/classification/training.py"
     source.write_text(source.read_text() + "\n# a comment\n")
-    assert again("table_adaptation_unit", "figure_fig4a") == {}
+    assert again("table_adaptation_unit", "figure_cifar_fig4a") == {}
 
     # A deleted measurement is measured again from the weights that are there.
     (checkout / "results/smoke/runs/ldam_fasa/seed-0/metrics.json").unlink()

@@ -8,3 +8,26 @@ for user in study.users():
             metrics_of(user),
             rendered(user),
         localrule: True
+
+
+def refusal_of(user):
+    """An input function that ends all with the reason why this scale has no such table or figure."""
+
+    def refuse(wildcards):
+        try:
+            study.check_user(user)
+        except UserError as error:
+            sys.exit(f"fasa: {error}")
+
+    return refuse
+
+
+# Those that the scale cannot run: the same names, which say so.
+for user, kind in study.withheld.items():
+
+    rule:
+        name:
+            f"{kind}_{user}"
+        input:
+            refusal_of(user),
+        localrule: True

@@ -5,7 +5,8 @@ from pathlib import Path
 from snakemake.utils import validate
 
 from fasa.errors import UserError
-from fasa.experiments import load_study
+from fasa.experiments import Run, load_study
+from fasa.experiments.cost import in_words, plan_of
 
 validate(config, "../schemas/config.schema.yaml")
 
@@ -99,6 +100,45 @@ def everything():
     return metrics_of(None) + [
         path for user in study.users() for path in rendered(user)
     ]
+
+
+def shown_by(task):
+    """The tables and figures that need runs of one task alone."""
+    return [
+        user
+        for user, recipes in study.users().items()
+        if all(study.recipes[name].task == task for name in recipes)
+    ]
+
+
+def served_by(table):
+    """A table, and the figures that its runs are enough for; none where the scale has no such table."""
+    users = study.users()
+    return [
+        user
+        for user, recipes in users.items()
+        if user == table
+        or (user in study.figures and set(recipes) <= set(users.get(table, ())))
+    ]
+
+
+def first_metrics_of(table):
+    """The measurements of a table's recipes with the first seed of each."""
+    return [
+        study.metrics_path(name, study.seeds(name)[0])
+        for name in study.users().get(table, ())
+    ]
+
+
+# Before anything starts: how many runs, and about how long.
+onstart:
+    waiting = [
+        Run(job.wildcards.recipe, int(job.wildcards.seed))
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name == "train"
+    ]
+    cores = workflow.global_resources["_cores"].value  # None on a cluster
+    print(f"Plan: {in_words(plan_of(study, waiting, cores))}", flush=True)
 
 
 # Whatever failed, the tables of what there is are made, with a dash and the reason where a run is missing.

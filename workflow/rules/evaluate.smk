@@ -12,7 +12,9 @@ rule evaluate:
         "../../environment.yml"
     threads: threads_of
     resources:
-        **RESOURCES,
+        # One process measures, however many have trained.
+        **RESOURCES
+        | {"gpu": lambda wildcards: min(1, study.resources(wildcards.recipe)["gpu"])},
     params:
         fingerprint=fingerprint_of,
         scale=SCALE,

@@ -53,3 +53,23 @@ rule report:
         "report"
     shell:
         "python -m fasa render report --scale {params.scale} > {log} 2>&1"
+
+
+# What `make reproduce` makes: all that classifiers show, and the detectors' ablation by its first seed. What the rules
+# above make of more seeds is drawn here of fewer; the others are a dash and a reason.
+rule reproduce:
+    input:
+        [metrics_of(user) + rendered(user) for user in shown_by("classification")],
+        first_metrics_of("ablation"),
+    log:
+        f"logs/{SCALE}/render/reproduce.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=SCALE,
+        names=" ".join(served_by("ablation")),
+    message:
+        "ablation and report"
+    shell:
+        "python -m fasa render {params.names} report --scale {params.scale} > {log} 2>&1"

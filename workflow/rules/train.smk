@@ -6,6 +6,14 @@ rule pretrain:
         f"logs/{SCALE}/pretrain/{{backbone}}.log",
     conda:
         "../../environment.yml"
+    threads: lambda wildcards: study.threads(recipe_of_pretrained(wildcards))
+    resources:
+        **{
+            name: lambda wildcards, name=name: study.resources(
+                recipe_of_pretrained(wildcards)
+            )[name]
+            for name in RESOURCES
+        },
     params:
         recipe=recipe_of_pretrained,
         scale=SCALE,

@@ -37,6 +37,8 @@ def main(command: list[str]) -> int:
                 if not progress.console.is_terminal and (time.monotonic() - told > PLAIN_SECONDS or done == total):
                     print(f"{done} of {total} steps", flush=True)
                     told = time.monotonic()
+            elif line.startswith("Plan: "):
+                progress.console.print(line.strip(), highlight=False, soft_wrap=True)
             elif found := TOTAL.match(line):
                 progress.update(task, total=int(found.group(1)))
             elif (found := JOB.match(line)) and found.group(1):

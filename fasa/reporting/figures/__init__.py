@@ -15,7 +15,10 @@ from fasa.reporting.figures import (
     class_counts,
     class_groups,
     class_probabilities,
+    gains,
     learning_curves,
+    published_and_ours,
+    qualitative,
     sampling_by_class,
     sampling_by_group,
     style,
@@ -33,6 +36,10 @@ KINDS = {
     "sampling_by_group": sampling_by_group.draw,
     "sampling_by_class": sampling_by_class.draw,
     "class_groups": class_groups.draw,
+    "gains": gains.draw,
+    "tide_errors": published_and_ours.draw_errors,
+    "instance_bins": published_and_ours.draw_bins,
+    "qualitative": qualitative.draw,
     "learning_curves": learning_curves.draw,
 }
 DOTS_PER_INCH = 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,36 +21,64 @@ if TYPE_CHECKING:
 FEWEST = 4  # t-SNE has nothing to say about fewer points
 NAME_ALL = 30  # up to so many classes all get their names; beyond, only those that share a group
 MOST_NAMES = 60
+MOST_MARKED = 14  # groups with a shape and a number, of a map with so many classes
 MARKERS = "osD^vPXphH8<>d"
+
+
+@dataclass(frozen=True)
+class Map:
+    """The classes that one run has seen: their places [n, 2], names and groups [n], and the groups that are marked."""
+
+    axes: Axes
+    points: np.ndarray
+    names: list[str]
+    groups: np.ndarray
+    marked: list[int]
 
 
 def draw(figure: Figure, study: Study) -> Canvas:
     """One panel per series, of its first run: groups of different runs have nothing to do with each other."""
     series = gather(figure, study, "class_features")
-    shown = [one for one in present(series) if len(one.counts) >= FEWEST]
     if not present(series):
         return empty(figure, study, series)
+    shown = [one for one in present(series) if len(seen_classes(one)) >= FEWEST]
     if not shown:
         return style.message(figure.title, f"Fewer than {FEWEST} classes: there is no map to draw.")
     canvas = Canvas(figsize=(style.WIDE, 4.8 * len(shown)))
     grid = canvas.subplots(len(shown), 1, squeeze=False)[:, 0]
     maps = []
     for axes, one in zip(grid, shown, strict=True):
-        points = embed(np.asarray(one.runs[0]["measurements"]["class_features"], dtype=float))
-        groups = last_groups(one)
-        maps.append((axes, one, points, groups, shared_groups(groups)))
         axes.set(xticks=[], yticks=[], title=f"{one.label}, seed {one.runs[0]['seed']}")
         axes.spines[:].set(visible=True, color=style.LIGHT)
         axes.margins(0.08)
-        _points(*maps[-1])
-    text = "Equal number and shape: classes that FASA adapts together at the last epoch; dots: classes on their own."
-    if any(len(one.names) > NAME_ALL for one in shown):
-        text += " Named: the members of the largest groups."
+        maps.append(place_classes(axes, one))
+        _points(maps[-1])
+    text = "Equal number and shape: classes that FASA adapts together at the last epoch; dots: classes on their own"
+    many = any(len(one_map.names) > NAME_ALL for one_map in maps)
+    text += (
+        f", or not in the {MOST_MARKED} largest groups, whose members are named where there is room." if many else "."
+    )
     style.note(canvas, f"{text} {missing_note(series)}".strip())
     canvas.draw_without_rendering()  # settles the layout: names are placed in pixels
     for one_map in maps:
-        _names(*one_map)
+        _names(one_map)
     return canvas
+
+
+def seen_classes(one: Series) -> np.ndarray:
+    """Indices of the classes that have a feature: of a detector, those that it met in training."""
+    features = one.runs[0]["measurements"]["class_features"]
+    return np.array([index for index, feature in enumerate(features) if feature is not None], dtype=int)
+
+
+def place_classes(axes: Axes, one: Series) -> Map:
+    """The map of the series' first run, for ``axes``; nothing is drawn yet."""
+    run, seen = one.runs[0], seen_classes(one)
+    points = embed(np.array([run["measurements"]["class_features"][index] for index in seen], dtype=float))
+    names = [str(run["class_names"][index]).replace("_", " ") for index in seen]
+    groups = last_groups(one)[seen]
+    shared = shared_groups(groups)
+    return Map(axes, points, names, groups, shared if len(names) <= NAME_ALL else shared[:MOST_MARKED])
 
 
 def embed(features: np.ndarray) -> np.ndarray:
@@ -71,20 +101,31 @@ def shared_groups(groups: np.ndarray) -> list[int]:
     return [int(numbers[index]) for index in np.argsort(-sizes, kind="stable") if sizes[index] > 1]
 
 
-def _points(axes: Axes, one: Series, points: np.ndarray, groups: np.ndarray, shared: list[int]) -> None:
-    """Shared groups as shapes around the group's number, classes on their own as dots: readable without colour."""
-    alone = ~np.isin(groups, shared)
-    axes.scatter(*points[alone].T, s=14, color="#8a8a8a", zorder=2)
-    for index, group in enumerate(shared):
+def in_turn(members: list[np.ndarray]) -> np.ndarray:
+    """The first of every group, then the second of every group that has one, …: no large group takes all names."""
+    turns = zip_longest(*members)
+    return np.array([index for turn in turns for index in turn if index is not None], dtype=int)
+
+
+def _points(one: Map) -> None:
+    """Marked groups as shapes around the group's number, other classes as dots: readable without colour."""
+    alone = ~np.isin(one.groups, one.marked)
+    size = 14 if len(one.points) <= NAME_ALL else 5
+    one.axes.scatter(*one.points[alone].T, s=size, color="#8a8a8a", linewidths=0, zorder=2)
+    for index, group in enumerate(one.marked):
         look = {"marker": MARKERS[index % len(MARKERS)], "edgecolors": style.of(index).color}
-        for x, y in points[groups == group]:  # one by one: of two that overlap, the upper hides the lower's number
-            axes.scatter(x, y, s=75, facecolors="white", linewidths=1.1, zorder=3, **look)
-            axes.text(x, y, str(index + 1), fontsize=5.5, ha="center", va="center", zorder=3)
+        for x, y in one.points[
+            one.groups == group
+        ]:  # one by one: of two that overlap, the upper hides the lower's number
+            one.axes.scatter(x, y, s=75, facecolors="white", linewidths=1.1, zorder=3, **look)
+            one.axes.text(x, y, str(index + 1), fontsize=5.5, ha="center", va="center", zorder=3)
 
 
-def _names(axes: Axes, one: Series, points: np.ndarray, groups: np.ndarray, shared: list[int]) -> None:
-    names = [str(name) for name in one.runs[0]["class_names"]]
-    chosen = np.arange(len(names))
-    if len(names) > NAME_ALL:  # the members of the largest groups first, until the map is full
-        chosen = np.concatenate([np.flatnonzero(groups == group) for group in shared] or [chosen])[:MOST_NAMES]
-    place_labels(axes, points, [(int(index), names[index]) for index in chosen], force=len(names) <= NAME_ALL)
+def _names(one: Map) -> None:
+    """All names, or those of the marked groups' members in turn: of many classes a name may cover the dots."""
+    chosen, kept = np.arange(len(one.names)), np.ones(len(one.names), bool)
+    if len(one.names) > NAME_ALL and one.marked:
+        chosen = in_turn([np.flatnonzero(one.groups == group) for group in one.marked])
+        kept = np.isin(one.groups, one.marked)
+    labels = [(int(index), one.names[index]) for index in chosen[:MOST_NAMES]]
+    place_labels(one.axes, one.points, labels, kept, force=len(one.names) <= NAME_ALL)

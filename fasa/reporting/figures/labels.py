@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import Normal, Stroke
 
 FONT = 5.5
 RADIUS = 3.5  # points kept free around every point, about its marker
@@ -27,12 +28,13 @@ PLACES = np.array(
 )
 
 
-def place_labels(axes: Axes, points: np.ndarray, labels: list[tuple[int, str]], force: bool) -> int:
+def place_labels(axes: Axes, points: np.ndarray, labels: list[tuple[int, str]], kept: np.ndarray, force: bool) -> int:
     """Write each (index of its point, name) at the first place that is free, in the order given.
 
     Args:
         axes: laid out already, as places are compared in pixels.
-        points: all points, [n, 2]: none is covered.
+        points: all points, [n, 2].
+        kept: which points no name covers, bool [n].
         force: write a name that finds no free place at its least crowded one; otherwise leave it out.
 
     Returns:
@@ -40,13 +42,14 @@ def place_labels(axes: Axes, points: np.ndarray, labels: list[tuple[int, str]], 
     """
     scale = axes.figure.dpi / 72
     pixels = axes.transData.transform(points)
-    taken = np.hstack([pixels - RADIUS * scale, pixels + RADIUS * scale])
+    taken = np.hstack([pixels - RADIUS * scale, pixels + RADIUS * scale])[kept]
     frame = np.array(axes.get_window_extent().extents)
     written = 0
     for index, name in labels:
         text = axes.annotate(
             name, points[index], (0, 0), textcoords="offset points", fontsize=FONT, ha="left", va="bottom", zorder=5
         )
+        text.set_path_effects([Stroke(linewidth=1.2, foreground="white"), Normal()])
         size = np.array(text.get_window_extent().size)
         offsets = PLACES[:, :2] * scale - PLACES[:, 2:] * size
         corners = pixels[index] + offsets

@@ -9,7 +9,6 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure as Canvas
 
 from fasa.reporting.figures import style
-from fasa.reporting.figures.frequency import frequency_groups
 from fasa.reporting.figures.series import empty, gather, missing_note, present
 
 if TYPE_CHECKING:
@@ -23,14 +22,14 @@ def draw(figure: Figure, study: Study) -> Canvas:
     shown = present(series)
     if not shown:
         return empty(figure, study, series)
-    width = max(len(frequency_groups(one.counts)) for one in shown)
+    width = max(len(one.groups) for one in shown)
     canvas = Canvas(figsize=(style.WIDE, 0.5 + 1.9 * len(shown)))
     grid = canvas.subplots(len(shown), width, sharex="row", sharey="row", squeeze=False)
     for line, one in zip(grid, shown, strict=True):
         probabilities = np.asarray(one.runs[0]["measurements"]["sampling_trajectory"]["probabilities"], dtype=float)
         epochs = np.arange(1, len(probabilities) + 1)
-        groups = frequency_groups(one.counts)
-        for axes, (name, members) in zip(line, groups.items(), strict=False):
+        for axes, group in zip(line, one.groups, strict=False):
+            members = group.members
             # Larger classes are darker; none as light as paper, none as dark as the mean.
             shades = colormaps["Greys"](np.linspace(0.7, 0.35, len(members)))
             for member, shade in zip(members, shades, strict=True):
@@ -39,9 +38,9 @@ def draw(figure: Figure, study: Study) -> Canvas:
             axes.plot(epochs, mean, color="white", linewidth=4)
             axes.plot(epochs, mean, color="black", linewidth=1.8, label="group mean")
             axes.set_yscale("log", nonpositive="mask")
-            axes.set_title(f"{name}, {len(members)} classes")
+            axes.set_title(f"{group.label}\n{len(members)} classes")
             style.epoch_axis(axes)
-        for axes in line[len(groups) :]:
+        for axes in line[len(one.groups) :]:
             axes.set_axis_off()
         line[0].set_ylabel(f"{one.label}\nsampling probability (log)")
         line[0].legend(loc="best")

@@ -1,4 +1,4 @@
-"""Figure 4a: the mean sampling probability of many-, medium- and few-shot classes over the epochs."""
+"""Figure 4a: the mean sampling probability of frequent, common and rare classes over the epochs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from fasa.reporting.figures import style
-from fasa.reporting.figures.frequency import frequency_groups
 from fasa.reporting.figures.series import Series, empty, gather, missing_note, present
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def draw(figure: Figure, study: Study) -> Canvas:
 def _panel(axes: Axes, one: Series) -> None:
     probabilities = one.measured("sampling_trajectory", "probabilities")  # [seeds, epochs, C]
     epochs = np.arange(1, probabilities.shape[1] + 1)
-    for index, (name, members) in enumerate(frequency_groups(one.counts).items()):
-        means = probabilities[:, :, members].mean(axis=2)
-        style.band(axes, epochs, means, index, name)
+    for index, group in enumerate(one.groups):
+        style.band(axes, epochs, probabilities[:, :, group.members].mean(axis=2), index, group.label)
     axes.set_yscale("log", nonpositive="mask")
     style.epoch_axis(axes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -14,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 NARROW, WIDE = 3.3, 6.8  # inches: one and two columns of a conference paper
-LONGEST_NAMED = 20  # up to so many classes are drawn one by one, as bars with their names
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def message(title: str, text: str) -> Figure:
     """A figure that says in words why it is empty."""
     figure = Figure(figsize=(NARROW, 1.6))
     figure.text(0.5, 0.72, title, ha="center", va="center", fontsize=8, fontweight="bold")
-    figure.text(0.5, 0.42, _wrap(text, NARROW), ha="center", va="center", fontsize=7)
+    figure.text(0.5, 0.42, _wrap(text, NARROW - 0.3), ha="center", va="center", fontsize=7)
     return figure
 
 
@@ -126,17 +124,6 @@ def epoch_axis(axes: Axes) -> None:
     """Label an x axis of epochs, with ticks at whole ones."""
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-
-
-def class_axis(axes: Axes, names: Sequence[str]) -> None:
-    """Label an x axis that has one place per class, the largest class first: by name if there are few."""
-    if len(names) > LONGEST_NAMED:
-        axes.set_xlabel("classes, largest first")
-        axes.set_xlim(-0.5, len(names) - 0.5)
-        return
-    long = max(len(str(name)) for name in names) > 3
-    axes.set_xticks(range(len(names)), names, rotation=40 if long else 0, ha="right" if long else "center")
-    axes.set_xlabel("" if long else "classes, largest first")
 
 
 def _wrap(text: str, width: float) -> str:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from fasa.reporting.figures import style
+from fasa.reporting.figures.by_class import class_axis, cloud, few
 from fasa.reporting.figures.series import Series, empty, gather, missing_note, panels
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def draw(figure: Figure, study: Study) -> Canvas:
     """One panel per pair of recipes; every head is divided by its own mean norm, so that heads of all kinds compare."""
-    series = gather(figure, study, "weight_norms")
+    series = gather(figure, study, "weight_norms", per_class=True)
     grouped = panels(series)
     if not grouped:
         return empty(figure, study, series)
@@ -47,6 +48,11 @@ def _panel(axes: Axes, members: list[Series]) -> None:
     for index, one in enumerate(members):
         if not one.runs:
             continue
-        norms, variation = normalised(one.measured("weight_norms"))
-        style.line(axes, np.arange(len(norms)), norms[one.order], index, f"{one.label} (CV {variation:.2f})")
-        style.class_axis(axes, one.names)
+        norms, variation = normalised(one.per_class("weight_norms"))
+        label = f"{one.label} (CV {variation:.2f})"
+        if few(one):
+            style.line(axes, np.arange(len(norms)), norms, index, label)
+        else:
+            cloud(axes, norms, index, label)
+        shown = one
+    class_axis(axes, shown)

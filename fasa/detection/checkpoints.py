@@ -1,0 +1,81 @@
+"""The checkpoints that mmengine writes, read safely: the newest that is whole is where a training goes on.
+
+mmengine writes them in place, so a kill can leave a torn one, and where it fails to read one it falls back to executing
+whatever is in it. Two are kept; here the newer is checked, and mmengine is given a path that it reads by this module.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from fasa import torch_files
+from fasa.errors import UserError
+
+SCHEME = "fasa-checkpoint:"
+MEND = "train again from a checkpoint that is whole"
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    """In place of ``getattr``, by which a log's buffers name their statistics: those, and nothing else."""
+    if owner is not HistoryBuffer or name.startswith("_"):
+        raise UnpicklingError(f"{name} of {owner!r} is no statistic of a log")
+    return getattr(owner, name)
+
+
+_core = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
+ALLOWED: torch_files.Allowed = (
+    HistoryBuffer,
+    (_statistic, "builtins.getattr"),
+    _core._reconstruct,
+    _core.scalar,
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64, np.uint32)),
+)
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint of a training in ``folder`` that is whole; one line is printed for each that is not."""
+    for path in sorted(folder.glob("epoch_*.pth"), key=_epoch, reverse=True):
+        try:
+            torch_files.read(path, "the one before it is used", ALLOWED)
+        except UserError as error:
+            print(f"fasa: {error}", file=sys.stderr)
+        else:
+            return path
+    return None
+
+
+def resumed_by_mmengine(path: Path) -> str:
+    """``load_from`` of a config that resumes from ``path``, as mmengine reads it by :func:`load_from_training`."""
+    return f"{SCHEME}{path}"
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
+def load_from_training(filename: str, map_location: str | torch.device | None = None) -> dict[str, Any]:
+    """What mmengine asks for by a path with our scheme; on the CPU, from where it is copied to its place."""
+    return torch_files.read(Path(filename.removeprefix(SCHEME)), MEND, ALLOWED)
+
+
+def read_weights(path: Path, mend: str) -> dict[str, Any]:
+    """The ``state_dict`` of a detector's checkpoint or of its finished weights.
+
+    Raises:
+        UserError: no such file, or no checkpoint; ``mend`` says what to do.
+    """
+    content = torch_files.read(path, mend, ALLOWED)
+    return content.get("state_dict", content)
+
+
+def _epoch(path: Path) -> int:
+    number = re.fullmatch(r"epoch_(\d+)\.pth", path.name)
+    return int(number[1]) if number else 0

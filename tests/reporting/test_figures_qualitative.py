@@ -1,0 +1,107 @@
+"""The supplement's figure 2 from invented examples: what is found, what is not, and files that are not there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from detector_runs import DetectorStudy, detector_metrics, figure, write_examples
+
+from fasa.errors import UserError
+from fasa.reporting import figures, render_figure
+
+SERIES = (("without", "plain", ""), ("with", "plain_fasa", ""))
+CLASSES = ["koala", "date_(fruit)"]
+
+
+@pytest.fixture
+def study(tmp_path):
+    runs = {(recipe, seed): detector_metrics(recipe, seed) for recipe in ("plain", "plain_fasa") for seed in (0, 1)}
+    made = DetectorStudy(tmp_path, runs, figures={"a_qualitative": figure("qualitative", *SERIES)})
+    write_examples(made, "plain", 0, CLASSES, [[], [("crouton", 0.41), ("date_(fruit)", 0.31)]])
+    write_examples(made, "plain_fasa", 0, CLASSES, [[("koala", 0.97)], [("date_(fruit)", 0.8)]])
+    return made
+
+
+def draw(study):
+    return figures.draw(study.figures["a_qualitative"], study)
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def note(canvas):
+    return " ".join(canvas._supxlabel.get_text().split())
+
+
+def test_a_row_a_class_and_a_column_a_series(study):
+    canvas = draw(study)
+    assert [axes.get_title() for axes in canvas.axes[:3]] == ["truth", "without", "with"]
+    assert [canvas.axes[index].get_ylabel() for index in (0, 3)] == ["koala", "date (fruit)"]
+    assert texts(canvas.axes[0]) == []
+    assert texts(canvas.axes[1]) == ["nothing found"]
+    assert texts(canvas.axes[2]) == ["koala 0.97"]
+    assert texts(canvas.axes[4]) == ["crouton 0.41", "date (fruit) 0.31"]
+    assert "without: seed 0, with: seed 0" in note(canvas) and "Missing" not in note(canvas)
+
+
+def test_another_class_is_told_by_its_outline(study):
+    axes = draw(study).axes[4]
+    other, right = axes.lines
+    assert other.is_dashed() and not right.is_dashed()
+
+
+def test_labels_of_boxes_at_one_place_stand_apart(study):
+    first, second = draw(study).axes[4].texts
+    assert second.get_position()[1] - first.get_position()[1] > 0.07 * 40  # pixels of an image 40 high
+
+
+def test_a_box_at_the_border_widens_nothing(study):
+    path = study.metrics_path("plain_fasa", 0).with_name("examples.json")
+    content = json.loads(path.read_text())
+    content["examples"][0]["found"][0]["box"] = [0, 0, 60, 40]
+    path.write_text(json.dumps(content))
+    left, middle, right = draw(study).axes[:3]
+    assert right.get_xlim() == middle.get_xlim() == left.get_xlim() == (-0.5, 59.5)
+
+
+def test_masks_are_tinted(study):
+    _, nothing, found = draw(study).axes[:3]
+    before, after = nothing.images[0].get_array(), found.images[0].get_array()
+    changed = abs(after - before).sum(axis=2) > 0
+    assert changed[10:30, 20:45].mean() > 0.9 and changed.sum() <= 20 * 25
+
+
+def test_a_later_seed_stands_in_and_a_run_without_examples_is_missing(study):
+    study.metrics_path("plain", 0).with_name("examples.json").unlink()
+    canvas = draw(study)
+    assert len(canvas.axes) == 4 and "Missing: without (seeds 0, 1: the run has no examples.json" in note(canvas)
+    write_examples(study, "plain", 1, CLASSES)
+    assert "without: seed 1, with: seed 0" in note(draw(study))
+
+
+def test_an_image_that_one_series_lacks_is_empty_there(study):
+    write_examples(study, "plain", 0, CLASSES, [[("koala", 0.5)], [("koala", 0.5)]])
+    write_examples(study, "plain_fasa", 0, CLASSES[:1], [[("koala", 0.5)]])
+    assert texts(draw(study).axes[5]) == ["nothing found"]
+
+
+@pytest.mark.parametrize("content", ["{", '{"examples": [{"category": "koala"}]}', "[]"])
+def test_damaged_examples_are_refused(study, content):
+    path = study.metrics_path("plain", 0).with_name("examples.json")
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"examples\.json is damaged; delete it and evaluate"):
+        draw(study)
+
+
+def test_without_any_rare_class_it_says_so(study):
+    for recipe in ("plain", "plain_fasa"):
+        write_examples(study, recipe, 0, [])
+    canvas = draw(study)
+    assert canvas.axes == [] and canvas.texts[1].get_text() == "No validation image shows a rare class."
+
+
+def test_the_same_examples_give_the_same_bytes(study):
+    first = [path.read_bytes() for path in render_figure(study, "a_qualitative")]
+    assert [path.read_bytes() for path in render_figure(study, "a_qualitative")] == first

@@ -1,0 +1,200 @@
+"""What a scale makes of detectors: epochs and drops, seeds, the tables that it can run, and what they cost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from fasa import atomic
+from fasa.cli import main
+from fasa.errors import UserError
+from fasa.experiments import Run, load_study
+from fasa.experiments.cost import in_words, plan_of, plans, seconds
+from fasa.experiments.detection_scales import DetectionScale
+
+SMALL = {"data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}}, "model": "small"}
+COST = {"threads": 1, "resources": {"gpu": 0, "mem_mb": 1, "runtime": 1}, "seconds": {"r50": 60, "r101": 90}}
+
+
+@pytest.mark.parametrize(
+    ("factor", "twelve", "twenty_four"),
+    [
+        (1.0, (12, [8, 11]), (24, [16, 22])),
+        (0.5, (6, [4, 5]), (12, [8, 11])),  # 5.5 rounds to 6, the end: moved forward
+        (0.25, (3, [1, 2]), (6, [4, 5])),  # 2 and 2.75: 2 (not 3, the end) and before it 1
+        (0.17, (2, [1, 1]), (4, [2, 3])),  # two epochs have one place, for both
+        (0.05, (1, []), (1, [])),  # one epoch has none
+    ],
+)
+def test_drops_stay_inside_a_shortened_schedule(factor, twelve, twenty_four):
+    scale = DetectionScale(epochs=factor)
+    for epochs, drops, (length, expected) in ((12, (8, 11), twelve), (24, (16, 22), twenty_four)):
+        assert scale.epoch(epochs) == length
+        assert scale.drops(drops, length) == expected
+
+
+def test_the_kept_scales_drop_twice_before_their_end():
+    for name in ("mini", "paper"):
+        study = load_study(scale=name)
+        for recipe in study.resolved.values():
+            if recipe.task == "detection":
+                first, second = recipe.schedule.drops
+                assert 0 < first < second < recipe.schedule.epochs, recipe.name
+
+
+# ------------------------------------------------------------------------------------------------------------- seeds
+def with_seeds(make_study, **seeds):
+    return make_study(seeds=[0, 1, 2, 3], detection={**SMALL, "seeds": seeds})
+
+
+def test_a_detectors_seeds_are_all_that_its_tables_ask_for(make_study):
+    study = with_seeds(make_study, default=[0], ablation=[0, 2], sampling=[1], mask_rcnn=[5, 4])
+    assert study.seeds("rfs") == (0, 2)  # in the ablation, and in tables that are not named
+    assert study.seeds("rfs_fa") == (0, 1, 2)  # in both
+    assert study.seeds("rfs_fa_s1") == (1,)
+    assert study.seeds("mask_rcnn") == (4, 5)  # by its own name
+    assert study.seeds("eql_24") == (0,)
+    assert study.seeds("ce") == (0, 1, 2, 3)  # a classifier's are the scale's
+    runs = study.runs("ablation")
+    assert [run for run in runs if run.recipe == "rfs"] == [Run("rfs", 0), Run("rfs", 2)]
+    assert len(runs) == 2 + 3 + 3
+    assert Run("mask_rcnn", 0) in study.with_needed(study.runs("state_of_the_art"))  # of crt, bags of seed 0
+
+
+def test_without_a_word_detectors_have_one_seed(make_study):
+    assert make_study(detection=SMALL).seeds("rfs") == (0,)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ({"default": [0], "ablatoin": [1]}, "'detection.seeds' names 'ablatoin', which is no table, figure or recipe"),
+        ({"ablation": [1]}, "'detection.seeds': needs a 'default', for what it does not name"),
+        ({"default": []}, "'detection.seeds.default'"),
+    ],
+)
+def test_a_mistake_in_the_seeds_is_named(make_study, seeds, words):
+    with pytest.raises(UserError, match=f"scales/tiny.yaml: {words}"):
+        with_seeds(make_study, **seeds)
+
+
+# ------------------------------------------------------------------------------------------------- what a scale offers
+@pytest.fixture
+def detectors_only(study_root):
+    """A scale without classifiers."""
+    content = {"description": "Detectors.", "detection": {**SMALL, **COST}}
+    (study_root / "configs/scales/alone.yaml").write_text(yaml.safe_dump(content))
+    return load_study(study_root, "alone")
+
+
+def test_a_scale_offers_only_what_it_can_run_whole(detectors_only, study):
+    assert "ablation" in detectors_only.tables and "cifar_lt" not in detectors_only.tables
+    assert detectors_only.withheld["cifar_lt"] == "table" and detectors_only.withheld["learning_curves"] == "figure"
+    assert "cifar_lt" in study.tables and study.withheld["ablation"] == "table"  # tiny has no detectors
+    for one in (detectors_only, study):
+        every = {**one.tables, **one.figures}
+        assert not every.keys() & one.withheld.keys()
+        assert len(every) + len(one.withheld) == len(load_study(scale="mini").users())
+        assert all(run.recipe in one.resolved for run in one.runs())
+
+
+@pytest.mark.parametrize("command", ["plan", "render"])
+def test_what_is_withheld_is_told_in_a_sentence(detectors_only, monkeypatch, capsys, command):
+    monkeypatch.chdir(detectors_only.root)
+    assert main([command, "cifar_lt", "--scale", "alone"]) == 2
+    assert (
+        "scale 'alone' cannot run all of table 'cifar_lt': choose another scale, or one of" in capsys.readouterr().err
+    )
+    assert main([command, "cifar", "--scale", "alone"]) == 2
+    assert "there is no table or figure 'cifar'; known: ablation" in capsys.readouterr().err
+    assert main(["train", "ce", "--scale", "alone"]) == 2
+    assert "scale 'alone' has no classification, so it cannot run 'ce'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"detection": SMALL, "epochs": 0.5}, "without 'seeds' it runs no classifiers, so epochs would say nothing"),
+        ({}, "it needs 'seeds' to run classifiers, or a part 'detection' to run detectors"),
+    ],
+)
+def test_half_a_scale_is_refused(study_root, content, words):
+    (study_root / "configs/scales/half.yaml").write_text(yaml.safe_dump({"description": "Half.", **content}))
+    with pytest.raises(UserError, match=f"scales/half.yaml: {words}"):
+        load_study(study_root, "half")
+
+
+# -------------------------------------------------------------------------------------------------------------- cost
+def leave_cost(study, recipe, seed, device_seconds, **changes):
+    content = {"device_seconds": device_seconds, "fingerprint": study.fingerprint(recipe), **changes}
+    atomic.write_json(study.work_dir(recipe, seed) / "cost.json", content)
+    (study.work_dir(recipe, seed) / "model.pt").touch()
+
+
+def test_a_detectors_guess_is_by_epoch_and_backbone(detectors_only):
+    assert seconds(detectors_only, "rfs") == (60 * 12, False)
+    assert seconds(detectors_only, "rfs_r101_24") == (90 * 24, False)
+
+
+def test_what_a_run_took_replaces_the_guess(make_study):
+    study = make_study(detection={**SMALL, **COST, "seeds": {"default": [0, 1, 2]}})
+    leave_cost(study, "rfs", 0, 100.0)
+    leave_cost(study, "rfs", 1, 200.0)
+    leave_cost(study, "rfs", 2, 900.0, fingerprint="older")
+    assert seconds(study, "rfs") == (150.0, True)
+    # Results alone, without the work folder, say it too.
+    kept = study.metrics_path("rfs_fa", 0).with_name("provenance.json")
+    atomic.write_json(kept, {"device_seconds": 80.0, "fingerprint": study.fingerprint("rfs_fa")})
+    assert seconds(study, "rfs_fa") == (80.0, True)
+    (made,) = plans(study, ["ablation"], cores=2)
+    # rfs has two of three seeds trained; rfs_fa 3 x 80; rfs_fasa 3 x 720, a guess
+    assert (made.runs, made.to_train, made.measured) == (9, 7, 4)
+    assert made.seconds == 150 + 3 * 80 + 3 * 720
+    assert made.elapsed == made.seconds / 2  # two runs of one thread side by side
+
+
+def test_what_two_runs_start_from_is_counted_once(detectors_only):
+    whole, two = plans(detectors_only, ["state_of_the_art", "fig3"], cores=4)
+    table = detectors_only.tables["state_of_the_art"]
+    assert whole.runs == len({row.recipe for row in table.rows})  # mask_rcnn is a row, and stage one of four others
+    needed = {"mask_rcnn"} | set(detectors_only.figures["fig3"].recipes())
+    assert two.runs == len(needed) == 5
+
+
+def test_no_run_ends_before_the_longest_and_gpus_are_not_the_cores(make_study):
+    study = make_study(detection={**SMALL, **COST, "threads": 4})
+    one = plan_of(study, [Run("rfs", 0)], cores=8)
+    assert one.elapsed == one.seconds == 720
+    many = plan_of(study, [Run("rfs", seed) for seed in range(6)], cores=8)
+    assert many.elapsed == 6 * 720 * 4 / 8
+    assert plan_of(study, [Run("rfs", seed) for seed in range(6)], cores=2).elapsed == 6 * 720  # as many as there are
+    assert plan_of(study, [], cores=2).elapsed == 0
+    on_gpus = make_study(detection={**SMALL, **COST, "resources": {"gpu": 1, "mem_mb": 1, "runtime": 1}})
+    assert plan_of(on_gpus, [Run("rfs", 0)], cores=2).elapsed is None
+
+
+def test_the_plan_in_words(detectors_only):
+    made = plan_of(detectors_only, [Run("rfs", 0), Run("rfs", 1)], cores=2)
+    assert in_words(made) == (
+        "2 runs to train, about 24 minutes of device time, 12 minutes on 2 cores (2 of them guessed); measuring them "
+        "comes on top"
+    )
+    assert in_words(plan_of(detectors_only, [], cores=2)) == "no run to train"
+    long = plan_of(detectors_only, [Run("rfs_r101_24", seed) for seed in range(10)], cores=1)
+    on_a_cluster = plan_of(detectors_only, [Run("rfs", 0)], cores=None)
+    assert in_words(on_a_cluster).startswith("1 run to train, about 12 minutes of device time (1 of")
+    assert "about 6.0 hours of device time, 6.0 hours on 1 core " in in_words(long)
+
+
+def test_a_detectors_unfinished_training_is_seen(make_study):
+    study = make_study(detection=SMALL)
+    assert study.state("rfs", 0) == "missing"
+    atomic.write_bytes(study.checkpoint_dir("rfs", 0) / "epoch_3.pth", b"")
+    assert study.state("rfs", 0) == "training"
+    leave_cost(study, "rfs", 0, 1.0)
+    assert study.state("rfs", 0) == "trained"
+    failed = study.work_dir("rfs", 0) / "failed.json"
+    failed.write_text(json.dumps({"message": "no disk"}))
+    assert study.missing_reason("rfs", 0) == "failed: no disk"
