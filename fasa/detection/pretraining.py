@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -179,6 +180,7 @@ def trainable(config: Mapping[str, Any]) -> nn.Module:
     """The backbone of a detector's config, from random weights and with nothing frozen: the names stay the same."""
     norm = {**config.get("norm_cfg", {"type": "BN"}), "requires_grad": True}
     backbone = MODELS.build({**config, "init_cfg": None, "frozen_stages": -1, "norm_eval": False, "norm_cfg": norm})
+    MMLogger.get_instance("mmengine", log_level="WARNING")  # else it lists how each tensor was initialised
     backbone.init_weights()
     return backbone
 
