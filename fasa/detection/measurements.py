@@ -19,17 +19,20 @@ BEST_OF_CLASSES = ("fixed", "pool")  # protocols that look at the best detection
 
 
 def score(
-    truth: metrics.GroundTruth, instance_counts: np.ndarray, detections: Path, best_of_classes: Path | None = None
+    truth: metrics.GroundTruth,
+    detections: Path,
+    best_of_classes: Path | None = None,
+    instance_counts: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """AP of masks (``lvis``), of boxes (``lvis_box``), AP-Fixed, AP-Pool and TIDE of a file of detections; fractions.
 
-    ``lvis`` has COCO-LT's four bins of training instances beside LVIS's groups. On COCO-LT it is COCO's AP, and there
-    is no Fixed or Pool.
+    On COCO-LT ``lvis`` is COCO's AP, and there is no Fixed or Pool.
 
     Args:
-        instance_counts: training instances of each class ``[K]``, in the order of the truth's category ids.
         best_of_classes: the detections for Fixed and Pool; without them both are of ``detections``, which stop at so
             many an image, and ``fixed_detections`` says so.
+        instance_counts: training instances of each class ``[K]``, in the order of the truth's category ids: ``lvis``
+            gets COCO-LT's four bins.
     """
     masks = metrics.overlaps(truth, detections, "segm", all_classes=True)
     boxes = metrics.overlaps(truth, detections, "bbox")

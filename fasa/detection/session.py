@@ -53,7 +53,8 @@ def evaluate(study: Study, run: Run) -> Path:
         topk_inference.write_detections(detector, images, best, truth)
     else:
         best = None
-    measured = score(truth, counts, detections, best) | internals(detector, heldout, history)
+    bins = counts if study.recipes[run.recipe].data.name == "coco_lt" else None  # on the scale's data, whatever it is
+    measured = score(truth, detections, best, bins) | internals(detector, heldout, history)
     measured["cost"] = cost(_iterations(study, run), history)
     shown = examples(truth, load_detections(detections), image_paths(images), counts)
     atomic.write_json(study.metrics_path(run.recipe, run.seed).with_name("examples.json"), {"examples": shown})

@@ -67,11 +67,23 @@ def test_data_train_evaluate(study):
     assert used.shape == (epochs, classes)
     iterations = 24 // 8  # an epoch; in the first one nothing is drawn
     assert np.allclose(measured["virtual_features"], used[1:].sum(0) * iterations, atol=0.006)
-    assert {"APr", "AP_1_20", "AP_8000"} <= set(measured["lvis"])
     assert measured["fixed_detections"] == "best of each image"  # no table prints Fixed or Pool of this recipe
     detections = study.work_dir("mask_rcnn_fasa", 0) / "detections.npz"
     manifest = json.loads(study.pack_path("mask_rcnn_fasa").read_text())
     assert average_precision(manifest["val"]["annotations"], detections) == measured["lvis"]
+
+
+def test_coco_lt_has_its_bins_on_other_data_too(study):
+    assert fasa("train", "coco_lt", "--seed", "0") == fasa("evaluate", "coco_lt", "--seed", "0") == 0
+    found = metrics(study, "coco_lt")
+    assert found["dataset"] == "glyphs"
+    ap = found["measurements"]["per_class_ap"]
+    for name, low, high in (("AP_1_20", 1, 20), ("AP_20_400", 20, 400), ("AP_400_8000", 400, 8000)):
+        members = [a for a, count in zip(ap, found["class_counts"], strict=True) if low <= count < high]
+        known = [a for a in members if a is not None]
+        expected = pytest.approx(np.mean(known), abs=1e-6) if known else None
+        assert found["measurements"]["lvis"][name] == expected
+    assert any(count >= 20 for count in found["class_counts"])
 
 
 def test_cost_and_features_and_examples_are_measured(study):
