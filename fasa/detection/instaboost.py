@@ -6,7 +6,9 @@ The transform wants the package ``instaboostfast``, which few need: ``pip instal
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -44,6 +46,7 @@ class SafeInstaBoost(StockInstaBoost):
                 f"pip install {PACKAGE} scikit-image."
             )
         super().__init__(**options)
+        _mend_outlines()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Change ``img`` (uint8 BGR) and ``instances`` of an image."""
@@ -57,6 +60,25 @@ class SafeInstaBoost(StockInstaBoost):
         changed = super().transform({**results, "instances": moved})
         changed["instances"] = changed["instances"] + left
         return changed if changed["instances"] else {**results, "instances": given}
+
+
+def _mend_outlines() -> None:
+    """Let the package take a mask that falls into pieces when it is moved.
+
+    It subtracts 1 from the list of all outlines, of which numpy >= 1.24 makes no array unless they are equally long;
+    of a list that is an array of objects already, numpy subtracts from each.
+    """
+    package = import_module(f"{PACKAGE}.pycococreater")
+    measure = import_module("skimage.measure")
+
+    def find_contours(image: np.ndarray, level: float) -> np.ndarray:
+        found = measure.find_contours(image, level)
+        outlines = np.empty(len(found), dtype=object)
+        for place, outline in enumerate(found):  # a slice would make one array of outlines that are equally long
+            outlines[place] = outline
+        return outlines
+
+    package.measure = SimpleNamespace(find_contours=find_contours, approximate_polygon=measure.approximate_polygon)
 
 
 def _usable(instance: dict[str, Any], height: int, width: int) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
@@ -61,6 +62,7 @@ def stand_in(monkeypatch):
     module.get_new_data = get_new_data
     module.__spec__ = SimpleNamespace()
     monkeypatch.setitem(sys.modules, PACKAGE, module)
+    monkeypatch.setitem(sys.modules, f"{PACKAGE}.pycococreater", ModuleType("pycococreater"))
     return SimpleNamespace(given=given, config=config)
 
 
@@ -148,3 +150,31 @@ def test_the_package_itself():
         x1, _, x2, _ = instance["bbox"]
         assert 0.75 * size <= x2 - x1 <= 1.3 * size
         assert coco.area(coco.merge(coco.frPyObjects(instance["mask"], SIDE, SIDE))) > 200
+
+
+@pytest.mark.skipif(not INSTALLED, reason=f"{PACKAGE} is not installed")
+def test_the_package_itself_with_a_mask_in_pieces():
+    """Outlines of different lengths, of which numpy makes no array; with equal ones it does, and nothing changes."""
+    SafeInstaBoost()
+    outlined = import_module(f"{PACKAGE}.pycococreater").binary_mask_to_polygon
+    mask = np.zeros((12, 12), np.uint8)
+    mask[1:3, 1:3] = 1
+    mask[6:9, 5:11] = 1
+    alike = np.zeros_like(mask)
+    alike[1:3, 1:3] = alike[6:8, 5:7] = 1
+    for drawn, areas in ((mask, [3.5, 17.5]), (alike, [3.5, 3.5])):  # an eighth less at each of four corners
+        assert [_area(polygon) for polygon in outlined(drawn)] == areas
+    assert min(outlined(mask)[0]) == 0.5 and max(outlined(mask)[0]) == 2.5
+
+    two = np.zeros((SIDE, SIDE), np.uint8)
+    two[10:30, 10:30] = two[12:22, 40:75] = 1
+    np.random.seed(0)
+    changed = SafeInstaBoost(aug_ratio=1.0, color_prob=0.0).transform(
+        image(square(10, 10, 65, 3, bbox=[10, 10, 75, 30], mask=coco.encode(np.asfortranarray(two))))
+    )
+    assert len(changed["instances"][0]["mask"]) == 2
+
+
+def _area(polygon: list[float]) -> float:
+    x, y = np.array(polygon[::2]), np.array(polygon[1::2])
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
