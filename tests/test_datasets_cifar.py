@@ -237,15 +237,15 @@ def test_prepare_from_a_source(tiny_registry, tiny100, tmp_path):
 def test_prepare_downloads_where_there_is_no_source(tiny_registry, tiny100, tmp_path, monkeypatch):
     asked = []
 
-    def fetch(url, destination, md5):
-        asked.append((url, md5))
+    def fetch(urls, destination, checksum):
+        asked.append((urls, checksum))
         destination.parent.mkdir()
         destination.write_bytes(tiny100.read_bytes())
 
     monkeypatch.setattr(registry, "fetch", fetch)
     prepare("cifar100_lt", 4, 2, 0, None, tmp_path / "downloads", tmp_path / "pack.npz")
     assert asked == [
-        ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),
+        (["https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"], "md5:eb9058c3a382ffc7106e4002c42a8d85"),
     ]
     assert load_pack(tmp_path / "pack.npz").class_counts.sum() == len(load_pack(tmp_path / "pack.npz").train_images)
 

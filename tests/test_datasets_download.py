@@ -12,7 +12,7 @@ from fasa.datasets.download import fetch
 from fasa.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
-MD5 = hashlib.md5(CONTENT).hexdigest()
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 
 class Server:
@@ -91,26 +91,26 @@ def only_file(target) -> bool:
 @pytest.mark.parametrize("how", ["whole", "no length"])
 def test_plain_download(how, server, target):
     server.answers = [how]
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT and only_file(target)
 
 
 def test_a_file_that_is_there_is_not_fetched_again(server, target):
-    fetch(server.url, target, MD5)
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
+    fetch([server.url], target, MD5)
     assert len(server.ranges) == 1
 
 
 def test_a_file_with_another_checksum_is_replaced(server, target):
     target.parent.mkdir()
     target.write_bytes(b"an older release")
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT
 
 
 def test_a_dropped_connection_is_resumed_where_it_broke(server, target, waits):
     server.answers = ["drop", "drop", "whole"]
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT and only_file(target)
     assert server.ranges == [None, "bytes=350000-", "bytes=525000-"]
     assert len(waits) == 2 and waits[0] < waits[1]
@@ -118,59 +118,59 @@ def test_a_dropped_connection_is_resumed_where_it_broke(server, target, waits):
 
 def test_a_server_that_ignores_range_starts_over(server, target):
     server.answers = ["drop", "ignore range"]
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=350000-"]
 
 
 def test_a_server_that_resumes_elsewhere_is_not_believed(server, target):
     server.answers = ["drop", "wrong range", "whole"]
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT
     assert server.ranges[-1] is None
 
 
 def test_a_wrong_byte_is_caught_and_fetched_anew(server, target):
     server.answers = ["wrong byte", "whole"]
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT
     assert server.ranges == [None, None]
 
 
 def test_a_file_that_stays_wrong_is_refused_and_not_kept(server, target):
     server.answers = ["wrong byte"] * 3
-    with pytest.raises(UserError, match=f"{server.url}.*{MD5}.*its MD5 is.*--source PATH"):
-        fetch(server.url, target, MD5, attempts=3)
+    with pytest.raises(UserError, match=f"{server.url}.*{MD5}.*its bytes have another one.*FASA_MIRROR"):
+        fetch([server.url], target, MD5, attempts=3)
     assert list(target.parent.iterdir()) == []
 
 
 def test_a_finished_part_is_only_checked(server, target):
     target.parent.mkdir()
     target.with_name("file.tar.gz.part").write_bytes(CONTENT)
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT and only_file(target)
 
 
 def test_a_foreign_part_is_dropped(server, target):
     target.parent.mkdir()
     target.with_name("file.tar.gz.part").write_bytes(b"something else")
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT
     assert server.ranges == ["bytes=14-", None]
 
 
 def test_a_busy_server_is_asked_again(server, target):
     server.answers = ["503", "429", "whole"]
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert target.read_bytes() == CONTENT
 
 
 def test_what_keeps_failing_is_given_up_and_kept_for_the_next_call(server, target, waits):
     server.answers = ["drop", "503", "503"]
     with pytest.raises(UserError, match="503"):
-        fetch(server.url, target, MD5, attempts=3)
+        fetch([server.url], target, MD5, attempts=3)
     assert len(waits) == 2
-    fetch(server.url, target, MD5)
+    fetch([server.url], target, MD5)
     assert server.ranges[-1] == "bytes=350000-"
     assert target.read_bytes() == CONTENT
 
@@ -178,7 +178,7 @@ def test_what_keeps_failing_is_given_up_and_kept_for_the_next_call(server, targe
 def test_a_missing_page_is_not_asked_for_twice(server, target):
     server.answers = ["404"] * 5
     with pytest.raises(UserError, match="404"):
-        fetch(server.url, target, MD5)
+        fetch([server.url], target, MD5)
     assert len(server.ranges) == 1
 
 
@@ -186,12 +186,60 @@ def test_no_server_at_all(target, monkeypatch, waits):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     gone = Server()
     gone.stop()
-    with pytest.raises(UserError, match=r"check the network.*--source PATH"):
-        fetch(gone.url, target, MD5, attempts=3)
+    with pytest.raises(UserError, match=r"check the network.*FASA_MIRROR=file:"):
+        fetch([gone.url], target, MD5, attempts=3)
     assert len(waits) == 2
 
 
 def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match="cannot be written"):
-        fetch(server.url, tmp_path / "file" / "file.tar.gz", MD5)
+        fetch([server.url], tmp_path / "file" / "file.tar.gz", MD5)
+
+
+@pytest.fixture
+def second(server):
+    running = Server()
+    yield running
+    running.stop()
+
+
+def test_the_next_mirror_goes_on_where_the_first_broke(server, second, target):
+    server.answers = ["drop"]
+    fetch([server.url, second.url], target, MD5)
+    assert target.read_bytes() == CONTENT and only_file(target)
+    assert (server.ranges, second.ranges) == ([None], ["bytes=350000-"])
+
+
+def test_a_mirror_without_the_file_is_asked_once(server, second, target):
+    server.answers = ["404"] * 5
+    second.answers = ["503", "wrong byte", "whole"]
+    fetch([server.url, second.url], target, MD5)
+    assert target.read_bytes() == CONTENT
+    assert (len(server.ranges), len(second.ranges)) == (1, 3)
+
+
+def test_the_users_mirror_comes_first(server, second, target, monkeypatch):
+    monkeypatch.setenv("FASA_MIRROR", second.url.removesuffix("/file.tar.gz") + "/")
+    fetch([server.url], target, MD5)
+    assert target.read_bytes() == CONTENT and not server.ranges
+
+
+def test_a_folder_as_mirror(server, target, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASA_MIRROR", tmp_path.as_uri())
+    (tmp_path / "file.tar.gz").write_bytes(CONTENT)
+    fetch([server.url], target, MD5)
+    assert target.read_bytes() == CONTENT and not server.ranges
+    (tmp_path / "file.tar.gz").unlink()
+    target.unlink()
+    fetch([server.url], target, MD5)  # a folder that lacks the file is passed over
+    assert target.read_bytes() == CONTENT and len(server.ranges) == 1
+
+
+def test_the_first_digits_of_a_sha256_are_enough(server, target):
+    digits = hashlib.sha256(CONTENT).hexdigest()
+    fetch([server.url], target, f"sha256:{digits[:8]}")
+    assert target.read_bytes() == CONTENT
+    wrong = "".join("1" if digit == "0" else "0" for digit in digits[:8])
+    with pytest.raises(UserError, match=f"sha256:{wrong}"):
+        fetch([server.url], target, f"sha256:{wrong}", attempts=2)

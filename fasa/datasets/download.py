@@ -1,10 +1,11 @@
-"""Fetch one file over a bad line: resume, retry, and trust nothing but the checksum."""
+"""Fetch one file over a bad line: resume, retry, go to the next mirror, and trust nothing but the checksum."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import ssl
+from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import sleep
@@ -16,50 +17,76 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from fasa.datasets.progress import progress_bar
 from fasa.errors import UserError
 
+MIRROR = "FASA_MIRROR"  # names a folder, by http:, https: or file:, that is asked first
 TIMEOUT = 30  # seconds without a byte
 BLOCK = 1 << 18  # bytes between two updates of the progress bar
 NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 PASSING_STATUS = {408, 425, 429}  # client errors that another attempt may mend; the other 4xx are final
 
 
-def fetch(url: str, destination: Path, md5: str, attempts: int = 5) -> None:
-    """Download ``url`` to ``destination`` unless a file with that MD5 is there already.
+def fetch(urls: Sequence[str], destination: Path, checksum: str, attempts: int = 5) -> None:
+    """Download one of ``urls`` to ``destination`` unless a file with that checksum is there already.
 
-    Bytes go to ``destination`` + ".part", which a later attempt or call resumes and which is renamed once its MD5 fits.
+    Bytes go to ``destination`` + ".part", which a later attempt or call resumes, from whichever mirror, and which is
+    renamed once its checksum fits. The folder that the environment variable ``FASA_MIRROR`` names is asked first.
+
+    Args:
+        urls: of the same file, best first; an attempt that fails is followed by one at the next.
+        checksum: ``md5:`` or ``sha256:`` and hexadecimal digits, or the first of them.
 
     Raises:
         UserError: no attempt brought the right bytes, or the folder cannot be written.
     """
     part = destination.with_name(f"{destination.name}.part")
-    reason = ""
+    mirror = os.environ.get(MIRROR)
+    left = [f"{mirror.rstrip('/')}/{destination.name}"] if mirror else []
+    left += urls
+    tried, reason = left[0], ""
     try:
-        if destination.is_file() and _md5(destination) == md5:
+        if destination.is_file() and fits(destination, checksum):
             return
         destination.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(attempts):
+            if not left:
+                break
             if attempt:
                 sleep(2**attempt)
+            tried = left.pop(0)
             try:
-                _download(url, part)
+                _download(tried, part)
             except NETWORK_ERRORS as error:
                 reason = str(error) or type(error).__name__
-                if isinstance(error, HTTPError) and 400 <= error.code < 500 and error.code not in PASSING_STATUS:
-                    break
+                if not _is_final(error):
+                    left.append(tried)
                 continue
-            found = _md5(part)
-            if found == md5:
+            if fits(part, checksum):
                 os.replace(part, destination)
                 return
             part.unlink()  # nothing tells which of its bytes are wrong
-            reason = f"its MD5 is {found}"
+            reason = "its bytes have another one"
+            left.append(tried)
     except OSError as error:
         raise UserError(
             f"{destination} cannot be written ({error.strerror}): free some space or choose another folder."
         ) from error
     raise UserError(
-        f"{url} could not be downloaded with MD5 {md5} ({reason}): "
-        "check the network, or get the file elsewhere and pass --source PATH."
+        f"{tried} could not be downloaded with checksum {checksum} ({reason}): check the network, or get the file "
+        f"elsewhere and name its folder, as in {MIRROR}=file:///FOLDER."
     )
+
+
+def fits(path: Path, checksum: str) -> bool:
+    """Whether the file's checksum begins as ``checksum`` (see :func:`fetch`) says."""
+    kind, _, digits = checksum.partition(":")
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, kind).hexdigest().startswith(digits)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether this server will say the same again: it has no such file, or keeps it from us."""
+    if isinstance(error, HTTPError):
+        return 400 <= error.code < 500 and error.code not in PASSING_STATUS
+    return isinstance(error, URLError) and isinstance(error.reason, FileNotFoundError | IsADirectoryError)
 
 
 def _download(url: str, part: Path) -> None:
@@ -93,8 +120,3 @@ def _stream(response: HTTPResponse, part: Path, have: int) -> None:
             progress.update(task, completed=have)
     if total is not None and have < total:  # http.client ends quietly when the other side hangs up
         raise ConnectionError(f"the connection closed after {have} of {total} bytes")
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()

@@ -26,7 +26,7 @@ class Origin:
 def _cifar(layout: CifarLayout, source: Path | None, downloads: Path) -> ImagePool:
     if source is None:
         source = downloads / layout.archive
-        fetch(layout.url, source, layout.md5)
+        fetch([layout.url], source, f"md5:{layout.md5}")
     return read_cifar(layout, source)
 
 
