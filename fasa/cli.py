@@ -115,10 +115,15 @@ def _detection_data(options: argparse.Namespace, data: DetectionData, destinatio
 
 
 def _pretrain(options: argparse.Namespace) -> None:
-    """Make the weights that a small detector's backbone starts from: trained on glyphs that no scene shows."""
+    """Provide what a detector's backbone starts from: ImageNet's weights, or some made of glyphs that no scene has."""
     study = _study(options)
     if study.pretrained_path(options.recipe) is None:
         raise UserError(f"scale '{study.scale.name}' pre-trains nothing for '{options.recipe}'; choose another.")
+    if not study.scale.detection.pretraining:
+        from fasa.detection import published_weights
+
+        print(published_weights.provide(study, options.recipe))
+        return
     from rich.progress import Progress
 
     from fasa.detection.pretraining import provide

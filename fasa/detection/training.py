@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from fasa import atomic
-from fasa.detection import pretraining, weights
+from fasa.detection import pretraining, published_weights, weights
 from fasa.detection.adaptation_hook import read_history, unwrapped
 from fasa.detection.bookkeeping import BookkeepingHook
 from fasa.detection.checkpoints import newest, resumed_by_mmengine
@@ -45,7 +45,7 @@ def train(study: Study, run: Run) -> None:
     checkpoints = study.checkpoint_dir(run.recipe, run.seed)
     with lease(checkpoints):
         if study.pretrained_path(run.recipe):
-            pretraining.check(study, run.recipe)
+            (pretraining if study.scale.detection.pretraining else published_weights).check(study, run.recipe)
         resume = newest(checkpoints)
         if resume is None and recipe.start_from:
             stage_one = study.work_dir(recipe.start_from, run.seed) / "model.pt"

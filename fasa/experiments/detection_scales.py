@@ -29,8 +29,9 @@ class DetectionScale(Strict):
         devices: GPUs of one run; the batch is shared between them.
         workers: processes that load images, of each device.
         evaluate_images: validation images at once in inference.
-        pretraining: what backbones start from (fields of ``fasa.detection.pretraining.Pretraining``); without it they
-            start from what their config says.
+        pretraining: what backbones start from (fields of ``fasa.detection.pretraining.Pretraining``).
+        weights: or else the URLs of a file that they start from, best first, by backbone; the digits that its name ends
+            in begin its SHA-256. A backbone without either starts from what its config says.
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's device seconds an epoch, by backbone, until measured ones exist.
     """
@@ -46,6 +47,7 @@ class DetectionScale(Strict):
     workers: int = Field(2, ge=0)
     evaluate_images: int = Field(1, ge=1)
     pretraining: dict[str, int | float | list[int]] | None = None
+    weights: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     resources: dict[str, int] = {}
     seconds: dict[str, float] = {}
 

@@ -117,7 +117,11 @@ class Study:
     def pretrained_path(self, name: str) -> Path | None:
         """The weights that the backbone of recipe ``name`` starts from; None where its config says what."""
         recipe = self.recipe(name)
-        if not isinstance(recipe, DetectionRecipe) or self.scale.detection.pretraining is None:
+        if not isinstance(recipe, DetectionRecipe):
+            return None
+        if urls := self.scale.detection.weights.get(recipe.backbone):
+            return self.root / "resources" / "weights" / urls[0].rpartition("/")[2]
+        if self.scale.detection.pretraining is None:
             return None
         return self.root / "resources" / "glyphs" / "backbones" / f"{self.scale.name}_{recipe.backbone}.pt"
 

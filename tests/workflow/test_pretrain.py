@@ -37,3 +37,9 @@ def test_from_nothing_to_weights(checkout: Path, snakemake):
     assert jobs["train"] == 1 and "pretrain" not in jobs
     snakemake(RUNS[0])
     assert made.stat().st_mtime_ns == before
+
+
+def test_the_papers_backbones_are_fetched_once_each(checkout: Path, snakemake):
+    runs = [f"work_dirs/paper/{name}/seed-0/model.pt" for name in ("mask_rcnn", "rfs", "r101_24", "rfs_x101_24")]
+    jobs = planned(snakemake(*runs, "-n", "-q", "rules", scale="paper").stdout)
+    assert jobs["fetch_weights"] == 3 and jobs["train"] == 4 and "pretrain" not in jobs

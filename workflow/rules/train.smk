@@ -23,6 +23,25 @@ rule pretrain:
         "python -m fasa pretrain {params.recipe} --scale {params.scale} > {log} 2>&1"
 
 
+# The paper's size: ImageNet's weights, by the machine that runs this, for nodes often have no network.
+rule fetch_weights:
+    output:
+        "resources/weights/{backbone}.pth",
+    log:
+        f"logs/{SCALE}/fetch_weights/{{backbone}}.log",
+    retries: 2
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        recipe=recipe_of_pretrained,
+        scale=SCALE,
+    message:
+        "fetch {wildcards.backbone}"
+    shell:
+        "python -m fasa pretrain {params.recipe} --scale {params.scale} > {log} 2>&1"
+
+
 # Train a run. Checkpoints lie beside the outputs, undeclared, so that a kill or a retry never takes them away.
 rule train:
     input:
