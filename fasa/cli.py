@@ -27,25 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    """Runs, those still to train, their device hours and the hours that they take here, by table and figure."""
+    """What runs take: GPUs, hours, memory and disk, by table and figure, with what they start from; or run by run."""
     from rich.console import Console
-    from rich.table import Table
 
-    from fasa.experiments.cost import plans
+    from fasa.experiments.cost import plans, run_plans
+    from fasa.reporting.plan_page import by_run, by_table
 
     study = _study(options)
-    cores = os.cpu_count() or 1
-    grid = Table("table or figure", title=f"scale {study.scale.name}: {study.scale.description}")
-    for heading in ("runs", "to train", "device hours", "of them measured", f"hours on {cores} cores"):
-        grid.add_column(heading, justify="right")
-    for p in plans(study, [options.name] if options.name else [*study.users(), None], cores):
-        if p.name == "all":
-            grid.add_section()
-        here = "on GPUs" if p.elapsed is None else f"{p.elapsed / 3600:.2f}"
-        measured = f"{p.measured} of {p.to_train}"
-        grid.add_row(p.name, str(p.runs), str(p.to_train), f"{p.seconds / 3600:.2f}", measured, here)
-    Console().print(grid)
-    if study.withheld and not options.name:
+    if options.seeds is not None and options.seeds < 1:
+        raise UserError("--seeds wants 1 or more.")
+    names = options.names or list(study.users())
+    console = Console(width=None if sys.stdout.isatty() else 120)  # a pipe has no width: lines whole enough for grep
+    if options.runs:
+        console.print(by_run(study, list(run_plans(study, names, options.seeds).values())[-1]))
+    else:
+        console.print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seeds)))
+    if study.withheld and not options.names:
         print(f"Not at this scale: {', '.join(study.withheld)}.")
 
 
@@ -260,7 +257,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, nargs="+", help="seeds (default: the scale's)")
         command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
 
-    add("plan", _plan).add_argument("name", nargs="?", help="a table or figure (default: each, and all)")
+    plan = add("plan", _plan)
+    plan.add_argument("names", nargs="*", metavar="NAME", help="tables and figures (default: each, and all)")
+    plan.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds of each recipe")
+    plan.add_argument("--runs", action="store_true", help="list every run")
     add("status", _status)
     data = add("data", _data)
     data.add_argument("recipe", metavar="RECIPE", help="the recipe whose data to prepare")

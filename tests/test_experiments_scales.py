@@ -1,17 +1,13 @@
-"""What a scale makes of detectors: epochs and drops, seeds, the tables that it can run, and what they cost."""
+"""What a scale makes of detectors: epochs and drops, seeds, and the tables that it can run."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 import yaml
 
-from fasa import atomic
 from fasa.cli import main
 from fasa.errors import UserError
 from fasa.experiments import Run, load_study
-from fasa.experiments.cost import in_words, plan_of, plans, seconds
 from fasa.experiments.detection_scales import DetectionScale
 
 SMALL = {"data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}}, "model": "small"}
@@ -124,77 +120,3 @@ def test_half_a_scale_is_refused(study_root, content, words):
     (study_root / "configs/scales/half.yaml").write_text(yaml.safe_dump({"description": "Half.", **content}))
     with pytest.raises(UserError, match=f"scales/half.yaml: {words}"):
         load_study(study_root, "half")
-
-
-# -------------------------------------------------------------------------------------------------------------- cost
-def leave_cost(study, recipe, seed, device_seconds, **changes):
-    content = {"device_seconds": device_seconds, "fingerprint": study.fingerprint(recipe), **changes}
-    atomic.write_json(study.work_dir(recipe, seed) / "cost.json", content)
-    (study.work_dir(recipe, seed) / "model.pt").touch()
-
-
-def test_a_detectors_guess_is_by_epoch_and_backbone(detectors_only):
-    assert seconds(detectors_only, "rfs") == (60 * 12, False)
-    assert seconds(detectors_only, "rfs_r101_24") == (90 * 24, False)
-
-
-def test_what_a_run_took_replaces_the_guess(make_study):
-    study = make_study(detection={**SMALL, **COST, "seeds": {"default": [0, 1, 2]}})
-    leave_cost(study, "rfs", 0, 100.0)
-    leave_cost(study, "rfs", 1, 200.0)
-    leave_cost(study, "rfs", 2, 900.0, fingerprint="older")
-    assert seconds(study, "rfs") == (150.0, True)
-    # Results alone, without the work folder, say it too.
-    kept = study.metrics_path("rfs_fa", 0).with_name("provenance.json")
-    atomic.write_json(kept, {"device_seconds": 80.0, "fingerprint": study.fingerprint("rfs_fa")})
-    assert seconds(study, "rfs_fa") == (80.0, True)
-    (made,) = plans(study, ["ablation"], cores=2)
-    # rfs has two of three seeds trained; rfs_fa 3 x 80; rfs_fasa 3 x 720, a guess
-    assert (made.runs, made.to_train, made.measured) == (9, 7, 4)
-    assert made.seconds == 150 + 3 * 80 + 3 * 720
-    assert made.elapsed == made.seconds / 2  # two runs of one thread side by side
-
-
-def test_what_two_runs_start_from_is_counted_once(detectors_only):
-    whole, two = plans(detectors_only, ["state_of_the_art", "fig3"], cores=4)
-    table = detectors_only.tables["state_of_the_art"]
-    assert whole.runs == len({row.recipe for row in table.rows})  # mask_rcnn is a row, and stage one of four others
-    needed = {"mask_rcnn"} | set(detectors_only.figures["fig3"].recipes())
-    assert two.runs == len(needed) == 5
-
-
-def test_no_run_ends_before_the_longest_and_gpus_are_not_the_cores(make_study):
-    study = make_study(detection={**SMALL, **COST, "threads": 4})
-    one = plan_of(study, [Run("rfs", 0)], cores=8)
-    assert one.elapsed == one.seconds == 720
-    many = plan_of(study, [Run("rfs", seed) for seed in range(6)], cores=8)
-    assert many.elapsed == 6 * 720 * 4 / 8
-    assert plan_of(study, [Run("rfs", seed) for seed in range(6)], cores=2).elapsed == 6 * 720  # as many as there are
-    assert plan_of(study, [], cores=2).elapsed == 0
-    on_gpus = make_study(detection={**SMALL, **COST, "resources": {"gpu": 1, "mem_mb": 1, "runtime": 1}})
-    assert plan_of(on_gpus, [Run("rfs", 0)], cores=2).elapsed is None
-
-
-def test_the_plan_in_words(detectors_only):
-    made = plan_of(detectors_only, [Run("rfs", 0), Run("rfs", 1)], cores=2)
-    assert in_words(made) == (
-        "2 runs to train, about 24 minutes of device time, 12 minutes on 2 cores (2 of them guessed); measuring them "
-        "comes on top"
-    )
-    assert in_words(plan_of(detectors_only, [], cores=2)) == "no run to train"
-    long = plan_of(detectors_only, [Run("rfs_r101_24", seed) for seed in range(10)], cores=1)
-    on_a_cluster = plan_of(detectors_only, [Run("rfs", 0)], cores=None)
-    assert in_words(on_a_cluster).startswith("1 run to train, about 12 minutes of device time (1 of")
-    assert "about 6.0 hours of device time, 6.0 hours on 1 core " in in_words(long)
-
-
-def test_a_detectors_unfinished_training_is_seen(make_study):
-    study = make_study(detection=SMALL)
-    assert study.state("rfs", 0) == "missing"
-    atomic.write_bytes(study.checkpoint_dir("rfs", 0) / "epoch_3.pth", b"")
-    assert study.state("rfs", 0) == "training"
-    leave_cost(study, "rfs", 0, 1.0)
-    assert study.state("rfs", 0) == "trained"
-    failed = study.work_dir("rfs", 0) / "failed.json"
-    failed.write_text(json.dumps({"message": "no disk"}))
-    assert study.missing_reason("rfs", 0) == "failed: no disk"

@@ -34,6 +34,8 @@ class DetectionScale(Strict):
             in begin its SHA-256. A backbone without either starts from what its config says.
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's device seconds an epoch, by backbone, until measured ones exist.
+        evaluate_seconds: guess of the seconds that measuring one run takes, on one device.
+        disk_gb: guess of the gigabytes that one run leaves, by backbone, until there are any.
     """
 
     description: str = ""
@@ -50,6 +52,8 @@ class DetectionScale(Strict):
     weights: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     resources: dict[str, int] = {}
     seconds: dict[str, float] = {}
+    evaluate_seconds: float = Field(0.0, ge=0)
+    disk_gb: dict[str, float] = {}
 
     @field_validator("seeds")
     @classmethod

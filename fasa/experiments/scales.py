@@ -20,7 +20,7 @@ class Scale(Strict):
     Attributes:
         description: one sentence for tables and reports.
         seeds: the seeds of every classifier's run; a scale without them runs no classifiers, and what follows, up to
-            ``seconds``, has no place in it.
+            ``disk_gb``, has no place in it.
         comparable: whether absolute figures may be held against the published ones.
         data: overrides of a recipe's data, by data set.
         epochs: factor of all epoch numbers, ``drw_epoch``, drops and the augmenter's ``epochs`` among them.
@@ -34,6 +34,8 @@ class Scale(Strict):
         checkpoint_seconds: time between two checkpoints.
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's seconds, by backbone, until measured ones exist.
+        evaluate_seconds: guess of the seconds that measuring one run takes.
+        disk_gb: guess of the gigabytes that one run leaves, by backbone, until there are any.
         detection: the same for detectors; a scale without it runs none.
     """
 
@@ -53,6 +55,8 @@ class Scale(Strict):
     checkpoint_seconds: float = Field(60, ge=0)
     resources: dict[str, int] = {}
     seconds: dict[str, float] = {}
+    evaluate_seconds: float = Field(0.0, ge=0)
+    disk_gb: dict[str, float] = {}
     detection: DetectionScale | None = None
 
     @model_validator(mode="after")

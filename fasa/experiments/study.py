@@ -12,7 +12,7 @@ from typing import Any
 
 from fasa.errors import UserError
 from fasa.experiments.detection_recipes import DetectionRecipe
-from fasa.experiments.detection_scales import DEFAULT
+from fasa.experiments.detection_scales import DEFAULT, DetectionScale
 from fasa.experiments.recipes import AnyRecipe, load_recipes
 from fasa.experiments.scales import Scale, load_scale
 from fasa.experiments.tables import Figure, Table, load_figures, load_tables
@@ -39,7 +39,7 @@ class Run:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """Everything that ``configs/`` says, at one scale, with paths relative to ``root``.
 
@@ -78,7 +78,19 @@ class Study:
         return own or self.scale.description
 
     def fingerprint(self, name: str) -> str:
-        """A hash of all that decides a run of recipe ``name`` but its seed, the runs that it starts from included."""
+        """A hash of all that decides a run of recipe ``name`` but its seed, the runs that it starts from included.
+
+        Made once for a study, as its recipes are: a plan asks for it many times for each run.
+        """
+        if name not in self._fingerprints:
+            self._fingerprints[name] = self._hash(name)
+        return self._fingerprints[name]
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        return {}
+
+    def _hash(self, name: str) -> str:
         recipe = self.recipe(name)
         content = {
             "recipe": recipe.model_dump(exclude={"name"}),
@@ -125,13 +137,17 @@ class Study:
             return None
         return self.root / "resources" / "glyphs" / "backbones" / f"{self.scale.name}_{recipe.backbone}.pt"
 
+    def part(self, name: str) -> Scale | DetectionScale:
+        """The part of the scale that recipe ``name`` is run by: that of detectors or that of classifiers."""
+        return self.scale.detection if isinstance(self.recipe(name), DetectionRecipe) else self.scale
+
     def threads(self, name: str) -> int:
         """CPU threads of a run of recipe ``name``."""
-        return (self.scale.detection if isinstance(self.recipe(name), DetectionRecipe) else self.scale).threads
+        return self.part(name).threads
 
     def resources(self, name: str) -> dict[str, int]:
         """What a run of recipe ``name`` asks a cluster for: ``gpu``, ``mem_mb``, ``runtime`` in minutes."""
-        return (self.scale.detection if isinstance(self.recipe(name), DetectionRecipe) else self.scale).resources
+        return self.part(name).resources
 
     def users(self) -> dict[str, tuple[str, ...]]:
         """The recipes that each table and figure reads, by its name."""
