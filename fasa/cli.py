@@ -47,25 +47,23 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    """What is done, missing, stale and failed, by table and figure."""
+    """What is done, running, failed and missing, by table and figure; or a live page of it until nothing is left."""
     from rich.console import Console
-    from rich.table import Table
 
-    from fasa.experiments.status import summary
-    from fasa.experiments.study import STATES
+    from fasa.experiments.status import Watch
+    from fasa.reporting import status_page, status_screen
 
-    study = _study(options)
-    grid = Table("table or figure", title=f"scale {study.scale.name}")
-    for heading in STATES:
-        grid.add_column(heading, justify="right")
-    for name, counts in summary(study).items():
-        if name == "all":
-            grid.add_section()
-        grid.add_row(name, *(str(counts[s]) if counts[s] else "·" for s in STATES))
-    Console().print(grid)
-    for run in study.with_needed(study.runs()):
-        if study.state(run.recipe, run.seed) == "failed":
-            print(f"{run.recipe} seed {run.seed}: {study.missing_reason(run.recipe, run.seed)}")
+    study, console = _study(options), Console()
+    if options.watch:
+        if options.every <= 0:
+            raise UserError("--every wants seconds above 0.")
+        return status_screen.watch(study, options.every, console)
+    snapshot = Watch(study).look()
+    if options.html:
+        return print(status_page.write_status(study, snapshot))
+    console.print(status_screen.summary(snapshot))
+    for line in status_screen.failures(snapshot):
+        console.print(line, soft_wrap=True)
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -261,7 +259,10 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("names", nargs="*", metavar="NAME", help="tables and figures (default: each, and all)")
     plan.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds of each recipe")
     plan.add_argument("--runs", action="store_true", help="list every run")
-    add("status", _status)
+    status = add("status", _status)
+    status.add_argument("--watch", action="store_true", help="a live page, which results/SCALE/status.html shows, too")
+    status.add_argument("--every", type=float, default=2, metavar="SECONDS", help="of --watch (default: %(default)s)")
+    status.add_argument("--html", action="store_true", help="only write results/SCALE/status.html")
     data = add("data", _data)
     data.add_argument("recipe", metavar="RECIPE", help="the recipe whose data to prepare")
     data.add_argument("--source", type=Path, help="archive or folder that is here already, instead of a download")

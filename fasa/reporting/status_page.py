@@ -1,0 +1,78 @@
+"""The state of a study as one small HTML file that looks for itself again, for a browser or a phone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fasa import atomic
+from fasa.experiments.status import STATES
+
+if TYPE_CHECKING:
+    from fasa.experiments import Study
+    from fasa.experiments.status import Snapshot
+
+SHOWN_FAILURES = 20
+RELOAD = 15  # seconds between two looks of a browser at the file
+
+
+def status_path(study: Study) -> Path:
+    """Where the page of a scale lies."""
+    return study.results / "status.html"
+
+
+def write_status(study: Study, snapshot: Snapshot) -> Path:
+    """Write the page of ``snapshot`` and return its path.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    atomic.write_text(status_path(study), render_status(study, snapshot))
+    return status_path(study)
+
+
+def render_status(study: Study, snapshot: Snapshot) -> str:
+    """The page of ``snapshot`` as HTML; everything that comes from a file is escaped."""
+    environment = Environment(
+        loader=PackageLoader("fasa.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["span"] = span
+    return environment.get_template("status.html.j2").render(
+        snapshot=snapshot,
+        description=study.scale.description,
+        states=STATES,
+        reload=RELOAD,
+        made=time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(snapshot.at)),
+        counts=snapshot.counts(),
+        users={user: snapshot.counts(user) for user in snapshot.users},
+        failures=snapshot.failures[:SHOWN_FAILURES],
+        recipes=_by_recipe(snapshot),
+    )
+
+
+def span(seconds: float | None) -> str:
+    """A length of time in at most seven characters, as 45 s, 12 min, 3 h 05, 2 d 4 h; a dash for None."""
+    if seconds is None:
+        return "—"
+    if seconds < 60:
+        return f"{max(0, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d}" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def _by_recipe(snapshot: Snapshot) -> dict[str, list[tuple[int, str]]]:
+    """The seeds of each recipe and their states."""
+    recipes: dict[str, list[tuple[int, str]]] = {}
+    for run, state in snapshot.states.items():
+        recipes.setdefault(run.recipe, []).append((run.seed, state))
+    return {recipe: sorted(seeds) for recipe, seeds in recipes.items()}
