@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fasa.errors import UserError
 from fasa.experiments import Run, Study, load_study
 from fasa.experiments.detection_recipes import DetectionData
 from fasa.scoring.arguments import add_arguments as add_score_arguments
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,8 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plan(options: argparse.Namespace) -> None:
     """What runs take: GPUs, hours, memory and disk, by table and figure, with what they start from; or run by run."""
-    from rich.console import Console
-
     from fasa.experiments.cost import plans, run_plans
     from fasa.reporting.plan_page import by_run, by_table
 
@@ -37,23 +39,20 @@ def _plan(options: argparse.Namespace) -> None:
     if options.seeds is not None and options.seeds < 1:
         raise UserError("--seeds wants 1 or more.")
     names = options.names or list(study.users())
-    console = Console(width=None if sys.stdout.isatty() else 120)  # a pipe has no width: lines whole enough for grep
     if options.runs:
-        console.print(by_run(study, list(run_plans(study, names, options.seeds).values())[-1]))
+        _console().print(by_run(study, list(run_plans(study, names, options.seeds).values())[-1]))
     else:
-        console.print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seeds)))
+        _console().print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seeds)))
     if study.withheld and not options.names:
         print(f"Not at this scale: {', '.join(study.withheld)}.")
 
 
 def _status(options: argparse.Namespace) -> None:
     """What is done, running, failed and missing, by table and figure; or a live page of it until nothing is left."""
-    from rich.console import Console
-
     from fasa.experiments.status import Watch
     from fasa.reporting import status_page, status_screen
 
-    study, console = _study(options), Console()
+    study, console = _study(options), _console()
     if options.watch:
         if options.every <= 0:
             raise UserError("--every wants seconds above 0.")
@@ -233,6 +232,13 @@ def _score(options: argparse.Namespace) -> int:
     from fasa.scoring.command import score
 
     return score(options)
+
+
+def _console() -> Console:
+    """As wide as the terminal; a pipe or a file has no width, so lines are kept whole enough to search."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _study(options: argparse.Namespace) -> Study:

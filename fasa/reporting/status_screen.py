@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +29,7 @@ STYLES = {
     "failed": "bold red",
     "missing": "dim",
 }
-SHOWN_FAILURES = 5
+SHOWN_FAILURES = 3
 
 
 def summary(snapshot: Snapshot) -> Table:
@@ -50,8 +52,8 @@ def failures(snapshot: Snapshot, most: int | None = None) -> list[Text]:
     return [*shown, Text(f"… and {hidden} more failed.")] if hidden else shown
 
 
-def screen(snapshot: Snapshot) -> RenderableType:
-    """The whole page: header, states, what runs, failures, tables that are not whole yet."""
+def screen(snapshot: Snapshot, rows: int | None = None) -> RenderableType:
+    """The whole page: header, states, failures, tables that are not whole yet, and as many ``rows`` of what runs."""
     counts, total = snapshot.counts(), len(snapshot.states)
     header = Text.assemble(
         (f"FASA, scale {snapshot.scale}", "bold"),
@@ -61,14 +63,14 @@ def screen(snapshot: Snapshot) -> RenderableType:
         header.append(f"; running ends in {span(snapshot.running_ends)}, all in about {span(snapshot.remaining)}")
     parts: list[RenderableType] = [
         header,
-        ProgressBar(total=total, completed=counts["done"], width=60),
+        Padding(ProgressBar(total=total, completed=counts["done"], width=60), 0),  # of its own it ends no line
         Text("  ").join(Text(f"{counts[state]} {state}", style=STYLES[state]) for state in STATES),
     ]
-    if snapshot.beats:
-        parts.append(_running(snapshot))
     if snapshot.failures:
         parts += [Text("Failed", style="bold red"), *failures(snapshot, SHOWN_FAILURES)]
     parts.append(_tables(snapshot))
+    if snapshot.beats:
+        parts.append(_running(snapshot, rows))
     return Group(*parts)
 
 
@@ -86,32 +88,40 @@ def watch(study: Study, every: float, console: Console) -> None:
     if not console.is_terminal:
         console.print(screen(snapshot))
         return
+    rows = max(3, console.height - 24)  # what is longer than a terminal is cut off by it
     try:
-        with Live(screen(snapshot), console=console, auto_refresh=False) as live:
+        with Live(screen(snapshot, rows), console=console, auto_refresh=False) as live:
             while not snapshot.over:
                 time.sleep(every)
                 snapshot = looking.look()
-                live.update(screen(snapshot), refresh=True)
+                live.update(screen(snapshot, rows), refresh=True)
                 write_status(study, snapshot)
     except KeyboardInterrupt:
         pass
 
 
-def _running(snapshot: Snapshot) -> Table:
-    grid = Table("recipe", title="running", title_justify="left")
-    for heading in ("seed", "epoch", "", "loss", "ends in", "where", "heard"):
-        grid.add_column(heading, justify="left" if heading in ("", "where") else "right", no_wrap=True)
-    for run, beat in snapshot.beats.items():
+def _running(snapshot: Snapshot, rows: int | None) -> Table:
+    """The trainings that end first, ``rows`` of them."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("running", no_wrap=True, min_width=24, overflow="ellipsis")
+    # On 80 columns only the last one is cut.
+    for heading, width in {"seed": 4, "epoch": 7, "": 8, "loss": 5, "ends in": 9, "heard": 5}.items():
+        grid.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True, min_width=width)
+    grid.add_column("where", no_wrap=True, overflow="ellipsis")
+    by_end = sorted(snapshot.beats.items(), key=lambda item: item[1].remaining() or 0.0)
+    for run, beat in by_end[:rows]:
         grid.add_row(
             run.recipe,
             str(run.seed),
-            f"{beat.epoch:.1f} / {beat.epochs}",
-            ProgressBar(total=beat.epochs, completed=beat.epoch, width=12),
-            "—" if beat.loss is None else f"{beat.loss:.4f}",
+            f"{beat.epoch:.1f}/{beat.epochs}",
+            ProgressBar(total=beat.epochs, completed=beat.epoch, width=8),
+            "—" if beat.loss is None else f"{beat.loss:.3f}",
             span(beat.remaining()),
-            f"{beat.host} job {beat.slurm_job}" if beat.slurm_job else beat.host,
-            f"{span(beat.age(snapshot.at))} ago",
+            span(beat.age(snapshot.at)),
+            f"job {beat.slurm_job} {beat.host}" if beat.slurm_job else beat.host,
         )
+    if rows is not None and len(by_end) > rows:
+        grid.add_row(f"… and {len(by_end) - rows} more")
     return grid
 
 
