@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -102,7 +101,7 @@ def watch(study: Study, every: float, console: Console) -> None:
 
 def _running(snapshot: Snapshot, rows: int | None) -> Table:
     """The trainings that end first, ``rows`` of them."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=None, pad_edge=False, header_style="bold underline")
     grid.add_column("running", no_wrap=True, min_width=24, overflow="ellipsis")
     # On 80 columns only the last one is cut.
     for heading, width in {"seed": 4, "epoch": 7, "": 8, "loss": 5, "ends in": 9, "heard": 5}.items():
