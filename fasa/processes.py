@@ -23,6 +23,7 @@ from torch.distributed.launcher import LaunchConfig, elastic_launch
 
 from fasa.errors import UserError
 from fasa.metrics.threads import cores
+from fasa.termination import GO_ON, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 PATIENCE = timedelta(minutes=30)  # that processes wait for each other: one may read annotations or write a checkpoint
@@ -31,7 +32,6 @@ DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
 # Told by every process, and of no use: mmengine's choice of how data workers start, and of one thread each.
 IDLE = ("Multi-processing start method", "Setting MKL_NUM_THREADS", "Setting OMP_NUM_THREADS", "`broadcast_buffers` is")
-GO_ON = "train again, it goes on at its last checkpoint"
 
 
 def restrict(device: str) -> None:
@@ -90,6 +90,8 @@ def launch(count: int, work: Callable[..., None], *arguments: Any) -> None:
                 raise KeyboardInterrupt from error
             raise SystemExit(128 + error.sigval) from error
         except ChildFailedError as error:
+            if error.get_first_failure()[1].exitcode == -signal.SIGTERM:  # said to all at once, and a child was first
+                raise Terminated from error
             raise _told(*error.get_first_failure(), count) from error
 
 

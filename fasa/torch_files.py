@@ -1,7 +1,8 @@
-"""Files that torch saved, read without executing anything in them, and every byte of them checked."""
+"""Files of torch: written whole, read without executing anything in them, and every byte of them checked."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,10 +11,22 @@ from typing import Any
 
 import torch
 
+from fasa import atomic
 from fasa.errors import UserError
 
 # What a pickle may name beside tensors and plain values; with a name where it stands for something else.
 Allowed = Sequence[Callable[..., Any] | tuple[Callable[..., Any], str]]
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Save ``content`` at ``path``, whole or not at all.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    buffer = io.BytesIO()  # torch's writer seeks and, on a full disk, raises what says nothing of it
+    torch.save(content, buffer)
+    atomic.write(path, lambda stream: stream.write(buffer.getbuffer()))
 
 
 def read(path: Path, mend: str, allowed: Allowed = ()) -> dict[str, Any]:

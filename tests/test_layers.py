@@ -21,7 +21,7 @@ ALLOWED = {
     "experiments": set(),
     "reporting": {"experiments"},
 }
-SHARED = {"errors", "atomic", "lease", "processes", "torch_files"}
+SHARED = {"errors", "atomic", "lease", "processes", "termination", "torch_files"}
 
 
 def imports(path: Path) -> set[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from fasa import atomic, torch_files
+from fasa import torch_files
 from fasa.errors import UserError
 
 KEPT = 2
@@ -16,9 +13,7 @@ KEPT = 2
 
 def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
     """Write ``state`` as the checkpoint after ``epoch`` epochs; older ones but the last are deleted afterwards."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    atomic.write_bytes(folder / f"epoch-{epoch:05d}.pt", buffer.getvalue())
+    torch_files.write(folder / f"epoch-{epoch:05d}.pt", state)
     for old in sorted(folder.glob("epoch-*.pt"))[:-KEPT]:
         old.unlink()
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from fasa import atomic, torch_files
+from fasa import torch_files
 from fasa.classification.heads import HEADS
 from fasa.classification.networks import build_backbone
 from fasa.errors import UserError
@@ -33,9 +31,7 @@ class Classifier(nn.Module):
 
 def save_classifier(path: Path, classifier: Classifier, fingerprint: str) -> None:
     """Write a finished run's weights, atomically, with the fingerprint of what made them."""
-    buffer = io.BytesIO()
-    torch.save({"fingerprint": fingerprint, "state": classifier.state_dict()}, buffer)
-    atomic.write_bytes(path, buffer.getvalue())
+    torch_files.write(path, {"fingerprint": fingerprint, "state": classifier.state_dict()})
 
 
 def load_classifier(path: Path, classifier: Classifier, fingerprint: str) -> None:

@@ -15,6 +15,7 @@ from fasa.datasets import LongTailDataset, load_pack
 from fasa.errors import UserError
 from fasa.experiments import Run, Study
 from fasa.experiments.records import forget_failure, note_failure, read_trained, write_metrics
+from fasa.termination import Terminated, deferred
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -52,16 +53,20 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
 
     Every run has its own generator, so what stands beside it changes nothing. On a GPU each has its own stream and its
     steps are launches that do not wait, so the runs overlap.
+
+    Raises:
+        Terminated: SIGTERM came; each run was saved at the end of its epoch.
     """
     torch.set_num_threads(study.scale.threads)
     packs: dict[Path, LongTailDataset] = {}
     failures: dict[Run, Exception] = {}
+    left = None
 
     def fail(run: Run, error: Exception) -> None:
         failures[run] = error
         note_failure(study, run, error)
 
-    with _progress() as progress:
+    with _progress() as progress, deferred() as told_to_stop:
         active = {}
         for run in runs:
             forget_failure(study, run)
@@ -72,7 +77,7 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
                 training = Training(study, run.recipe, run.seed, packs[pack], device)
                 task = progress.add_task(f"{run.recipe} seed {run.seed}", total=training.recipe.schedule.epochs)
                 stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-                active[run] = training.run(), task, stream
+                active[run] = training.run(told_to_stop), task, stream
             except Exception as error:
                 fail(run, error)
         if device.type == "cuda":
@@ -85,9 +90,14 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
                 except StopIteration:
                     progress.update(task, completed=progress.tasks[task].total)
                     del active[run]
+                except Terminated as error:
+                    left = error
+                    del active[run]
                 except Exception as error:
                     fail(run, error)
                     del active[run]
+    if left:
+        raise left
     return failures
 
 

@@ -23,6 +23,7 @@ from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
 from fasa.experiments import Study
 from fasa.lease import lease
+from fasa.termination import Terminated
 
 
 class Training:
@@ -71,11 +72,15 @@ class Training:
         self.history: dict[str, list[Any]] = {}
 
     # ------------------------------------------------------------------------------------------------ the loop
-    def run(self) -> Iterator[int]:
+    def run(self, told_to_stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
         """Train to the end, giving the number of finished epochs after each step; resumes where a kill left it.
+
+        Args:
+            told_to_stop: asked after each epoch, when all that a training is can be saved.
 
         Raises:
             UserError: the loss is no longer finite, or the checkpoint belongs to another recipe.
+            Terminated: it was told to stop, and has saved.
         """
         with lease(self.checkpoints):
             self._resume()
@@ -87,9 +92,12 @@ class Training:
                     yield self.epoch
                 self._end_epoch(len(batches))
                 now = time.monotonic()
-                if now - saved >= self.study.scale.checkpoint_seconds:
+                leaves = told_to_stop() and self.epoch < self.recipe.schedule.epochs
+                if leaves or now - saved >= self.study.scale.checkpoint_seconds:
                     self._save(self.seconds + now - started)
                     saved = time.monotonic()
+                if leaves:
+                    raise Terminated
             self.seconds += time.monotonic() - started
             self._finish()
 

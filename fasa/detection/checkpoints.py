@@ -1,7 +1,8 @@
-"""The checkpoints that mmengine writes, read safely: the newest that is whole is where a training goes on.
+"""The checkpoints that mmengine makes, written whole and read safely: the newest that loads is where a training goes on.
 
-mmengine writes them in place, so a kill can leave a torn one, and where it fails to read one it falls back to executing
-whatever is in it. Two are kept; here the newer is checked, and mmengine is given a path that it reads by this module.
+By itself mmengine writes them in place, so that a kill leaves a torn one, and where it fails to read one it falls back to
+executing whatever is in it. Here is what it writes by, and the newer of the two that are kept is checked and given to it
+by a path that it reads by this module.
 """
 
 from __future__ import annotations
@@ -14,14 +15,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from fasa import torch_files
+from fasa import atomic, torch_files
 from fasa.errors import UserError
 
 SCHEME = "fasa-checkpoint:"
+WHOLE = "fasa-whole"  # of mmengine's storage backends, the one that writes whole files
 MEND = "train again from a checkpoint that is whole"
+
+
+class WholeFiles(LocalBackend):
+    """The local disk, on which a file is written whole or not at all: ``backend_args=dict(backend="fasa-whole")``."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        atomic.write_bytes(Path(filepath), obj)
+
+
+register_backend(WHOLE, WholeFiles, force=True)
 
 
 def _statistic(owner: Any, name: str) -> Any:

@@ -17,18 +17,25 @@ from fasa.detection.manifest import read_manifest
 from fasa.detection.measurements import BEST_OF_CLASSES, cost, counts_by_category, internals, score
 from fasa.detection.training import train as train_one
 from fasa.detection.training import trained_detector
+from fasa.errors import UserError
 from fasa.experiments import Run, Study
 from fasa.experiments.records import forget_failure, note_failure, read_trained, write_metrics
 from fasa.metrics import load_detections, load_ground_truth
+from fasa.termination import at_once
 
 
 def train(study: Study, runs: Sequence[Run]) -> dict[Run, Exception]:
-    """Train ``runs``; the failed ones and why. The others go on."""
+    """Train ``runs``; the failed ones and why. The others go on.
+
+    SIGTERM ends the process and saves nothing: an epoch's random numbers follow from its first step, so within it there
+    is no moment to go on from with the same bits. What was trained since the last epoch's end is lost.
+    """
     failures: dict[Run, Exception] = {}
     for run in runs:
         forget_failure(study, run)
         try:
-            train_one(study, run)
+            with at_once():
+                train_one(study, run)
         except Exception as error:
             failures[run] = error
             note_failure(study, run, error)
@@ -86,8 +93,15 @@ def asks_for_best_of_classes(study: Study, recipe: str) -> bool:
 
 
 def _iterations(study: Study, run: Run) -> dict[str, Any]:
-    """What the training measured of its iterations; nulls where it did not."""
-    try:
-        return json.loads((study.checkpoint_dir(run.recipe, run.seed) / COST_FILE).read_text())
-    except (OSError, ValueError):
+    """What the training measured of its iterations; nulls where it did not, as before there was such a file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = study.checkpoint_dir(run.recipe, run.seed) / COST_FILE
+    if not path.exists():
         return IterationCost().measured()
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged; delete it, and the run's cost stays unknown.") from error

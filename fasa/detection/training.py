@@ -20,7 +20,7 @@ from fasa import atomic
 from fasa.detection import pretraining, published_weights, weights
 from fasa.detection.adaptation_hook import read_history, unwrapped
 from fasa.detection.bookkeeping import BookkeepingHook
-from fasa.detection.checkpoints import newest, resumed_by_mmengine
+from fasa.detection.checkpoints import WHOLE, newest, resumed_by_mmengine
 from fasa.detection.configs import build, in_shares
 from fasa.errors import UserError
 from fasa.experiments import Run, Study
@@ -70,6 +70,7 @@ def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> N
     fingerprint, devices = study.fingerprint(run.recipe), study.scale.detection.devices
     config = build(study, run.recipe, run.seed, checkpoints)
     config.log_level = "WARNING"
+    config.default_hooks.checkpoint.backend_args = {"backend": WHOLE}
     if resume is not None:
         config.resume, config.load_from = True, resumed_by_mmengine(resume)
     if devices > 1:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from fasa import atomic, torch_files
+from fasa import torch_files
 from fasa.errors import UserError
 
 
 def save(path: Path, detector: nn.Module, fingerprint: str) -> None:
     """Write the detector's state, on the CPU, atomically."""
     state = {name: tensor.cpu() for name, tensor in detector.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.save({"state_dict": state, "fingerprint": fingerprint}, buffer)
-    atomic.write_bytes(path, buffer.getvalue())
+    torch_files.write(path, {"state_dict": state, "fingerprint": fingerprint})
 
 
 def load(path: Path, detector: nn.Module, fingerprint: str) -> None:

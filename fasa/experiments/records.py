@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ def note_failure(study: Study, run: Run, error: Exception) -> None:
         traceback.print_exception(error)
     if not isinstance(error, Busy):  # the run that another process trains has not failed
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        atomic.write_json(_failure_path(study, run), {"message": message})
+        try:
+            atomic.write_json(_failure_path(study, run), {"message": message})
+        except UserError as full:  # as the disk may be that ended the training: that is to be told, and others go on
+            print(f"fasa: {full}", file=sys.stderr)
 
 
 def read_trained(study: Study, run: Run, name: str) -> Any:
