@@ -18,7 +18,9 @@ from fasa import lease as module
 from fasa.lease import Busy, lease
 
 ROOT = Path(__file__).parents[1]
-HOLD = "import sys, time, pathlib, fasa.lease as l\nwith l.lease(pathlib.Path(sys.argv[1])): print('held', flush=True); {}"
+HOLD = (
+    "import sys, time, pathlib, fasa.lease as l\nwith l.lease(pathlib.Path(sys.argv[1])): print('held', flush=True); {}"
+)
 
 
 def holder(folder: Path, then: str = "time.sleep(600)", job: str = "77") -> subprocess.Popen:

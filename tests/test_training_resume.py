@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import shutil
 
 import pytest
 import torch
 
+from fasa import lease
 from fasa.classification import checkpoint, session
 from fasa.classification.classifier import load_classifier
 from fasa.datasets.pack import save_pack
@@ -170,17 +172,23 @@ def test_weights_of_another_recipe_or_damaged_are_refused(study, build, train):
         load_classifier(path, classifier, study.fingerprint("ce_r34"))
 
 
-def test_a_second_writer_is_refused_while_the_first_holds_the_lease(study, build):
+@pytest.fixture
+def impatient(monkeypatch):
+    """A second writer does not wait for the first to leave."""
+    monkeypatch.setattr(lease, "PATIENCE", 0)
+
+
+def test_a_second_writer_is_refused_while_the_first_holds_the_lease(study, build, impatient):
     first, second = build(study, "ce").run(), build(study, "ce").run()
     next(first)
-    with pytest.raises(UserError, match="is being trained by another process; wait for it or stop it"):
+    with pytest.raises(UserError, match=f"is being trained by process {os.getpid()} on .*; wait for it or stop it"):
         next(second)
     next(first)
     first.close()
     next(build(study, "ce").run())
 
 
-def test_being_refused_is_no_failure_of_the_run(study, dataset):
+def test_being_refused_is_no_failure_of_the_run(study, dataset, impatient):
     """The first writer's run is going on; the second one's message must not stand as that run's fate."""
     save_pack(study.pack_path("ce"), dataset)
     folder = study.checkpoint_dir("ce", 0)

@@ -1,8 +1,8 @@
-"""The checkpoints that mmengine makes, written whole and read safely: the newest that loads is where a training goes on.
+"""The checkpoints that mmengine makes, written whole, read safely: the newest that loads is where a training goes on.
 
-By itself mmengine writes them in place, so that a kill leaves a torn one, and where it fails to read one it falls back to
-executing whatever is in it. Here is what it writes by, and the newer of the two that are kept is checked and given to it
-by a path that it reads by this module.
+By itself mmengine writes them in place, so that a kill leaves a torn one, and where it fails to read one it falls back
+to executing whatever is in it. Here is what it writes by; and of the two that are kept the newer that is whole is given
+to it, by a path that it reads by this module.
 """
 
 from __future__ import annotations

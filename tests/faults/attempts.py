@@ -1,0 +1,128 @@
+"""Attempts at a command of fasa in processes of their own, forked after the imports, for a fault to end.
+
+The processes come from multiprocessing's fork server, which has imported everything and trained nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+KILLED = 137  # what a shell says of a process that SIGKILL ended
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+KEPT = (".pt", ".pth", ".json", ".jsonl", ".npz")
+CHANGES = ("os.rename", "os.remove", "os.mkdir")
+
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
+    ["fasa.cli", "fasa.classification.session", "fasa.detection.session", "fasa.reporting", "matplotlib.pyplot"]
+)
+
+
+def start(root: Path, arguments: list[str], kill_at: int = 0) -> multiprocessing.Process:
+    """A process that runs ``fasa ARGUMENTS`` in ``root``; it ends itself at the ``kill_at``-th event on the disk.
+
+    An event is a call that changes something under ``root``, just before it happens; what a call of fsync was to flush
+    is cut in half. What the command says goes to ``root/said``, and to ``root/events`` what stood on the disk at each.
+    """
+    process = context.Process(target=_run, args=(str(root), arguments, kill_at))
+    process.start()
+    return process
+
+
+def attempt(root: Path, *arguments: str, kill_at: int = 0) -> int:
+    """The exit code of ``fasa ARGUMENTS``."""
+    process = start(root, list(arguments), kill_at)
+    process.join()
+    return process.exitcode
+
+
+def events(root: Path) -> list[int]:
+    """Numbers of all events of the last attempt that came to its end."""
+    return list(range(1, len(_pictures(root)) + 1))
+
+
+def distinct_events(root: Path) -> list[int]:
+    """Numbers of those events before which the whole files of runs were others than before the event before.
+
+    To go on after a kill between these is to go on from the same files.
+    """
+    pictures = _pictures(root)
+    return [n + 1 for n in range(len(pictures)) if n == 0 or pictures[n] != pictures[n - 1]]
+
+
+def _pictures(root: Path) -> list[str]:
+    return json.loads((root / "events").read_text())
+
+
+def said(root: Path) -> str:
+    """What all attempts in ``root`` said."""
+    return (root / "said").read_text()
+
+
+def copy(root: Path, to: Path, *parts: str) -> Path:
+    """A root beside ``root`` with its configs and data, and copies of what ``parts`` of it hold."""
+    to.mkdir()
+    for shared in ("configs", "resources"):
+        (to / shared).symlink_to((root / shared).resolve())
+    for part in parts:
+        shutil.copytree(root / part, to / part)
+    return to
+
+
+def _run(root: str, arguments: list[str], kill_at: int) -> None:
+    from fasa.cli import main
+
+    os.chdir(root)
+    log = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1), os.dup2(log, 2)
+    watch = _watch(root, kill_at)
+    code = main(arguments)
+    pictures = watch()
+    sys.stdout.flush(), sys.stderr.flush()
+    Path("events").write_text(json.dumps(pictures))
+    os._exit(code)
+
+
+def _watch(root: str, kill_at: int) -> Callable[[], list[str]]:
+    """Count the events from here on and end the process at the one with the number ``kill_at``; 0: at none."""
+    seen: list[str] = []
+
+    def event(descriptor: int | None = None) -> None:
+        seen.append("" if kill_at else _picture(Path(root)))
+        if len(seen) == kill_at:
+            if descriptor is not None:
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+            os._exit(KILLED)
+
+    def hook(name: str, args: tuple[Any, ...]) -> None:
+        if name in CHANGES or (name == "open" and (args[2] or 0) & WRITES):
+            path = args[0]
+            if isinstance(path, str | os.PathLike) and os.path.abspath(path).startswith(root):
+                event()
+
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        event(descriptor)
+        fsync(descriptor)
+
+    os.fsync = watched
+    sys.addaudithook(hook)
+    return lambda: list(seen)
+
+
+def _picture(root: Path) -> str:
+    """A digest of the files that runs left, but those half-written, and logs."""
+    digest = hashlib.sha256()
+    for path in sorted(path for part in ("work_dirs", "results") for path in (root / part).rglob("*")):
+        if path.suffix in KEPT and not path.name.startswith("."):
+            digest.update(f"{path}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

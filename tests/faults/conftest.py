@@ -1,0 +1,58 @@
+"""Undisturbed runs of a classifier and of a detector, both with FASA, to compare disturbed ones with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from attempts import attempt, copy, distinct_events, events
+from outcomes import measured, trained
+
+from fasa.experiments import Study, load_study
+
+ROOT = Path(__file__).parents[2]
+
+
+class Undisturbed(NamedTuple):
+    """A run that nothing befell, trained and evaluated."""
+
+    study: Study
+    recipe: str
+    events: list[int]  # on the disk, while it was trained, at which it is to be killed
+    evaluation_events: list[int]
+    trained: dict
+    measured: dict
+
+    def command(self, name: str = "train") -> tuple[str, ...]:
+        """The arguments of ``fasa`` that train, or evaluate, this run."""
+        return (name, self.recipe, "--seed", "0", "--scale", "smoke", "--device", "cpu")
+
+    def again(self, folder: Path, *parts: str) -> Study:
+        """The study in a new root ``folder`` with the same data, and copies of ``parts``."""
+        return load_study(copy(self.study.root, folder, *parts), "smoke")
+
+
+def undisturbed(folder: Path, recipe: str, chosen: Callable[[Path], list[int]]) -> Undisturbed:
+    """Prepare the data, train and evaluate; ``chosen`` events are to be tried."""
+    (folder / "configs").symlink_to(ROOT / "configs")
+    study = load_study(folder, "smoke")
+    run = Undisturbed(study, recipe, [], [], {}, {})
+    assert attempt(folder, "data", recipe, "--scale", "smoke") == 0
+    assert attempt(folder, *run.command()) == 0
+    training = chosen(folder)
+    assert attempt(folder, *run.command("evaluate")) == 0
+    return Undisturbed(study, recipe, training, chosen(folder), trained(study, recipe), measured(study, recipe))
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """LDAM-DRW with FASA."""
+    return undisturbed(tmp_path_factory.mktemp("classifier"), "ldam_fasa", events)
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """Mask R-CNN with repeat factor sampling and FASA; it takes longer, so the kills are those that can tell apart."""
+    return undisturbed(tmp_path_factory.mktemp("detector"), "rfs_fasa", distinct_events)

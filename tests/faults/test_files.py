@@ -1,0 +1,112 @@
+"""Torn, flipped, missing and unwritable files: mended by what is older, or told in a sentence that names the file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attempts import attempt, said
+from fault_table import record
+from outcomes import measured, same, trained
+
+pytestmark = pytest.mark.slow
+PATTERN = {"classifier": "epoch-*.pt", "detector": "epoch_*.pth"}
+
+
+@pytest.fixture(params=PATTERN)
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def run(kind, request):
+    return request.getfixturevalue(kind)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    """One bit in the middle, where the weights are."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip])
+@pytest.mark.parametrize("both", [False, True])
+def test_damaged_checkpoints(kind, run, damage, both, tmp_path):
+    """The one before is used; where both are damaged, the training begins anew, and says so."""
+    study = run.again(tmp_path / "damaged", "work_dirs")
+    (study.work_dir(run.recipe, 0) / "model.pt").unlink()
+    kept = sorted(study.checkpoint_dir(run.recipe, 0).glob(PATTERN[kind]))
+    assert len(kept) == 2
+    for path in kept if both else kept[-1:]:
+        damage(path)
+    assert attempt(study.root, *run.command()) == 0
+    assert same(trained(study, run.recipe), run.trained)
+    assert f"{kept[-1].name} is damaged" in said(study.root)
+    assert ("begins anew" in said(study.root)) == both
+    record(f"{run.recipe}: {'both checkpoints' if both else 'the newest checkpoint'} damaged", 1, 1)
+
+
+def test_damaged_metrics_are_named_and_not_written_over(run, tmp_path):
+    """By whoever reads them; ``fasa evaluate`` makes them again."""
+    study = run.again(tmp_path / "damaged", "work_dirs", "results")
+    path = study.metrics_path(run.recipe, 0)
+    truncate(path)
+    torn = path.read_bytes()
+    for command in (("render", "all"), ("status",)):
+        assert attempt(study.root, *command, "--scale", "smoke") == 2
+    assert said(study.root).count(f"{path.relative_to(study.root)} is damaged") == 2
+    assert path.read_bytes() == torn
+    assert attempt(study.root, *run.command("evaluate")) == 0
+    assert same(measured(study, run.recipe), run.measured)
+    record(f"{run.recipe}: metrics.json cut short", 2, refused=2)
+
+
+def test_missing_data_is_named(run, tmp_path):
+    """A disk that is gone before a training: refused; back again: it goes on."""
+    study = run.again(tmp_path / "gone", "work_dirs")
+    (study.work_dir(run.recipe, 0) / "model.pt").unlink()
+    (study.root / "resources").unlink()
+    assert attempt(study.root, *run.command()) == 2
+    assert f"{study.pack_path(run.recipe).relative_to(study.root)} is missing" in said(study.root)
+    assert "Traceback" not in said(study.root)
+    assert study.state(run.recipe, 0) == "failed"
+    (study.root / "resources").symlink_to((run.study.root / "resources").resolve())
+    assert attempt(study.root, *run.command()) == 0
+    assert same(trained(study, run.recipe), run.trained)
+    record(f"{run.recipe}: the data's disk missing", 1, refused=1)
+
+
+@pytest.fixture
+def tight_disk(tmp_path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    folder = tmp_path / "tight"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode or sys.platform != "linux":
+        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_the_training_goes_on_later(run, tight_disk, tmp_path):
+    """The work folder's disk has too little space for a checkpoint; then there is some."""
+    study = run.again(tmp_path / "full")
+    (study.root / "work_dirs").symlink_to(tight_disk)
+    (tight_disk / "filler").write_bytes(b"0" * 40_000)
+    assert attempt(study.root, *run.command()) == 2
+    assert "cannot be written (No space left on device): free some space" in said(study.root)
+    assert "Traceback" not in said(study.root)
+    assert not list(tight_disk.rglob("epoch*.pt*"))
+    subprocess.run(["mount", "-o", "remount,size=512m", str(tight_disk)], check=True)
+    assert attempt(study.root, *run.command()) == 0
+    assert same(trained(study, run.recipe), run.trained)
+    record(f"{run.recipe}: disk full at a checkpoint", 1, refused=1)
