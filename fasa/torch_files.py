@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -48,6 +48,12 @@ def read(path: Path, mend: str, allowed: Allowed = ()) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold what this program writes; {mend}.")
     return content
+
+
+def each_with_the_one_before(checkpoints: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """``checkpoints`` from the last to the first, each with what is done where it does not load, for :func:`read`."""
+    for place in reversed(range(len(checkpoints))):
+        yield checkpoints[place], "the one before it is used" if place else "the training begins anew"
 
 
 def _check_sums(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
 def newest_checkpoint(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """The newest checkpoint of ``folder`` that loads; None where there is none.
 
+    One line is printed for each that does not load, as after a full disk or the death of a node.
+
     Raises:
         UserError: it was written by another recipe.
     """
-    for path in sorted(folder.glob("epoch-*.pt"), reverse=True):
+    for path, other in torch_files.each_with_the_one_before(sorted(folder.glob("epoch-*.pt"))):
         try:
-            state = torch_files.read(path, "the one before it is used")
-        except UserError:  # torn by a full disk or a dying node: the one before it is whole
+            state = torch_files.read(path, other)
+        except UserError as error:
+            print(f"fasa: {error}", file=sys.stderr)
             continue
         if state.get("fingerprint") != fingerprint:
             raise UserError(

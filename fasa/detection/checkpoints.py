@@ -58,9 +58,9 @@ ALLOWED: torch_files.Allowed = (
 
 def newest(folder: Path) -> Path | None:
     """The newest checkpoint of a training in ``folder`` that is whole; one line is printed for each that is not."""
-    for path in sorted(folder.glob("epoch_*.pth"), key=_epoch, reverse=True):
+    for path, other in torch_files.each_with_the_one_before(sorted(folder.glob("epoch_*.pth"), key=_epoch)):
         try:
-            torch_files.read(path, "the one before it is used", ALLOWED)
+            torch_files.read(path, other, ALLOWED)
         except UserError as error:
             print(f"fasa: {error}", file=sys.stderr)
         else:

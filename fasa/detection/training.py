@@ -83,7 +83,11 @@ def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> N
     bookkeeping = BookkeepingHook(fingerprint)
     runner = Runner.from_cfg(config)
     runner.register_hook(bookkeeping)
-    runner.train()
+    try:
+        runner.train()
+    except OSError as error:  # of an image: what is written tells by itself; a data worker's error has lost its file
+        missing = error.filename or str(error).strip().splitlines()[-1]
+        raise UserError(f"{missing} cannot be read; make the data's disk available and train again.") from error
     if not is_main_process():
         return
     detector = unwrapped(runner)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attempts import attempt, said
+from attempts import attempt, said, start
 from fault_table import record
 from outcomes import measured, same, trained
 
@@ -82,6 +84,28 @@ def test_missing_data_is_named(run, tmp_path):
     assert attempt(study.root, *run.command()) == 0
     assert same(trained(study, run.recipe), run.trained)
     record(f"{run.recipe}: the data's disk missing", 1, refused=1)
+
+
+def test_images_that_vanish_amid_a_training_are_named(detector, tmp_path):
+    """After its first checkpoint a detector's images are gone; then they are back."""
+    study = detector.again(tmp_path / "vanishing")
+    manifest = json.loads(study.pack_path(detector.recipe).read_text())
+    images = Path(manifest["train"]["images"])
+    away = images.with_name("away")
+    process = start(study.root, list(detector.command()))
+    try:
+        while process.is_alive() and not list(study.checkpoint_dir(detector.recipe, 0).glob(PATTERN["detector"])):
+            time.sleep(0.002)
+        images.rename(away)
+        process.join()
+    finally:
+        away.rename(images)
+    assert process.exitcode == 2
+    assert f"{images}/" in said(study.root) and "cannot be read" in said(study.root)
+    assert "Traceback" not in said(study.root)
+    assert attempt(study.root, *detector.command()) == 0
+    assert same(trained(study, detector.recipe), detector.trained)
+    record("rfs_fasa: the images vanish amid the training", 1, refused=1)
 
 
 @pytest.fixture
