@@ -29,6 +29,10 @@ class Undisturbed(NamedTuple):
         """The arguments of ``fasa`` that train, or evaluate, this run."""
         return (name, self.recipe, "--seed", "0", "--scale", "smoke", "--device", "cpu")
 
+    def table(self) -> str:
+        """A table that prints this run."""
+        return next(name for name, table in self.study.tables.items() if self.recipe in table.recipes())
+
     def again(self, folder: Path, *parts: str) -> Study:
         """The study in a new root ``folder`` with the same data, and copies of ``parts``."""
         return load_study(copy(self.study.root, folder, *parts), "smoke")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from attempts import attempt, said, start
 from fault_table import record
 from outcomes import measured, same, trained
@@ -62,13 +64,33 @@ def test_damaged_metrics_are_named_and_not_written_over(run, tmp_path):
     path = study.metrics_path(run.recipe, 0)
     truncate(path)
     torn = path.read_bytes()
-    for command in (("render", "all"), ("status",)):
+    for command in (("render", run.table()), ("status",)):
         assert attempt(study.root, *command, "--scale", "smoke") == 2
     assert said(study.root).count(f"{path.relative_to(study.root)} is damaged") == 2
     assert path.read_bytes() == torn
     assert attempt(study.root, *run.command("evaluate")) == 0
     assert same(measured(study, run.recipe), run.measured)
     record(f"{run.recipe}: metrics.json cut short", 2, refused=2)
+
+
+def test_a_loss_that_is_not_finite_is_told_and_mended(kind, run, tmp_path):
+    """By a rate that is far too high, and then the scale's own."""
+    study = run.again(tmp_path / "diverging")
+    configs = study.root / "configs"
+    configs.unlink()
+    shutil.copytree(run.study.root / "configs", configs)
+    path = configs / "scales/smoke.yaml"
+    scale = yaml.safe_load(path.read_text())
+    (scale if kind == "classifier" else scale["detection"])["schedule"]["rate"] = 1e30
+    path.write_text(yaml.safe_dump(scale))
+    assert attempt(study.root, *run.command()) == 2
+    failure = json.loads((study.work_dir(run.recipe, 0) / "failed.json").read_text())["message"]
+    assert "loss is nan" in failure and "lower" in failure and failure in said(study.root)
+    shutil.rmtree(configs)
+    shutil.copytree(run.study.root / "configs", configs)
+    assert attempt(study.root, *run.command()) == 0
+    assert same(trained(study, run.recipe), run.trained)
+    record(f"{run.recipe}: a loss that is not finite", 1, refused=1)
 
 
 def test_missing_data_is_named(run, tmp_path):

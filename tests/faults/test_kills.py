@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 
 import pytest
-from attempts import KILLED, attempt, start
+from attempts import KILLED, attempt, events, start
 from fault_table import record
 from outcomes import measured, same, seconds, trained
 
@@ -69,13 +70,31 @@ def test_a_life_of_kills_at_random_moments(kind, request, tmp_path):
 
 
 def test_at_every_change_on_the_disk_of_an_evaluation(run, tmp_path):
-    """One folder for all: what a killed evaluation leaves is in the way of the next."""
+    """What is declared, metrics.json, is absent or whole."""
     study = run.again(tmp_path / "again", "work_dirs")
-    path = study.metrics_path(run.recipe, 0)
     for n in run.evaluation_events:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(study.results, ignore_errors=True)
         assert attempt(study.root, *run.command("evaluate"), kill_at=n) == KILLED, n
+        path = study.metrics_path(run.recipe, 0)
         assert not path.exists() or same(measured(study, run.recipe), run.measured), n
     assert attempt(study.root, *run.command("evaluate")) == 0
     assert same(measured(study, run.recipe), run.measured)
     record(f"{run.recipe}: killed at each change on the disk of its evaluation", *[len(run.evaluation_events)] * 2)
+
+
+def test_at_every_change_on_the_disk_of_a_table(run, tmp_path):
+    """Each of the table's files is absent or whole, and the same bytes in the end."""
+    study = run.again(tmp_path / "again", "results")
+    name = run.table()
+    render = ("render", name, "--scale", "smoke")
+    assert attempt(study.root, *render) == 0
+    chosen = events(study.root)
+    expected = {path: path.read_bytes() for path in study.table_paths(name).values()}
+    folder = next(iter(expected)).parent
+    for n in chosen:
+        shutil.rmtree(folder)
+        assert attempt(study.root, *render, kill_at=n) == KILLED, n
+        assert all(path.read_bytes() == content for path, content in expected.items() if path.exists()), n
+    assert attempt(study.root, *render) == 0
+    assert {path: path.read_bytes() for path in expected} == expected
+    record("a table: killed at each change on the disk of its making", *[len(chosen)] * 2)
