@@ -75,10 +75,13 @@ class Cluster:
         self.folder = folder
         self._outside = outside
 
-    def inside(self, *command: str) -> list[str]:
-        """``command``, to be run in the cluster from outside it; its process is the only child of what is started."""
+    def inside(self, *command: str, folder: Path | None = None) -> list[str]:
+        """``command``, to be run in the cluster from outside it, in ``folder`` or the current one."""
         spaces = Path("/proc") / str(self._outside) / "ns"
-        return ["nsenter", f"--mount={spaces}/mnt", f"--pid={spaces}/pid_for_children", f"--wd={Path.cwd()}", *command]
+        where = ["--mount=" + str(spaces / "mnt"), "--pid=" + str(spaces / "pid_for_children")]
+        # Not --wd: a folder opened outside is on another mount than its own absolute path, and renaming fails.
+        there = ["sh", "-c", 'cd "$0" && exec "$@"', str(folder or Path.cwd())]
+        return ["nsenter", *where, *there, *command]
 
     def ask(self, *command: str) -> str:
         """What one of Slurm's commands prints.

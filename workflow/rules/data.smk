@@ -22,6 +22,7 @@ rule prepare:
 use rule prepare as prepare_detection with:
     output:
         "resources/{dataset}/{cut}/manifest.json",
+    localrule: True
     params:
         recipe=recipe_of_pack,
         scale=SCALE,

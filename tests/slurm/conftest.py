@@ -1,0 +1,156 @@
+"""One cluster for all tests of a process, and clones of the working tree to run the workflow in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import one_node
+import pytest
+import yaml
+
+from fasa.experiments import Study, load_study
+
+ROOT = Path(__file__).parents[2]
+COST = ("device_seconds", "cost")
+RECIPE = "ldam_fasa"  # of the fault tests
+EPOCHS = 400  # of their scale: long enough for a fault in the middle
+# For a cluster without accounting, and for tests that should not wait.
+IMPATIENT = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[one_node.Cluster]:
+    """A Slurm of one node with eight pretended GPUs."""
+    if reason := one_node.reason_against():
+        pytest.skip(reason)
+    with one_node.one_node() as running:
+        yield running
+
+
+def clone(folder: Path) -> Path:
+    """The working tree as git would clone it, changes that are not committed included, in ``folder``."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What a command in a clone is run with: its own package, one thread, and how jobs are watched."""
+    ours = {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "FASA_STATUS_COMMAND": "squeue"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FASA_")}
+    return kept | ours
+
+
+@dataclass
+class Head:
+    """A `snakemake --profile slurm` in a clone: it sends jobs to the cluster and waits for them."""
+
+    process: subprocess.Popen[str]
+    output: Path
+
+    def wait(self, seconds: float = 240, watch: Callable[[], Any] = lambda: None) -> int:
+        """Its exit code; ``watch`` is called a few times a second until there is one."""
+        until = time.monotonic() + seconds
+        while self.process.poll() is None:
+            watch()
+            assert time.monotonic() < until, self.text[-4000:]
+            time.sleep(0.2)
+        return self.process.returncode
+
+    @property
+    def text(self) -> str:
+        """What it has said."""
+        return self.output.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL, to it and not to the jobs that it has sent off."""
+        (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        self.process.wait()
+
+
+@dataclass
+class Clone:
+    """A clone of the working tree from which jobs go to the cluster."""
+
+    folder: Path
+    cluster: one_node.Cluster
+
+    def snakemake(self, *arguments: str, scale: str) -> Head:
+        """Start the workflow by its cluster profile."""
+        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "slurm", *IMPATIENT]
+        command += ["--config", f"scale={scale}"]
+        output = self.folder / f"head-{time.monotonic_ns()}.txt"
+        with output.open("w") as stream:
+            started = subprocess.Popen(
+                self.cluster.inside(*command, folder=self.folder),
+                env=environment(self.folder),
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        return Head(started, output)
+
+    def fasa(self, *arguments: str) -> None:
+        """One command of the package, outside the cluster."""
+        command = [sys.executable, "-m", "fasa", *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=environment(self.folder), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def study(self, scale: str) -> Study:
+        """What its configs say."""
+        return load_study(self.folder, scale)
+
+    @staticmethod
+    def measurements(metrics: Path) -> str:
+        """A metrics.json less what it cost, which no two trainings share."""
+        content = json.loads(metrics.read_text())
+        content["measurements"] = {name: value for name, value in content["measurements"].items() if name not in COST}
+        return json.dumps({name: value for name, value in content.items() if name not in COST}, indent=1)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, cluster: one_node.Cluster) -> Clone:
+    """A clone with nothing made in it."""
+    return Clone(clone(tmp_path / "clone"), cluster)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Cluster) -> Clone:
+    """A clone with the scale ``long`` (smoke's, but of more epochs), its data, and its run that nothing disturbed."""
+    made = Clone(clone(tmp_path_factory.mktemp("undisturbed") / "clone"), cluster)
+    smoke = yaml.safe_load((ROOT / "configs/scales/smoke.yaml").read_text())
+    scale = {**smoke, "epochs": EPOCHS / 200, "seeds": [0], "resources": {"gpu": 1, "mem_mb": 1000, "runtime": 5}}
+    del scale["detection"]
+    (made.folder / "configs/scales/long.yaml").write_text(yaml.safe_dump(scale))
+    made.fasa("data", RECIPE, "--scale", "long")
+    for step in ("train", "evaluate"):
+        made.fasa(step, RECIPE, "--seed", "0", "--scale", "long")
+    return made
+
+
+@pytest.fixture
+def disturbed(tmp_path: Path, undisturbed: Clone) -> Clone:
+    """Another such clone, where the run is still to be trained."""
+    folder = tmp_path / "clone"
+    made = shutil.ignore_patterns("work_dirs", "results", "figures", "logs", ".snakemake")
+    shutil.copytree(undisturbed.folder, folder, ignore=made)
+    return Clone(folder, undisturbed.cluster)
