@@ -23,7 +23,7 @@ from fasa.experiments import Study, load_study
 ROOT = Path(__file__).parents[2]
 COST = ("device_seconds", "cost")
 RECIPE = "ldam_fasa"  # of the fault tests
-EPOCHS = 400  # of their scale: long enough for a fault in the middle
+LONG = {"epochs": 1, "epoch_length": 4}  # of their scale: 200 epochs, enough for a fault in the middle
 # For a cluster without accounting, and for tests that should not wait.
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 
@@ -138,7 +138,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Clus
     """A clone with the scale ``long`` (smoke's, but of more epochs), its data, and its run that nothing disturbed."""
     made = Clone(clone(tmp_path_factory.mktemp("undisturbed") / "clone"), cluster)
     smoke = yaml.safe_load((ROOT / "configs/scales/smoke.yaml").read_text())
-    scale = {**smoke, "epochs": EPOCHS / 200, "seeds": [0], "resources": {"gpu": 1, "mem_mb": 1000, "runtime": 5}}
+    scale = {**smoke, **LONG, "seeds": [0], "resources": {"gpu": 1, "mem_mb": 1000, "runtime": 5}}
     del scale["detection"]
     (made.folder / "configs/scales/long.yaml").write_text(yaml.safe_dump(scale))
     made.fasa("data", RECIPE, "--scale", "long")
