@@ -23,7 +23,7 @@ from fasa.experiments import Study, load_study
 ROOT = Path(__file__).parents[2]
 COST = ("device_seconds", "cost")
 RECIPE = "ldam_fasa"  # of the fault tests
-LONG = {"epochs": 1, "epoch_length": 4}  # of their scale: 200 epochs, enough for a fault in the middle
+LONG = {"epochs": 0.5, "epoch_length": 4}  # of their scale: 100 epochs, enough for a fault in the middle
 # For a cluster without accounting, and for tests that should not wait.
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 
@@ -148,8 +148,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Clus
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path, undisturbed: Clone) -> Clone:
-    """Another such clone, where the run is still to be trained."""
+def disturbed(tmp_path: Path, undisturbed: Clone) -> Iterator[Clone]:
+    """Another such clone, where the run is still to be trained; a failed test's jobs go with it."""
     folder = tmp_path / "clone"
     made = shutil.ignore_patterns("work_dirs", "results", "figures", "logs", ".snakemake")
     shutil.copytree(undisturbed.folder, folder, ignore=made)

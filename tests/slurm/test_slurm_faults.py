@@ -98,7 +98,7 @@ def test_a_job_of_a_node_that_went_down_goes_on(disturbed, judge):
     slurm = disturbed.cluster
     (node,) = slurm.ask("sinfo", "-h", "-p", "main", "-o", "%N").split()
     slurm.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-    wait_for(lambda: not slurm.jobs())
+    wait_for(lambda: not slurm.jobs("RUNNING", "COMPLETING"))
     slurm.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
     if job in slurm.jobs("PENDING"):
         slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")

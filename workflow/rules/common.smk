@@ -1,4 +1,5 @@
 # The study (recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
+import os
 import sys
 from pathlib import Path
 
@@ -6,7 +7,7 @@ from snakemake.utils import validate
 
 from fasa.errors import UserError
 from fasa.experiments import Run, load_study
-from fasa.experiments.cost import in_words, plan_of
+from fasa.experiments.cost import in_words, plan_of, runtime_minutes
 
 validate(config, "../schemas/config.schema.yaml")
 
@@ -73,6 +74,25 @@ def source_of(dataset):
 
 def threads_of(wildcards):
     return study.threads(wildcards.recipe)
+
+
+def max_runtime():
+    """Minutes that no job may ask for more than: the site's FASA_MAX_RUNTIME; None where it says none."""
+    said = os.environ.get("FASA_MAX_RUNTIME", "")
+    if said and not (said.isdecimal() and int(said)):
+        sys.exit(
+            f"fasa: FASA_MAX_RUNTIME is '{said}', not a whole number of minutes; mend it."
+        )
+    return int(said) if said else None
+
+
+LONGEST = max_runtime()
+
+
+def runtime_of_training(wildcards):
+    """Minutes to ask for: the estimate with a margin. One that takes longer goes on when its job is sent again."""
+    minutes = runtime_minutes(study, wildcards.recipe)
+    return min(minutes, LONGEST) if LONGEST else minutes
 
 
 # What a run asks a cluster for: it differs between classifiers and detectors.

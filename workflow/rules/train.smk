@@ -58,7 +58,7 @@ rule train:
         "../../environment.yml"
     threads: threads_of
     resources:
-        **RESOURCES,
+        **RESOURCES | {"runtime": runtime_of_training},
     params:
         fingerprint=fingerprint_of,
         scale=SCALE,

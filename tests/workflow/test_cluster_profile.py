@@ -1,0 +1,100 @@
+"""What `--profile slurm` asks a cluster for: the lines given to an sbatch that only writes them down."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yte
+
+from fasa.experiments import Study, load_study
+from fasa.experiments.cost import runtime_minutes
+
+ROOT = Path(__file__).parents[2]
+RUNS = ("mask_rcnn_24", "rfs_x101_24", "ldam_fasa")  # a ResNet-50, a ResNeXt-101, a classifier
+TOOLS = {  # of a cluster that takes no job
+    "sbatch": 'echo "$@" >> {lines}\necho "this one only writes down" >&2\nexit 1',
+    "sinfo": 'echo PARTITION; echo "main*"',
+    "sacct": "exit 1",
+    "sacctmgr": "exit 1",
+}
+
+
+def sent(checkout: Path, tools: Path, **site: str) -> dict[str, str]:
+    """The line with which each of :data:`RUNS` is sent off at scale ``paper``."""
+    study = load_study(checkout, "paper")
+    for recipe in RUNS:  # as if its data were prepared
+        study.pack_path(recipe).parent.mkdir(parents=True, exist_ok=True)
+        study.pack_path(recipe).touch()
+    tools.mkdir()
+    for name, content in TOOLS.items():
+        (tools / name).write_text(f"#!/bin/sh\n{content.format(lines=tools / 'lines.txt')}\n")
+        (tools / name).chmod(0o755)
+    targets = [f"work_dirs/paper/{recipe}/seed-0/model.pt" for recipe in RUNS]
+    command = [sys.executable, "-m", "snakemake", *targets, "--profile", "slurm", "--retries", "0", "--no-hooks"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FASA_")}
+    paths = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
+    environment = kept | paths | {"FASA_STATUS_COMMAND": "squeue"} | site
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300)
+    assert "this one only writes down" in done.stdout + done.stderr, done.stdout + done.stderr
+    lines = re.split(r"^(?=--parsable)", (tools / "lines.txt").read_text(), flags=re.MULTILINE)
+    return {recipe: line for recipe in RUNS for line in lines if f"train_wildcards_{recipe}_0" in line}
+
+
+def asked(line: str, *options: str) -> list[str]:
+    """The values of ``options`` in a line of sbatch."""
+    found = [re.search(rf"(?:^| ){re.escape(option)}[ =](\S+)", line) for option in options]
+    return [match[1] if match else "" for match in found]
+
+
+def minutes(study: Study, recipe: str) -> str:
+    return str(runtime_minutes(study, recipe))
+
+
+@pytest.mark.slow
+def test_a_job_asks_for_what_its_recipe_needs(checkout, tmp_path):
+    lines, study = sent(checkout, tmp_path / "tools"), load_study(checkout, "paper")
+    assert len(lines) == len(RUNS)
+    options = ("--gpus", "--mem", "--cpus-per-task", "--nodes", "-t", "-p", "-A", "--qos", "-C")
+    r50, x101, cifar = (asked(lines[recipe], *options) for recipe in RUNS)
+    none_of_the_site = ["main", "", "", ""]  # the cluster's default partition
+    assert r50 == ["8", "180000", "40", "1", minutes(study, "mask_rcnn_24"), *none_of_the_site]
+    assert x101 == ["8", "180000", "40", "1", minutes(study, "rfs_x101_24"), *none_of_the_site]
+    assert cifar == ["1", "8000", "2", "1", minutes(study, "ldam_fasa"), *none_of_the_site]
+    assert int(x101[4]) > int(r50[4]) > int(cifar[4])
+    assert all("--requeue" in line for line in lines.values())
+
+
+@pytest.mark.slow
+def test_a_site_says_where_jobs_go_and_how_long_they_may_be(checkout, tmp_path):
+    site = {"FASA_PARTITION": "gpu", "FASA_QOS": "long", "FASA_CONSTRAINT": "nvlink", "FASA_GPU_MODEL": "a100"}
+    lines = sent(checkout, tmp_path / "tools", **site, FASA_MAX_RUNTIME="120")
+    options = ("-p", "--qos", "-C", "--gpus", "-t")
+    assert asked(lines["rfs_x101_24"], *options) == ["gpu", "long", "nvlink", "a100:8", "120"]
+    assert asked(lines["ldam_fasa"], "-t") == [minutes(load_study(checkout, "paper"), "ldam_fasa")]
+
+
+def test_a_site_sets_account_jobs_and_retries(monkeypatch):
+    text = (ROOT / "slurm/profile.yaml").read_text()
+    for name in ("FASA_JOBS", "FASA_RETRIES", "FASA_PARTITION"):
+        monkeypatch.delenv(name, raising=False)
+    usual = yte.process_yaml(text)
+    assert (usual["jobs"], usual["retries"]) == (64, 2)
+    for name, value in (("FASA_JOBS", "8"), ("FASA_RETRIES", "20"), ("FASA_ACCOUNT", "vision")):
+        monkeypatch.setenv(name, value)
+    site = yte.process_yaml(text)
+    assert (site["jobs"], site["retries"]) == (8, 20)
+    assert site["default-resources"]["slurm_account"] == "vision"
+    assert "slurm_partition" not in site["default-resources"]
+
+
+def test_a_longest_run_time_that_is_no_number_is_one_sentence(snakemake, monkeypatch):
+    monkeypatch.setenv("FASA_MAX_RUNTIME", "2 days")
+    done = snakemake("-n", check=False)
+    assert done.returncode != 0
+    assert "FASA_MAX_RUNTIME is '2 days', not a whole number of minutes; mend it." in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
