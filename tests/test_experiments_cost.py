@@ -49,6 +49,9 @@ def test_what_a_run_took_replaces_the_guess(make_study):
     assert costs.training("rfs_24") == (pytest.approx(230.0), "akin")
     for other in ("rfs_r101_24", "crt", "coco_lt"):  # a larger backbone, a second stage, other data: not akin
         assert costs.training(other).source == "guessed", other
+    leave_cost(study, "mask_rcnn_24", 0, 24.0)  # a second an epoch, of 24
+    assert Costs(study).training("rfs_24").seconds == pytest.approx(24 * (150 / 12 + 80 / 12 + 1) / 3)
+    (study.work_dir("mask_rcnn_24", 0) / "cost.json").unlink()
     (made,) = plans(study, ["ablation"], cores=2)
     # rfs has two of three seeds trained; rfs_fa 3 x 80; rfs_fasa 3 x 115
     assert (made.runs, made.to_train, made.measured) == (9, 7, 7)

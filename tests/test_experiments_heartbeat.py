@@ -43,11 +43,11 @@ def test_a_beat_says_where_a_training_is(study, clock, monkeypatch):
 def test_beats_are_five_seconds_apart_but_the_end_is_told(study, clock):
     one = Heartbeat(study, RUN, 10)
     seen = []
-    for epoch in (1.0, 2.0, 3.0, 4.0, 10.0):
+    for epoch in (1.0, 2.0, 3.0, 10.0):
         one.beat(epoch, 1.0, 1.0)
         seen.append(read_heartbeat(study, RUN).epoch)
         clock.now += 3
-    assert seen == [1.0, 1.0, 3.0, 3.0, 10.0]
+    assert seen == [1.0, 1.0, 3.0, 10.0]
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, None])

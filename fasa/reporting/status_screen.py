@@ -117,7 +117,7 @@ def _running(snapshot: Snapshot, rows: int | None) -> Table:
             "—" if beat.loss is None else f"{beat.loss:.3f}",
             span(beat.remaining()),
             span(beat.age(snapshot.at)),
-            f"job {beat.slurm_job} {beat.host}" if beat.slurm_job else beat.host,
+            f"{beat.slurm_job} on {beat.host}" if beat.slurm_job else beat.host,
         )
     if rows is not None and len(by_end) > rows:
         grid.add_row(f"… and {len(by_end) - rows} more")
