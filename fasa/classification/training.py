@@ -21,7 +21,8 @@ from fasa.classification.losses import Criterion, weighted_mean
 from fasa.classification.schedule import learning_rate
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
-from fasa.experiments import Study
+from fasa.experiments import Run, Study
+from fasa.experiments.heartbeat import Heartbeat
 from fasa.lease import lease
 from fasa.termination import Terminated
 
@@ -85,21 +86,31 @@ class Training:
         with lease(self.checkpoints):
             self._resume()
             started = saved = time.monotonic()
+            heart = Heartbeat(self.study, Run(self.name, self.seed), self.recipe.schedule.epochs)
             while self.epoch < self.recipe.schedule.epochs:
                 batches = self._begin_epoch()
-                for indices in batches:
+                for done, indices in enumerate(batches, 1):
                     self.step(indices)
+                    heart.beat(self.epoch + done / len(batches), self._last_loss(), self._seconds_since(started))
                     yield self.epoch
                 self._end_epoch(len(batches))
                 now = time.monotonic()
                 leaves = told_to_stop() and self.epoch < self.recipe.schedule.epochs
                 if leaves or now - saved >= self.study.scale.checkpoint_seconds:
-                    self._save(self.seconds + now - started)
+                    self._save(self._seconds_since(started))
                     saved = time.monotonic()
                 if leaves:
                     raise Terminated
-            self.seconds += time.monotonic() - started
+            self.seconds = self._seconds_since(started)
+            heart.beat(self.epoch, self._last_loss(), self.seconds)
             self._finish()
+
+    def _seconds_since(self, started: float) -> float:
+        return self.seconds + time.monotonic() - started
+
+    def _last_loss(self) -> float | None:
+        """Of the last whole epoch: to look at this one's would wait for the device."""
+        return self.history["train_loss"][-1] if self.history else None
 
     def _begin_epoch(self) -> list[Tensor]:
         """Set the epoch's rate and class weights; the batches' indices in their random order."""

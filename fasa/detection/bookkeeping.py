@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from fasa import atomic
 from fasa.detection.iteration_cost import IterationCost
 from fasa.errors import UserError
+from fasa.experiments.heartbeat import Heartbeat
 
 CHECK_EVERY = 20  # iterations between two looks at the loss, each of which waits for the device
 COST_FILE = "iterations.json"
@@ -27,13 +28,15 @@ class BookkeepingHook(Hook):
 
     Args:
         fingerprint: of the recipe (``Study.fingerprint``).
+        heartbeat: is told where the training is; None in all processes but the first.
 
     Raises:
         UserError: the checkpoint to resume from is another recipe's, or the loss is NaN or infinite.
     """
 
-    def __init__(self, fingerprint: str) -> None:
-        self.fingerprint = fingerprint
+    def __init__(self, fingerprint: str, heartbeat: Heartbeat | None = None) -> None:
+        self.fingerprint, self.heartbeat = fingerprint, heartbeat
+        self.loss: float | None = None  # as it was last looked at
         self.before, self._start = 0.0, time.monotonic()
         self.iterations = IterationCost()
 
@@ -89,3 +92,7 @@ class BookkeepingHook(Hook):
                 raise UserError(
                     f"the loss is {loss} at iteration {runner.iter + 1}; lower the rate or lengthen the warm-up."
                 )
+            self.loss = loss
+        if self.heartbeat:
+            done = (batch_idx + 1) / len(runner.train_dataloader)
+            self.heartbeat.beat(runner.epoch + done, self.loss, self.seconds)

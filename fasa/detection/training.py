@@ -24,6 +24,7 @@ from fasa.detection.checkpoints import WHOLE, newest, resumed_by_mmengine
 from fasa.detection.configs import build, in_shares
 from fasa.errors import UserError
 from fasa.experiments import Run, Study
+from fasa.experiments.heartbeat import Heartbeat
 from fasa.lease import lease
 from fasa.processes import launch, processes_for
 
@@ -80,7 +81,8 @@ def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> N
         if not torch.cuda.is_available():
             config.model_wrapper_cfg = dict(CPU_WRAPPER)
     _quiet()
-    bookkeeping = BookkeepingHook(fingerprint)
+    heartbeat = Heartbeat(study, run, study.recipe(run.recipe).schedule.epochs) if is_main_process() else None
+    bookkeeping = BookkeepingHook(fingerprint, heartbeat)
     runner = Runner.from_cfg(config)
     runner.register_hook(bookkeeping)
     try:

@@ -82,7 +82,7 @@ def test_a_loss_that_is_not_finite_is_told_and_mended(kind, run, tmp_path):
     path = configs / "scales/smoke.yaml"
     scale = yaml.safe_load(path.read_text())
     (scale if kind == "classifier" else scale["detection"])["schedule"]["rate"] = 1e30
-    path.write_text(yaml.safe_dump(scale))
+    path.write_text(yaml.safe_dump(scale, sort_keys=False))
     assert attempt(study.root, *run.command()) == 2
     failure = json.loads((study.work_dir(run.recipe, 0) / "failed.json").read_text())["message"]
     assert "loss is nan" in failure and "lower" in failure and failure in said(study.root)
