@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from pathlib import Path
@@ -83,13 +84,12 @@ def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> N
     _quiet()
     heartbeat = Heartbeat(study, run, study.recipe(run.recipe).schedule.epochs) if is_main_process() else None
     bookkeeping = BookkeepingHook(fingerprint, heartbeat)
-    runner = Runner.from_cfg(config)
-    runner.register_hook(bookkeeping)
     try:
+        runner = Runner.from_cfg(config)
+        runner.register_hook(bookkeeping)
         runner.train()
-    except OSError as error:  # of an image: what is written tells by itself; a data worker's error has lost its file
-        missing = error.filename or str(error).strip().splitlines()[-1]
-        raise UserError(f"{missing} cannot be read; make the data's disk available and train again.") from error
+    except OSError as error:
+        raise _told(error, checkpoints) from error
     if not is_main_process():
         return
     detector = unwrapped(runner)
@@ -105,6 +105,14 @@ def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> N
     atomic.write_json(folder / "cost.json", cost)
     atomic.write_json(folder / "history.json", read_history(lines) if lines.exists() else [])
     weights.save(folder / "model.pt", detector, fingerprint)
+
+
+def _told(error: OSError, folder: Path) -> UserError:
+    """In a sentence, what mmengine met on a disk: of ``folder``, its logs; of the data, an image."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{folder} cannot be written ({error.strerror}): free some space and train again.")
+    missing = error.filename or str(error).strip().splitlines()[-1]  # a data worker's error has lost its file
+    return UserError(f"{missing} cannot be read; make the data's disk available and train again.")
 
 
 def dump_config(study: Study, run: Run) -> str:
