@@ -36,6 +36,7 @@ def sent(checkout: Path, tools: Path, **site: str) -> dict[str, str]:
         (tools / name).chmod(0o755)
     targets = [f"work_dirs/paper/{recipe}/seed-0/model.pt" for recipe in RUNS]
     command = [sys.executable, "-m", "snakemake", *targets, "--profile", "slurm", "--retries", "0", "--no-hooks"]
+    command += ["--slurm-init-seconds-before-status-checks", "1"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FASA_")}
     paths = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
     environment = kept | paths | {"FASA_STATUS_COMMAND": "squeue"} | site

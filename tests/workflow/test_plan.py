@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,19 @@ def test_a_table_plans_what_its_runs_start_from(snakemake):
     assert runs == (Run("ce", 0), Run("ldam_m2m", 0), Run("ce_r34", 1), Run("ce_r34_chu", 1))
     output = snakemake("results/smoke/runs/ldam_m2m/seed-0/metrics.json", "-n", "-q", "rules").stdout
     assert planned(output)["train"] == 2
+
+
+def test_a_changed_recipe_trains_itself_and_what_starts_from_it_and_no_other():
+    study = load_study(ROOT, "paper")
+    before = {name: study.fingerprint(name) for name in study.resolved}
+    for changed in ("mask_rcnn", "ce", "crt"):
+        recipe = study.recipes[changed]
+        longer = recipe.schedule.model_copy(update={"epochs": recipe.schedule.epochs + 1})
+        other = replace(study, recipes=study.recipes | {changed: recipe.model_copy(update={"schedule": longer})})
+        again = {name for name in before if other.fingerprint(name) != before[name]}
+        runs = {name: {run.recipe for run in study.with_needed((Run(name, 0),))} for name in before}
+        assert again == {name for name in before if changed in runs[name]}
+        assert (len(again) > 1) == (changed != "crt")
 
 
 def test_the_profiles_share_no_key():
