@@ -24,25 +24,29 @@ TOOLS = {  # of a cluster that takes no job
 }
 
 
+def lines_of(checkout: Path, tools: Path, targets: list[str], *options: str, **site: str) -> str:
+    """What sbatch was given when ``targets`` were asked of the cluster."""
+    tools.mkdir()
+    for name, content in TOOLS.items():
+        (tools / name).write_text(f"#!/bin/sh\n{content.format(lines=tools / 'lines.txt')}\n")
+        (tools / name).chmod(0o755)
+    command = [sys.executable, "-m", "snakemake", *targets, "--profile", "slurm", "--retries", "0", "--no-hooks"]
+    command += ["--slurm-init-seconds-before-status-checks", "1", *options]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FASA_")}
+    paths = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
+    environment = kept | paths | {"FASA_STATUS_COMMAND": "squeue"} | site
+    subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300)
+    return (tools / "lines.txt").read_text() if (tools / "lines.txt").exists() else ""
+
+
 def sent(checkout: Path, tools: Path, **site: str) -> dict[str, str]:
     """The line with which each of :data:`RUNS` is sent off at scale ``paper``."""
     study = load_study(checkout, "paper")
     for recipe in RUNS:  # as if its data were prepared
         study.pack_path(recipe).parent.mkdir(parents=True, exist_ok=True)
         study.pack_path(recipe).touch()
-    tools.mkdir()
-    for name, content in TOOLS.items():
-        (tools / name).write_text(f"#!/bin/sh\n{content.format(lines=tools / 'lines.txt')}\n")
-        (tools / name).chmod(0o755)
-    targets = [f"work_dirs/paper/{recipe}/seed-0/model.pt" for recipe in RUNS]
-    command = [sys.executable, "-m", "snakemake", *targets, "--profile", "slurm", "--retries", "0", "--no-hooks"]
-    command += ["--slurm-init-seconds-before-status-checks", "1"]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FASA_")}
-    paths = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
-    environment = kept | paths | {"FASA_STATUS_COMMAND": "squeue"} | site
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300)
-    assert "this one only writes down" in done.stdout + done.stderr, done.stdout + done.stderr
-    lines = re.split(r"^(?=--parsable)", (tools / "lines.txt").read_text(), flags=re.MULTILINE)
+    text = lines_of(checkout, tools, [f"work_dirs/paper/{recipe}/seed-0/model.pt" for recipe in RUNS], **site)
+    lines = re.split(r"^(?=--parsable)", text, flags=re.MULTILINE)
     return {recipe: line for recipe in RUNS for line in lines if f"train_wildcards_{recipe}_0" in line}
 
 
@@ -77,6 +81,15 @@ def test_a_site_says_where_jobs_go_and_how_long_they_may_be(checkout, tmp_path):
     options = ("-p", "--qos", "-C", "--gpus", "-t")
     assert asked(lines["rfs_x101_24"], *options) == ["gpu", "long", "nvlink", "a100:8", "120"]
     assert asked(lines["ldam_fasa"], "-t") == [minutes(load_study(checkout, "paper"), "ldam_fasa")]
+
+
+@pytest.mark.slow
+def test_data_is_prepared_where_the_head_is(checkout, tmp_path):
+    study = load_study(checkout, "smoke")
+    packs = [study.pack_path(recipe) for recipe in ("crt", "ldam_fasa")]
+    names = [str(path.relative_to(checkout)) for path in packs]
+    assert lines_of(checkout, tmp_path / "tools", names, "--config", "scale=smoke") == ""
+    assert all(path.exists() for path in packs)
 
 
 def test_a_site_sets_account_jobs_and_retries(monkeypatch):
