@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from fault_table import record
 pytestmark = pytest.mark.slow
 RECIPE = "ldam_fasa"
 METRICS = f"results/long/runs/{RECIPE}/seed-0/metrics.json"
-REFUSED = "is being trained by another process; wait for it or stop it."
+REFUSED = re.compile(r"is being trained by process \d+ on \S+, Slurm job \d+, since \S+; wait for it or stop it\.")
 
 
 class Watch:
@@ -119,7 +120,7 @@ def test_after_a_killed_head_no_second_process_writes_and_nothing_is_lost(distur
     assert disturbed.snakemake("--unlock", scale="long").wait() == 0
     second = disturbed.snakemake(METRICS, "--retries", "0", scale="long")
     assert second.wait(watch=watch) != 0
-    assert REFUSED in second.text
+    assert REFUSED.search(second.text), second.text[-4000:]
     assert disturbed.cluster.jobs() == [job]
 
     trainer(disturbed, "CONT")
@@ -141,7 +142,7 @@ def test_of_two_heads_at_once_the_second_is_refused(disturbed, judge, tmp_path):
     shutil.copytree(disturbed.folder, other.folder, ignore=apart)
     (other.folder / "work_dirs").symlink_to(disturbed.folder / "work_dirs")
     third = other.snakemake(METRICS, "--retries", "0", scale="long")
-    assert third.wait() != 0 and REFUSED in third.text
+    assert third.wait() != 0 and REFUSED.search(third.text), third.text[-4000:]
     trainer(disturbed, "CONT")
     assert head.wait(watch=watch) == 0, head.text[-4000:]
     judge("Slurm: two heads at once, in one clone and in two", watch, refused=2)
