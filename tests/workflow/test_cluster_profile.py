@@ -42,9 +42,10 @@ def lines_of(checkout: Path, tools: Path, targets: list[str], *options: str, **s
 def sent(checkout: Path, tools: Path, **site: str) -> dict[str, str]:
     """The line with which each of :data:`RUNS` is sent off at scale ``paper``."""
     study = load_study(checkout, "paper")
-    for recipe in RUNS:  # as if its data were prepared
-        study.pack_path(recipe).parent.mkdir(parents=True, exist_ok=True)
-        study.pack_path(recipe).touch()
+    for recipe in RUNS:  # as if its data were prepared and its first weights fetched
+        for path in filter(None, (study.pack_path(recipe), study.pretrained_path(recipe))):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
     text = lines_of(checkout, tools, [f"work_dirs/paper/{recipe}/seed-0/model.pt" for recipe in RUNS], **site)
     lines = re.split(r"^(?=--parsable)", text, flags=re.MULTILINE)
     return {recipe: line for recipe in RUNS for line in lines if f"train_wildcards_{recipe}_0" in line}
