@@ -130,7 +130,6 @@ def test_after_a_killed_head_no_second_process_writes_and_nothing_is_lost(distur
     judge("Slurm: head killed, a second one started", watch, refused=2)
 
 
-@pytest.mark.skip(reason="not seen to its end since a second writer waits a minute: run it, then take this away")
 def test_of_two_heads_at_once_the_second_is_refused(disturbed, judge, tmp_path):
     head, watch, _ = start(disturbed)
     second = disturbed.snakemake(METRICS, scale="long")
