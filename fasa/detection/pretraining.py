@@ -7,7 +7,6 @@ are too small, and their images are not photographs.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fasa import atomic, torch_files
+from fasa import torch_files
 from fasa.datasets.glyphs import crops
 from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.detection.configs import layered
@@ -110,9 +109,7 @@ def pretrain(
         pictures = _normalised(images, model["data_preprocessor"], device)
         accuracy = _train(backbone.to(device), classifier.to(device), pictures, labels, spec, progress)
     state = {name: tensor.detach().cpu().clone() for name, tensor in backbone.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.save({"state_dict": state, "fingerprint": fingerprint}, buffer)
-    atomic.write_bytes(destination, buffer.getvalue())
+    torch_files.write(destination, {"state_dict": state, "fingerprint": fingerprint})
     return accuracy
 
 

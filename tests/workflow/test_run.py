@@ -39,6 +39,19 @@ def test_from_nothing_to_a_table_and_what_makes_it_run_again(checkout: Path, sna
     assert "train" not in jobs and jobs["evaluate"] == 1 and jobs["table"] == 1
     snakemake("table_adaptation_unit")
 
+    # One cut short is named; what the log says of it mends it, and the table is the same bytes.
+    tables = {path: path.read_bytes() for path in (checkout / "results/smoke/tables").iterdir()}
+    metrics_path = checkout / "results/smoke/runs/ldam_fasa/seed-0/metrics.json"
+    metrics_path.write_bytes(metrics_path.read_bytes()[:1000])
+    assert snakemake("table_adaptation_unit", check=False).returncode != 0
+    log = (checkout / "logs/smoke/render/adaptation_unit.log").read_text()
+    assert "ldam_fasa/seed-0/metrics.json is damaged; delete it and run the workflow again" in log
+    metrics_path.unlink()
+    jobs = again("table_adaptation_unit")
+    assert "train" not in jobs and jobs["evaluate"] == jobs["table"] == 1
+    snakemake("table_adaptation_unit")
+    assert {path: path.read_bytes() for path in tables} == tables
+
     # One changed hyper-parameter of one recipe trains that recipe's runs again, and no other.
     recipes = checkout / "configs/recipes/cifar100_lt.yaml"
     recipes.write_text(
