@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from toys import trainee
 
 from fasa.augmenters import Augmenter, FasaAugmenter, Validation
+from fasa.classification.losses import Criterion
 
 
 def test_the_plain_augmenter_changes_nothing():
@@ -67,6 +70,25 @@ def test_fasas_virtual_loss_reaches_the_classifier_alone():
     assert features.grad is None
     assert head.fc.weight.grad.abs().sum() > 0
     assert not list(augmenter.parameters())  # the classifier belongs to the trainee
+
+
+def test_plain_virtual_losses_have_no_margins_and_weights():
+    """Class 2 of counts 40, 20, 5: a margin of 0.5, a weight above 1; one feature of each class is drawn."""
+    counts = torch.tensor([40, 20, 5])
+
+    def virtual(plain: bool, **loss: float) -> torch.Tensor:
+        torch.manual_seed(0)
+        told = trainee(counts.tolist())
+        told.criterion = Criterion(counts, scale=2.0, **loss)
+        told.criterion.begin_epoch(0)
+        augmenter = FasaAugmenter(told, plain=plain, start_epoch=0, scale=1e6)
+        return augmenter.loss(torch.rand(12, 4), torch.arange(3).repeat(4))
+
+    bare = virtual(plain=False)
+    assert bare > 0 and torch.equal(virtual(plain=True, margin=0.5, drw_beta=0.99), bare)
+    assert virtual(plain=False, margin=0.5) > bare
+    with pytest.raises(ValueError, match="plain is true, but this criterion"):
+        FasaAugmenter(replace(trainee([40, 20, 5]), criterion=lambda logits, labels: logits), plain=True)
 
 
 def test_presets_and_options_reach_fasa():

@@ -14,9 +14,16 @@ PRESETS = {"fasa_paper": method.fasa_paper, "fasa_released": method.fasa_release
 
 
 class FasaAugmenter(Augmenter):
-    """Zang et al., ICCV 2021. ``options`` are those of :class:`fasa.FASA`, on top of a ``preset``."""
+    """Zang et al., ICCV 2021. ``options`` are those of :class:`fasa.FASA`, on top of a ``preset``.
 
-    def __init__(self, trainee: Trainee, preset: str = "fasa_paper", **options: Any) -> None:
+    ``plain`` takes the loss of virtual features as that of held-out images is taken, ``criterion.validation``: without
+    the margins and class weights of the training (docs/deviations.md, row 27).
+
+    Raises:
+        ValueError: an unknown preset, or ``plain`` where the criterion has no such form.
+    """
+
+    def __init__(self, trainee: Trainee, preset: str = "fasa_paper", plain: bool = False, **options: Any) -> None:
         super().__init__(trainee)
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
@@ -28,7 +35,9 @@ class FasaAugmenter(Augmenter):
         )
         # Not registered as submodules: they belong to the trainee, and a checkpoint should hold them once.
         self._classifier: Callable[[Tensor], Tensor] = trainee.head.forward
-        self._criterion = trainee.criterion
+        if plain and not hasattr(trainee.criterion, "validation"):
+            raise ValueError("plain is true, but this criterion has no form without margins and class weights")
+        self._criterion = trainee.criterion.validation if plain else trainee.criterion
 
     def loss(self, features: Tensor, labels: Tensor) -> Tensor:
         self.fasa.observe(features, labels)
