@@ -191,12 +191,17 @@ def runtime_minutes(study: Study, recipe: str) -> int:
     Read once for a study: what a workflow asks for must not change while it runs. The scale's own ``runtime`` where
     there is no estimate.
     """
-    seconds = _costs(study).training(recipe).seconds
+    seconds = training_seconds(study, recipe)
     asked = study.resources(recipe)
     if not seconds:
         return asked["runtime"]
     minutes = MARGIN * seconds / max(1, asked.get("gpu", 0)) / 60
     return max(LEAST_MINUTES, math.ceil(minutes / STEP_MINUTES) * STEP_MINUTES)
+
+
+def training_seconds(study: Study, recipe: str) -> float:
+    """Estimated device seconds of one training of ``recipe``, 0 where nothing is known; read once for a study."""
+    return _costs(study).training(recipe).seconds
 
 
 @lru_cache(maxsize=1)

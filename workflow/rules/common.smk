@@ -1,13 +1,14 @@
 # The study (recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
 import os
 import sys
+from math import log2
 from pathlib import Path
 
 from snakemake.utils import validate
 
 from fasa.errors import UserError
 from fasa.experiments import Run, load_study
-from fasa.experiments.cost import in_words, plan_of, runtime_minutes
+from fasa.experiments.cost import in_words, plan_of, runtime_minutes, training_seconds
 
 validate(config, "../schemas/config.schema.yaml")
 
@@ -93,6 +94,15 @@ def runtime_of_training(wildcards):
     """Minutes to ask for: the estimate with a margin. One that takes longer goes on when its job is sent again."""
     minutes = runtime_minutes(study, wildcards.recipe)
     return min(minutes, LONGEST) if LONGEST else minutes
+
+
+# What others wait for goes first, then the longest training: a short one at the end keeps all cores busy.
+FIRST = 100
+
+
+def longest_first(wildcards):
+    # Small numbers: the scheduler's solver multiplies them by all that jobs ask for.
+    return round(log2(1 + training_seconds(study, wildcards.recipe)))
 
 
 # What a run asks a cluster for: it differs between classifiers and detectors.

@@ -4,6 +4,7 @@ rule prepare:
         "resources/{dataset}/{cut}.npz",
     log:
         f"logs/{SCALE}/prepare/{{dataset}}-{{cut}}.log",
+    priority: FIRST
     retries: 2
     localrule: True
     conda:

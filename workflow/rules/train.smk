@@ -4,6 +4,7 @@ rule pretrain:
         "resources/glyphs/backbones/{backbone}.pt",
     log:
         f"logs/{SCALE}/pretrain/{{backbone}}.log",
+    priority: FIRST
     conda:
         "../../environment.yml"
     threads: lambda wildcards: study.threads(recipe_of_pretrained(wildcards))
@@ -54,6 +55,7 @@ rule train:
         weights=f"work_dirs/{SCALE}/{{recipe}}/seed-{{seed}}/model.pt",
     log:
         f"logs/{SCALE}/train/{{recipe}}-{{seed}}.log",
+    priority: longest_first
     conda:
         "../../environment.yml"
     threads: threads_of
