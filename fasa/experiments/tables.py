@@ -32,7 +32,8 @@ class Row(Strict):
     """A row: a recipe, what is measured on it (``measure`` replaces the column's key), and what the paper printed.
 
     ``published`` holds ``[mean, std or null]`` in the column's unit; ``baseline`` is the row that its gain is over;
-    a ``control`` row stands below the line and is not the paper's.
+    a ``control`` row stands below the line and is not the paper's. ``deviation`` is the number of the row of
+    docs/deviations.md whose effect this row's difference from its baseline measures.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Row(Strict):
     baseline: str | None = None
     published: dict[str, tuple[float, float | None]] = {}
     control: bool = False
+    deviation: int | None = Field(None, ge=1)
 
     @field_validator("published", mode="before")
     @classmethod
