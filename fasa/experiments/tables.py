@@ -12,6 +12,8 @@ from pydantic import Field, field_validator
 from fasa.errors import UserError
 from fasa.experiments.strict import Strict, parse, read_yaml
 
+UNPUBLISHED = "not in the paper"  # so begins ``published_as`` of tables and figures that are ours
+
 
 class Column(Strict):
     """A column: ``key`` is the value's place under ``measurements``, ``published`` its name in a row's figures.
@@ -124,10 +126,11 @@ def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
     return dict(sorted(tables.items(), key=lambda item: _place(item[1])))
 
 
-def _place(table: Table) -> tuple[bool, int]:
-    """Where the paper prints a table: those of the supplement alone come last."""
+def _place(table: Table) -> tuple[bool, bool, int]:
+    """Where the paper prints a table: those of the supplement alone come after the others, and last what is ours."""
     number = re.search(r"\d+", table.published_as)
-    return table.published_as.startswith("Supplement"), int(number.group()) if number else 0
+    ours = table.published_as.lower().startswith(UNPUBLISHED)
+    return ours, table.published_as.startswith("Supplement"), int(number.group()) if number else 0
 
 
 def load_figures(path: Path, recipes: Collection[str]) -> dict[str, Figure]:

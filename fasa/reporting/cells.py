@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fasa.reporting import comparison
 from fasa.reporting.comparison import Difference, Summary
+from fasa.reporting.derived import PLACE, figure_numbers
 
 if TYPE_CHECKING:
     from fasa.experiments import Study
@@ -111,11 +112,18 @@ def _measured(study: Study, load: Callable, row: Row, column: Column, measure: s
         metrics = load(row.recipe, seed)
         if metrics is None:
             missing.append((seed, study.missing_reason(row.recipe, seed)))
-        elif (value := lookup(metrics["measurements"], measure)) is None:
+        elif (value := _read(metrics, measure)) is None:
             missing.append((seed, "the run has no such measurement"))
         else:
             values[seed] = value * 100 if column.unit == "%" else value
     return Measured(values, tuple(missing))
+
+
+def _read(metrics: dict[str, Any], measure: str) -> float | None:
+    """What is measured, or what follows from it."""
+    if measure.split(".")[0] == PLACE:
+        return lookup({PLACE: figure_numbers(metrics)}, measure)
+    return lookup(metrics["measurements"], measure)
 
 
 def _published(row: Row, column: Column) -> tuple[float | None, float | None]:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure as Canvas
 
 from fasa.reporting.figures import style
 from fasa.reporting.figures.by_class import class_axis
-from fasa.reporting.figures.frequency import counted
 from fasa.reporting.figures.series import Series, empty, gather, missing_note, present
+from fasa.reporting.frequency import counted
 
 if TYPE_CHECKING:
     from fasa.experiments import Study

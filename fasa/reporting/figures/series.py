@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 
 from fasa.reporting.cells import explain_missing
 from fasa.reporting.figures import style
-from fasa.reporting.figures.frequency import Group, frequency_groups
+from fasa.reporting.frequency import Group, frequency_groups
 
 if TYPE_CHECKING:
     from fasa.experiments import Study
