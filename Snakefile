@@ -19,4 +19,5 @@ rule all:
     default_target: True
     input:
         study.report_path,
+        study.findings_path,
         everything(),

@@ -210,21 +210,30 @@ def _runs(study: Study, options: argparse.Namespace) -> tuple[list[Run], list[Ru
 
 
 def _render(options: argparse.Namespace) -> None:
-    """Make tables, figures and the report from the runs that there are."""
+    """Make tables, figures, findings and the report from the runs that there are."""
     from fasa import reporting
 
     study = _study(options)
-    names = options.names or [*study.tables, *study.figures, "report"]
+    names = options.names or [*study.tables, *study.figures, "findings", "report"]
     for name in names:
         if name in study.tables:
             made = reporting.render_table(study, name)
         elif name in study.figures:
             made = reporting.render_figure(study, name)
+        elif name == "findings":
+            made = [reporting.render_findings(study)]
         elif name == "report":
             made = [reporting.render_report(study)]
         else:
             study.check_user(name)
         print(*made, sep="\n")
+
+
+def _findings(options: argparse.Namespace) -> None:
+    """Test the paper's claims on the kept tables: docs/findings.md, and what README and deviations.md say of it."""
+    from fasa.reporting.findings import write_kept
+
+    print(*write_kept(Path(".")), sep="\n")
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -282,6 +291,7 @@ def _parser() -> argparse.ArgumentParser:
     add_runs(evaluate)
     evaluate.add_argument("--verify", action="store_true", help="compare detectors' figures with the official tools'")
     render = add("render", _render)
-    render.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, or report (default: all)")
+    render.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, findings, or report (default: all)")
+    add("findings", _findings, scale=False)
     add_score_arguments(add("score", _score, scale=False))
     return parser

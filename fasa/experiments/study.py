@@ -232,6 +232,11 @@ class Study:
         return {kind: self.root / "figures" / self.scale.name / f"{name}.{kind}" for kind in ("pdf", "png")}
 
     @property
+    def findings_path(self) -> Path:
+        """The paper's claims, tested on this scale's tables."""
+        return self.results / "findings.md"
+
+    @property
     def report_path(self) -> Path:
         """This scale's report."""
         return self.results / "report.html"

@@ -11,7 +11,7 @@ from fasa.errors import UserError
 if TYPE_CHECKING:
     from fasa.experiments import Study
 
-__all__ = ["render_figure", "render_report", "render_table"]
+__all__ = ["render_figure", "render_findings", "render_report", "render_table"]
 
 
 def render_table(study: Study, name: str) -> list[Path]:
@@ -48,6 +48,17 @@ def render_report(study: Study) -> Path:
     from fasa.reporting.html import write_report
 
     return write_report(study)
+
+
+def render_findings(study: Study) -> Path:
+    """Write the paper's claims, tested on this scale's tables as they are rendered, and return the page's path.
+
+    Raises:
+        UserError: no table is rendered, or one is damaged.
+    """
+    from fasa.reporting.findings import write_own
+
+    return write_own(study)
 
 
 def _named(items: Mapping[str, Any], name: str, what: str) -> Any:

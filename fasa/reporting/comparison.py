@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 NOTHING = "—"
@@ -106,3 +106,27 @@ def level_verdict(published: float | None, row: Summary, tolerance: float | None
         return NOTHING
     distance = round(row.mean - published, DECIMALS)
     return f"within {float(tolerance)}" if abs(distance) <= tolerance else f"off by {distance:+.2f}"
+
+
+def two_sided_p(values: Sequence[float], null: float) -> float | None:
+    """The p value of Student's t test that ``values`` have the mean ``null``; None of fewer than two.
+
+    Equal values are 0, or 1 if they are ``null``.
+    """
+    if len(values) < 2:
+        return None
+    distance = round(statistics.fmean(values) - null, DECIMALS)
+    spread = statistics.stdev([round(value, DECIMALS) for value in values])
+    if spread == 0:
+        return 0.0 if distance else 1.0
+    return 2 * float(stdtr(len(values) - 1, -abs(distance) * math.sqrt(len(values)) / spread))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p values, in the order of ``p_values``: the family's error stays that of one test."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

@@ -43,24 +43,24 @@ class Notes:
 
 def published(cell: Cell) -> str:
     """A published value in the digits it was published with."""
-    return _number(cell.published, cell.published_std, cell.column.decimals, 2)
+    return number(cell.published, cell.published_std, cell.column.decimals, 2)
 
 
 def reproduced(cell: Cell) -> str:
     """Our mean ± standard deviation."""
-    return _number(cell.ours.mean, cell.ours.std, _decimals(cell), _decimals(cell))
+    return number(cell.ours.mean, cell.ours.std, _decimals(cell), _decimals(cell))
 
 
 def published_difference(cell: Cell) -> str:
     """The published difference in the digits of the published values."""
     if cell.published_difference is None:
         return NOTHING
-    return _minus(f"{cell.published_difference:+.{cell.column.decimals}f}")
+    return minus(f"{cell.published_difference:+.{cell.column.decimals}f}")
 
 
 def difference(cell: Cell) -> str:
     """Our mean difference, without its interval."""
-    return NOTHING if cell.difference is None else _minus(f"{cell.difference.mean:+.{_decimals(cell)}f}")
+    return NOTHING if cell.difference is None else minus(f"{cell.difference.mean:+.{_decimals(cell)}f}")
 
 
 def interval(cell: Cell) -> str:
@@ -68,7 +68,7 @@ def interval(cell: Cell) -> str:
     if not has_interval(cell.difference):
         return ""
     low, high = (f"{value:+.{_decimals(cell)}f}" for value in (cell.difference.low, cell.difference.high))
-    return _minus(f"[{low}, {high}]")
+    return minus(f"[{low}, {high}]")
 
 
 def has_interval(difference: Difference | None) -> bool:
@@ -80,13 +80,15 @@ def _decimals(cell: Cell) -> int:
     return max(LEAST_DECIMALS, cell.column.decimals)
 
 
-def _number(mean: float | None, std: float | None, decimals: int, decimals_of_std: int) -> str:
+def number(mean: float | None, std: float | None, decimals: int, decimals_of_std: int) -> str:
+    """A mean and, where there is one, its spread."""
     if mean is None:
         return NOTHING
-    return _minus(f"{mean:.{decimals}f}" + ("" if std is None else f" ± {std:.{decimals_of_std}f}"))
+    return minus(f"{mean:.{decimals}f}" + ("" if std is None else f" ± {std:.{decimals_of_std}f}"))
 
 
-def _minus(text: str) -> str:
+def minus(text: str) -> str:
+    """Numbers with a real minus sign."""
     return text.replace("-", "−")
 
 

@@ -1,4 +1,4 @@
-# Tables, figures and the report, from measurements alone.
+# Tables, figures, findings and the report, from measurements alone.
 rule table:
     input:
         lambda wildcards: metrics_of(wildcards.table),
@@ -37,6 +37,25 @@ rule figure:
         "python -m fasa render {wildcards.figure} --scale {params.scale} > {log} 2>&1"
 
 
+rule findings:
+    input:
+        [rendered(user) for user in study.users()],
+        "configs/claims.yaml",
+    output:
+        study.findings_path,
+    log:
+        f"logs/{SCALE}/render/findings.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=SCALE,
+    message:
+        "findings"
+    shell:
+        "python -m fasa render findings --scale {params.scale} > {log} 2>&1"
+
+
 rule report:
     input:
         everything(),
@@ -70,6 +89,6 @@ rule reproduce:
         scale=SCALE,
         names=" ".join(served_by("ablation")),
     message:
-        "ablation and report"
+        "ablation, findings and report"
     shell:
-        "python -m fasa render {params.names} report --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render {params.names} findings report --scale {params.scale} > {log} 2>&1"

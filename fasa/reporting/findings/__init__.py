@@ -1,0 +1,81 @@
+"""The paper's claims, tested on tables of results: docs/findings.md, the README's summary, the column of deviations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fasa import atomic
+from fasa.errors import UserError
+from fasa.experiments.claims import load_claims
+from fasa.experiments.recipes import load_recipes
+from fasa.experiments.tables import load_figures, load_tables
+from fasa.reporting.findings.deviations import insert_effects
+from fasa.reporting.findings.kept import read_kept, read_results
+from fasa.reporting.findings.page import Paper, render_page
+from fasa.reporting.findings.readme import insert_summary
+
+if TYPE_CHECKING:
+    from fasa.experiments import Study
+
+KEPT, PICTURES = Path("results/reference"), Path("figures/reference")
+LARGEST = "paper"
+
+
+def render_kept(root: Path) -> dict[Path, str]:
+    """What the kept tables give: the whole texts of docs/findings.md, README.md and docs/deviations.md, by path.
+
+    Raises:
+        UserError: a mistake in the configs, a damaged table, or a page that is missing or has no place for it.
+    """
+    paper = load_paper(root)
+    kept = read_kept(root / KEPT, root / PICTURES, root / "configs" / "scales")
+    page, readme, deviations = (root / name for name in ("docs/findings.md", "README.md", "docs/deviations.md"))
+    return {
+        page: render_page(paper, kept, page, root, LARGEST, "fasa findings", f"{KEPT}/SCALE/tables"),
+        readme: insert_summary(_text(readme), paper, kept, readme),
+        deviations: insert_effects(_text(deviations), paper.tables, kept),
+    }
+
+
+def write_kept(root: Path) -> list[Path]:
+    """Write what :func:`render_kept` makes, and return where."""
+    rendered = render_kept(root)
+    for path, text in rendered.items():
+        atomic.write_text(path, text)
+    return list(rendered)
+
+
+def write_own(study: Study) -> Path:
+    """Write the findings of the tables that are rendered at the scale of ``study``, and return the page's path.
+
+    Raises:
+        UserError: no table is rendered, or as of :func:`render_kept`.
+    """
+    root, scale, tables = study.root, study.scale.name, study.results / "tables"
+    if not any(tables.glob("*.csv")):
+        raise UserError(f"{tables} has no table to test the claims on; run fasa render --scale {scale} first.")
+    own = read_results(tables, root / "figures" / scale, root / "configs" / "scales")
+    command, source = f"fasa render findings --scale {scale}", tables.relative_to(root).as_posix()
+    text = render_page(load_paper(root), [own], study.findings_path, root, scale, command, source)
+    atomic.write_text(study.findings_path, text)
+    return study.findings_path
+
+
+def load_paper(root: Path) -> Paper:
+    """The claims under ``root`` and what they are of.
+
+    Raises:
+        UserError: a mistake in a config, by file and field.
+    """
+    configs = root / "configs"
+    recipes = load_recipes(configs / "recipes")
+    tables, figures = load_tables(configs / "tables", recipes), load_figures(configs / "figures.yaml", recipes)
+    return Paper(load_claims(configs / "claims.yaml", tables, figures), tables, figures)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error

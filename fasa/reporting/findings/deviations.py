@@ -1,0 +1,77 @@
+"""The last column of docs/deviations.md: what a decision changed where a table's rows measure it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from fasa.experiments.tables import Column, Row, Table
+from fasa.reporting import comparison
+from fasa.reporting.entries import LEAST_DECIMALS, minus
+from fasa.reporting.findings.kept import Results
+from fasa.reporting.markdown import escape
+
+HEADING = "Measured effect"
+NUMBERED = re.compile(r"\| (\d+) \|")
+LAST_CELL = re.compile(r" (?:[^|\\]|\\.)* \|$")
+
+
+def insert_effects(text: str, tables: Mapping[str, Table], kept: Sequence[Results]) -> str:
+    """``text`` of the page with the column made anew in each of its tables that has a measured row, and in no other.
+
+    A row of a table of results measures the decision of its ``deviation``, by its difference from its baseline.
+    """
+    parts = []
+    for in_table, group in groupby(text.split("\n"), lambda line: line.startswith("|")):
+        lines = list(group)
+        parts += _table(lines, tables, kept) if in_table else lines
+    return "\n".join(parts)
+
+
+def _table(lines: list[str], tables: Mapping[str, Table], kept: Sequence[Results]) -> list[str]:
+    if lines[0].endswith(f"| {HEADING} |"):
+        lines = [
+            LAST_CELL.sub("", line) if index != 1 else line.removesuffix("---|") for index, line in enumerate(lines)
+        ]
+    numbers = [int(match[1]) if (match := NUMBERED.match(line)) else None for line in lines]
+    measured = {row.deviation for table in tables.values() for row in table.rows if row.deviation is not None}
+    if not measured & set(numbers):
+        return lines
+    told = [HEADING, "", *(_effect(number, tables, kept) for number in numbers[2:])]
+    return [f"{line}---|" if index == 1 else f"{line} {told[index]} |" for index, line in enumerate(lines)]
+
+
+def _effect(number: int | None, tables: Mapping[str, Table], kept: Sequence[Results]) -> str:
+    found = [
+        part
+        for table in tables.values()
+        for row in table.rows
+        if number is not None and row.deviation == number
+        for part in _of_row(row, table, kept)
+    ]
+    return escape("; ".join(found)) if found else "–"
+
+
+def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> Iterator[str]:
+    """ "ewm: AP −0.21 [−1.20, +0.80], n = 3 (mini)", for each scale that has both rows."""
+    run = False
+    for results in kept:
+        effects = [told for column in table.columns if (told := _of_column(row, column, table, results)) is not None]
+        if effects:
+            run = True
+            yield f"{row.label}: {'; '.join(effects)} ({results.scale.name})"
+    if not run:
+        yield f"{row.label}: not run"
+
+
+def _of_column(row: Row, column: Column, table: Table, results: Results) -> str | None:
+    ours, other = (results.cells.get((table.name, name, column.key)) for name in (row.id, row.baseline))
+    if ours is None or other is None:
+        return None
+    difference = comparison.paired_difference(ours.values, other.values)
+    if difference is None:
+        return None
+    digits = max(LEAST_DECIMALS, column.decimals)
+    interval = f" [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]" if difference.n > 1 else ""
+    return minus(f"{column.label} {difference.mean:+.{digits}f}{interval}") + f", n = {difference.n}"
