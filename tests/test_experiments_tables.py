@@ -206,6 +206,11 @@ def test_tables_come_in_the_order_of_the_paper(study):
         ("baseline: baseline", "baseline: base", "row 'fa' names an unknown baseline row 'base'"),
         ("recipe: rfs_fasa", "recipe: rfs_fassa", "row 'fa_fs' names an unknown recipe 'rfs_fassa'"),
         ("id: fa_fs", "id: fa", "row id 'fa' is used twice"),
+        (
+            "id: baseline,",
+            "id: baseline, deviation: 5,",
+            "row 'baseline' measures deviation 5: name its 'baseline', too",
+        ),
     ],
 )
 def test_a_mistake_in_a_table_is_named(study_root, old, new, words):

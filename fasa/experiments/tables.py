@@ -117,6 +117,8 @@ def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
                 raise UserError(f"{path}: row '{row.id}' names an unknown recipe '{row.recipe}'.")
             if row.baseline is not None and row.baseline not in ids:
                 raise UserError(f"{path}: row '{row.id}' names an unknown baseline row '{row.baseline}'.")
+            if row.deviation is not None and row.baseline is None:
+                raise UserError(f"{path}: row '{row.id}' measures deviation {row.deviation}: name its 'baseline', too.")
             if ids.count(row.id) > 1:
                 raise UserError(f"{path}: row id '{row.id}' is used twice.")
             for name in row.published:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from fasa.experiments.tables import Column, Row, Table
@@ -44,25 +44,21 @@ def _table(lines: list[str], tables: Mapping[str, Table], kept: Sequence[Results
 
 def _effect(number: int | None, tables: Mapping[str, Table], kept: Sequence[Results]) -> str:
     found = [
-        part
+        escape(_of_row(row, table, kept))
         for table in tables.values()
         for row in table.rows
         if number is not None and row.deviation == number
-        for part in _of_row(row, table, kept)
     ]
-    return escape("; ".join(found)) if found else "–"
+    return "<br>".join(found) or "–"
 
 
-def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> Iterator[str]:
-    """ "ewm: AP −0.21 [−1.20, +0.80], n = 3 (mini)", for each scale that has both rows."""
-    run = False
+def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> str:
+    """ "ewm: AP −0.21 [−1.20, +0.80], n = 3 (mini); …", of each scale that has both rows."""
+    scales = []
     for results in kept:
         effects = [told for column in table.columns if (told := _of_column(row, column, table, results)) is not None]
-        if effects:
-            run = True
-            yield f"{row.label}: {'; '.join(effects)} ({results.scale.name})"
-    if not run:
-        yield f"{row.label}: not run"
+        scales += [f"{', '.join(effects)} ({results.scale.name})"] if effects else []
+    return f"{row.label}: {'; '.join(scales) or 'not run'}"
 
 
 def _of_column(row: Row, column: Column, table: Table, results: Results) -> str | None:
@@ -74,4 +70,4 @@ def _of_column(row: Row, column: Column, table: Table, results: Results) -> str 
         return None
     digits = max(LEAST_DECIMALS, column.decimals)
     interval = f" [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]" if difference.n > 1 else ""
-    return minus(f"{column.label} {difference.mean:+.{digits}f}{interval}") + f", n = {difference.n}"
+    return f"{column.label} {minus(f'{difference.mean:+.{digits}f}{interval}')}, n = {difference.n}"

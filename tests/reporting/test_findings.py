@@ -1,0 +1,213 @@
+"""The findings: verdicts from numbers worked out by hand, and the kept pages against a regeneration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fasa.cli import main
+from fasa.errors import UserError
+from fasa.experiments.claims import Check, Claim
+from fasa.experiments.scales import Scale
+from fasa.experiments.tables import Column, Row, Table
+from fasa.reporting import comparison
+from fasa.reporting.findings import render_kept, words
+from fasa.reporting.findings.evidence import judge
+from fasa.reporting.findings.kept import KeptCell, Results, read_kept
+from fasa.reporting.findings.page import Paper, render_page
+from fasa.reporting.findings.readme import insert_summary
+
+ROOT = Path(__file__).parents[2]
+SCALE = Scale(name="mini", description="Small.", seeds=(0, 1, 2))
+
+
+def table(**changes):
+    """A baseline, and rows that the paper has 2 points above it."""
+    rows = [Row(id="base", label="Base", recipe="r", published={"a": 10})]
+    rows += [Row(id=i, label=i, recipe="r", baseline="base", published={"a": 12}) for i in ("up", "also", "alone")]
+    values = dict(
+        name="t", title="T", published_as="Table 1", dataset="lvis_v1", caption="C.", rows=tuple(rows), tolerance=1.0
+    )
+    return Table(columns=(Column(key="k", label="AP", published="a"),), **values | changes)
+
+
+def claim(*checks, **changes):
+    values = dict(name="c", of=("t",), says="It rises.", where="Table 1", main=True)
+    return Claim(
+        cells=tuple(Check(**{"table": "t", "columns": ("k",), **check}) for check in checks), **values | changes
+    )
+
+
+def results(scale=SCALE, tables=Path("tables"), **rows):
+    """The kept cells of rows, each a list of values by seed from 0 on."""
+    cells = {("t", row, "k"): KeptCell(dict(enumerate(values)), "") for row, values in rows.items()}
+    return Results(scale, tables, Path("figures"), cells, {"t": ("glyphs",)})
+
+
+def finding(*checks, **rows):
+    return judge(claim(*checks), {"t": table()}, results(**rows))
+
+
+RISES = {"rows": ("up",), "expect": "higher"}
+BOTH = {"rows": ("up", "also"), "expect": "higher"}
+BASE = [10.0, 11.0, 12.0]
+CLEAR = [11.0, 12.1, 12.9]  # differences 1.0, 1.1, 0.9: mean 1, std 0.1, t = 17.3 with 2 degrees, p = 0.0033
+HAZY = [11.0, 13.0, 15.0]  # 1, 2, 3: mean 2, std 1, t = 3.46, p = 0.0742
+WORSE = [9.0, 9.9, 11.1]  # −1.0, −1.1, −0.9
+
+
+def test_p_values_are_students_and_holms():
+    assert comparison.two_sided_p([1, 2, 3], 0) == pytest.approx(0.0741799)  # t = 2 sqrt(3), from a table
+    assert comparison.two_sided_p([1, 2, 3], 2) == 1
+    assert comparison.two_sided_p([0.5, 0.5, 0.5], 0) == 0 and comparison.two_sided_p([0.5, 0.5], 0.5) == 1
+    assert comparison.two_sided_p([1], 0) is None
+    assert comparison.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 x, then 2 x 0.03 above 0.04
+    assert comparison.holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "check", "verdict", "reason"),
+    [
+        ({"base": BASE, "up": CLEAR}, RISES, "confirmed", ""),
+        ({"base": BASE, "up": WORSE}, RISES, "contradicted", ""),
+        ({"base": BASE, "up": HAZY}, RISES, "undecided", ""),
+        ({"base": BASE, "up": CLEAR[:1]}, RISES, "undecided", "one seed"),
+        ({"base": BASE}, RISES, "not run", ""),
+        ({"base": BASE, "up": CLEAR, "also": HAZY}, BOTH, "undecided", "1 confirmed, 1 undecided"),
+        ({"base": BASE, "up": CLEAR, "also": WORSE}, BOTH, "mixed", "1 confirmed, 1 contradicted"),
+        ({"base": BASE, "up": HAZY, "also": WORSE}, BOTH, "contradicted", "1 contradicted, 1 undecided"),
+        ({"base": BASE, "up": CLEAR}, BOTH, "undecided", "1 confirmed, 1 not run"),
+        ({"base": BASE, "up": CLEAR, "also": CLEAR}, BOTH, "confirmed", ""),
+    ],
+)
+def test_the_verdict_of_a_claim_is_that_of_its_cells(rows, check, verdict, reason):
+    found = finding(check, **rows)
+    assert (found.verdict, found.reason) == (verdict, reason)
+
+
+def test_a_contradiction_must_stand_beside_the_number_of_cells():
+    slightly = [9.0, 10.3, 10.9]  # −1.0, −0.7, −1.1: mean −0.933, std 0.208, t = 7.77, p = 0.0162
+    many = {"rows": ("up", "also", "alone"), "expect": "higher"}
+    assert finding(RISES, base=BASE, up=slightly).verdict == "contradicted"
+    crowd = finding(many, base=BASE, up=slightly, also=HAZY, alone=HAZY)
+    assert crowd.evidence[0].p == pytest.approx(0.0162, abs=1e-4)
+    assert crowd.evidence[0].adjusted == pytest.approx(0.0486, abs=3e-4)  # times 3: still under 0.05
+    assert crowd.verdict == "contradicted"
+    four = (many, {"rows": ("alone",), "expect": "lower"})
+    assert finding(*four, base=BASE, up=slightly, also=HAZY, alone=HAZY).verdict == "undecided"  # times 4
+
+
+def test_no_worse_allows_the_tolerance_and_no_more():
+    keeps = {"rows": ("up",), "expect": "not lower"}
+    little = [9.5, 10.6, 11.5]  # −0.5, −0.4, −0.5: half a point below, the tolerance is one
+    assert finding(keeps, base=BASE, up=little).verdict == "confirmed"
+    assert finding(RISES, base=BASE, up=little).verdict == "contradicted"
+    assert finding(keeps, base=BASE, up=WORSE).verdict == "undecided"  # at the bound
+    much = [8.0, 9.1, 10.0]
+    assert finding(keeps, base=BASE, up=much).verdict == "contradicted"
+    assert finding({"rows": ("up",), "expect": "not higher"}, base=BASE, up=HAZY).verdict == "undecided"
+
+
+def test_growth_is_in_per_cent_of_each_seeds_own():
+    dear = {"rows": ("up",), "expect": "at most", "percent": 10}
+    found = finding(dear, base=[10.0, 20.0], up=[10.5, 21.02])  # 5 % and 5.1 %
+    assert found.evidence[0].difference.mean == pytest.approx(5.05)
+    assert found.verdict == "confirmed"
+    assert words.our_change(found.evidence[0]) == "+5.0 % [+4.4 %, +5.7 %]"  # 12.71 x 0.0707 / sqrt(2) = 0.64
+    assert words.claimed(found.evidence[0]) == "< +10 %"
+    assert finding(dear, base=[10.0, 20.0], up=[12.0, 24.02]).verdict == "contradicted"
+
+
+def test_a_level_is_held_against_a_number_and_a_row_against_another():
+    level = finding({"rows": ("up",), "expect": "lower", "than": 20}, up=CLEAR).evidence[0]
+    assert level.verdict == "confirmed" and level.difference.mean == pytest.approx(12 - 20)
+    assert (words.comparison_of(level), words.claimed(level), words.our_levels(level)) == ("up", "< 20", "12.00 ± 0.95")
+    other = finding(
+        {"rows": ("up",), "expect": "higher", "against": "also"}, up=HAZY, also=[10.0, 12.0, 14.1]
+    ).evidence[0]
+    assert other.verdict == "confirmed" and words.comparison_of(other) == "up − also"
+    assert other.published == (12, 12) and other.published_holds is False
+
+
+def test_levels_are_those_of_the_paired_seeds():
+    cell = finding(RISES, base=BASE, up=[14.0]).evidence[0]
+    assert words.our_levels(cell) == "10.00 → 14.00" and words.our_change(cell) == "+4.00"
+
+
+def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
+    for scale in ("mini", "paper", "proxy"):
+        folder = tmp_path / "kept" / scale / "tables"
+        folder.mkdir(parents=True)
+        (folder / "t.csv").write_text(
+            "table,row,column,seeds,values,missing,scale,dataset\n"
+            f"t,base,k,0,10.0,,{scale},lvis\nt,up,k,0 1,11.5 12.0,seed 2: not run,{scale},lvis\n"
+        )
+    kept = read_kept(tmp_path / "kept", tmp_path / "pictures", ROOT / "configs/scales")
+    assert [one.scale.name for one in kept] == ["paper", "proxy", "mini"]
+    assert kept[0].cells["t", "up", "k"] == KeptCell({0: 11.5, 1: 12.0}, "seed 2: not run")
+    paper = Paper((claim(RISES),), {"t": table()}, {})
+    page = render_page(paper, kept, tmp_path / "docs/findings.md", tmp_path, "paper", "fasa findings", "kept")
+    summary = [line for line in page.splitlines() if "one seed" in line and "+2.0" in line]
+    assert [line.split(" | ")[5] for line in summary if line.count(" | ") == 6] == ["paper", "proxy", "mini"]
+    assert "Of 1 claims, at scale paper: 1 undecided." in page
+    assert "Missing: up: seed 2: not run." in page
+    assert "snakemake --cores all table_t --config scale=paper" in page
+    readme = insert_summary("a\n<!-- findings -->\nold\n<!-- /findings -->\nb\n", paper, kept, Path("README.md"))
+    assert readme.startswith("a\n<!-- findings -->\n| What") and readme.endswith("\n<!-- /findings -->\nb\n")
+    assert readme.count("It rises.") == 1 and "+1.50, n = 1 (proxy)" in readme and "old" not in readme
+
+
+@pytest.mark.parametrize("text", ["no marker", "<!-- /findings --> <!-- findings -->", "<!-- findings -->" * 2])
+def test_a_readme_without_its_markers_is_told(text):
+    with pytest.raises(UserError, match=r"README.md needs the lines <!-- findings --> and <!-- /findings -->"):
+        insert_summary(text, Paper((), {}, {}), [], Path("README.md"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words_"),
+    [
+        ("a,b\n1,2\n", "is not a table of results (table, row, column"),
+        ("table,row,column,seeds,values,missing,scale,dataset\n", "is not a table of results (no rows)"),
+        ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0 1,1.5,,mini,x\n", "are not seeds and a value"),
+        ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0,1.5,,paper,x\n", "is of table t, scale paper"),
+    ],
+)
+def test_a_file_that_is_no_table_is_told(tmp_path, content, words_):
+    path = tmp_path / "mini/tables/t.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(UserError) as error:
+        read_kept(tmp_path, tmp_path, ROOT / "configs/scales")
+    assert str(path) in str(error.value) and words_ in str(error.value)
+
+
+def test_the_kept_pages_are_those_that_the_kept_tables_give():
+    for path, text in render_kept(ROOT).items():
+        assert path.read_text() == text, f"{path} is not what the tables give: run fasa findings"
+
+
+def test_every_link_of_the_kept_page_leads_somewhere():
+    page = ROOT / "docs/findings.md"
+    text = page.read_text()
+    anchors = {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) > 50
+    for link in links:
+        assert link[1:] in anchors if link.startswith("#") else (page.parent / link).resolve().exists(), link
+
+
+def test_a_scale_has_findings_of_its_own_tables(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    assert main(["render", "findings", "--scale", "mini"]) == 2
+    assert "results/mini/tables has no table to test the claims on" in capsys.readouterr().err
+    assert main(["render", "ablation", "findings", "--scale", "mini"]) == 0  # without a run: all is not run
+    page = (tmp_path / "results/mini/findings.md").read_text()
+    assert re.search(r"Of \d+ claims, at scale mini: \d+ not run, \d+ by eye\.", page)
+    assert "[ablation, mini](tables/ablation.md)" in page and "--config scale=mini" in page
