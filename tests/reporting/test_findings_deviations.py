@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_a_measured_row_tells_its_difference_at_every_scale_that_has_it():
     assert lines[4] == rf"| 5 | Spread, `a \| b` | variance | {effect} |"
     assert lines[5] == "| 6 | One sample | – | – |"
     assert lines[7:] == SMALL.splitlines()[7:]  # nothing of this table is measured: no column
+
+
+def test_columns_of_one_scale_share_their_number_of_seeds():
+    one = kept("mini", "lvis.AP", base=[30.0, 31.0], row0=[30.5, 31.7])
+    other = kept("mini", "accuracy.last", base=[40.0, 40.0], row0=[41.0, 41.0])
+    page = insert_effects(SMALL, ambiguities(5), [replace(one, cells={**one.cells, **other.cells})])
+    assert r"AP +0.60 \[−0.67, +1.87\], top-1 +1.00 \[+1.00, +1.00\], n = 2 (mini) |" in page  # 12.71 x 0.1
 
 
 def test_two_rows_of_one_decision_stand_in_one_cell_and_what_was_not_run_says_so():

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from fasa.errors import UserError
-from fasa.reporting import figures, render_figure
-from fasa.reporting.figures import class_groups, frequency, labels, style
+from fasa.reporting import figures, frequency, render_figure
+from fasa.reporting.figures import class_groups, labels, style
 from fasa.reporting.figures.by_class import running_mean
 from fasa.reporting.figures.weight_norms import normalised
 

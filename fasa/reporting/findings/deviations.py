@@ -8,6 +8,7 @@ from itertools import groupby
 
 from fasa.experiments.tables import Column, Row, Table
 from fasa.reporting import comparison
+from fasa.reporting.comparison import Difference
 from fasa.reporting.entries import LEAST_DECIMALS, minus
 from fasa.reporting.findings.kept import Results
 from fasa.reporting.markdown import escape
@@ -56,18 +57,23 @@ def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> str:
     """ "ewm: AP −0.21 [−1.20, +0.80], n = 3 (mini); …", of each scale that has both rows."""
     scales = []
     for results in kept:
-        effects = [told for column in table.columns if (told := _of_column(row, column, table, results)) is not None]
-        scales += [f"{', '.join(effects)} ({results.scale.name})"] if effects else []
-    return f"{row.label}: {'; '.join(scales) or 'not run'}"
+        effects = {column: _difference(row, column, table, results) for column in table.columns}
+        pairs = {column: difference.n for column, difference in effects.items() if difference is not None}
+        shared = len(set(pairs.values())) == 1
+        told = [_told(column, effects[column]) + ("" if shared else f", n = {n}") for column, n in pairs.items()]
+        if told:
+            seeds = f", n = {max(pairs.values())}" if shared else ""
+            scales.append(f"{', '.join(told)}{seeds} ({results.scale.name})")
+    label = row.label.removeprefix(f"{row.deviation}: ")  # the line has that number already
+    return f"{label}: {'; '.join(scales) or 'not run'}"
 
 
-def _of_column(row: Row, column: Column, table: Table, results: Results) -> str | None:
+def _difference(row: Row, column: Column, table: Table, results: Results) -> Difference | None:
     ours, other = (results.cells.get((table.name, name, column.key)) for name in (row.id, row.baseline))
-    if ours is None or other is None:
-        return None
-    difference = comparison.paired_difference(ours.values, other.values)
-    if difference is None:
-        return None
+    return None if ours is None or other is None else comparison.paired_difference(ours.values, other.values)
+
+
+def _told(column: Column, difference: Difference) -> str:
     digits = max(LEAST_DECIMALS, column.decimals)
     interval = f" [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]" if difference.n > 1 else ""
-    return f"{column.label} {minus(f'{difference.mean:+.{digits}f}{interval}')}, n = {difference.n}"
+    return f"{column.label} {minus(f'{difference.mean:+.{digits}f}{interval}')}"
