@@ -39,7 +39,7 @@ rule figure:
 
 rule findings:
     input:
-        [rendered(user) for user in study.users()],
+        everything(),
         "configs/claims.yaml",
     output:
         study.findings_path,
