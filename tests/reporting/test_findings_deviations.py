@@ -83,6 +83,13 @@ def test_two_rows_of_one_decision_stand_in_one_cell_and_what_was_not_run_says_so
     assert r"| – | \`o0\`: not run<br>\`o1\`: AP +0.50 \[+0.50, +0.50\], n = 2 (mini) |" in page
 
 
+def test_rows_of_two_tables_with_one_label_are_one_option():
+    tables = {"t": ambiguities(5)["t"], "u": ambiguities(5)["t"].model_copy(update={"name": "u"})}
+    assert r"| variance | \`o0\`: not run |" in insert_effects(SMALL, tables, [])
+    page = insert_effects(SMALL, tables, [kept("mini", "lvis.AP", base=[30.0], row0=[31.0])])
+    assert r"| variance | \`o0\`: AP +1.00, n = 1 (mini) |" in page
+
+
 @pytest.mark.parametrize("numbers", [(), (5,), (5, 7), (1, 20, 43, 79)])
 @pytest.mark.parametrize("text", [SMALL, PAGE])
 def test_it_is_the_same_again_and_leaves_the_rest_as_it_was(text, numbers):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from fasa.experiments.tables import Column, Row, Table
@@ -44,18 +44,18 @@ def _table(lines: list[str], tables: Mapping[str, Table], kept: Sequence[Results
 
 
 def _effect(number: int | None, tables: Mapping[str, Table], kept: Sequence[Results]) -> str:
-    found = [
-        escape(_of_row(row, table, kept))
-        for table in tables.values()
-        for row in table.rows
-        if number is not None and row.deviation == number
-    ]
-    return "<br>".join(found) or "–"
+    """A line for each option that was measured; rows of several tables with one label are of the same option."""
+    told: dict[str, list[str]] = {}
+    for table in tables.values():
+        for row in table.rows:
+            if number is not None and row.deviation == number:
+                label = row.label.removeprefix(f"{number}: ")  # the line has that number already
+                told.setdefault(label, []).extend(_of_row(row, table, kept))
+    return "<br>".join(escape(f"{label}: {'; '.join(found) or 'not run'}") for label, found in told.items()) or "–"
 
 
-def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> str:
-    """ "ewm: AP −0.21 [−1.20, +0.80], n = 3 (mini); …", of each scale that has both rows."""
-    scales = []
+def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> Iterator[str]:
+    """ "AP −0.21 [−1.20, +0.80], n = 3 (mini)", of each scale that has both rows."""
     for results in kept:
         effects = {column: _difference(row, column, table, results) for column in table.columns}
         pairs = {column: difference.n for column, difference in effects.items() if difference is not None}
@@ -63,9 +63,7 @@ def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> str:
         told = [_told(column, effects[column]) + ("" if shared else f", n = {n}") for column, n in pairs.items()]
         if told:
             seeds = f", n = {max(pairs.values())}" if shared else ""
-            scales.append(f"{', '.join(told)}{seeds} ({results.scale.name})")
-    label = row.label.removeprefix(f"{row.deviation}: ")  # the line has that number already
-    return f"{label}: {'; '.join(scales) or 'not run'}"
+            yield f"{', '.join(told)}{seeds} ({results.scale.name})"
 
 
 def _difference(row: Row, column: Column, table: Table, results: Results) -> Difference | None:
