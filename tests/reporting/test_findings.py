@@ -9,6 +9,7 @@ import pytest
 
 from fasa.cli import main
 from fasa.errors import UserError
+from fasa.experiments import load_study
 from fasa.experiments.claims import Check, Claim
 from fasa.experiments.scales import Scale
 from fasa.experiments.tables import Column, Row, Table
@@ -148,11 +149,12 @@ def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
     assert [one.scale.name for one in kept] == ["paper", "proxy", "mini"]
     assert kept[0].cells["t", "up", "k"] == KeptCell({0: 11.5, 1: 12.0}, "seed 2: not run")
     paper = Paper((claim(RISES),), {"t": table()}, {})
-    page = render_page(paper, kept, tmp_path / "docs/findings.md", tmp_path, "paper", "fasa findings", "kept")
+    page = render_page(paper, kept, tmp_path / "docs/findings.md", tmp_path, "paper", "Made so.")
     summary = [line for line in page.splitlines() if "one seed" in line and "+2.0" in line]
     assert [line.split(" | ")[5] for line in summary if line.count(" | ") == 6] == ["paper", "proxy", "mini"]
     assert "Of 1 claims, at scale paper: 1 undecided." in page
     assert "Missing: up: seed 2: not run." in page
+    assert page.count("at best a hint") == 2  # not at the paper's own scale
     assert "snakemake --cores all table_t --config scale=paper" in page
     readme = insert_summary("a\n<!-- findings -->\nold\n<!-- /findings -->\nb\n", paper, kept, Path("README.md"))
     assert readme.startswith("a\n<!-- findings -->\n| What") and readme.endswith("\n<!-- /findings -->\nb\n")
@@ -200,6 +202,13 @@ def test_every_link_of_the_kept_page_leads_somewhere():
     assert len(links) > 50
     for link in links:
         assert link[1:] in anchors if link.startswith("#") else (page.parent / link).resolve().exists(), link
+
+
+def test_every_command_of_the_kept_page_names_what_there_is():
+    users = load_study(ROOT, "paper").users()
+    commands = re.findall(r"`(?:snakemake --cores all|fasa plan) ([^`]+?) --", (ROOT / "docs/findings.md").read_text())
+    named = [name.removeprefix("table_").removeprefix("figure_") for command in commands for name in command.split()]
+    assert len(commands) == 48 and all(name in users for name in named)
 
 
 def test_a_scale_has_findings_of_its_own_tables(tmp_path, monkeypatch, capsys):

@@ -26,6 +26,7 @@ def test_everything_is_planned_from_nothing(snakemake):
     assert jobs["train"] == jobs["evaluate"] == len(study.with_needed(study.runs()))
     assert jobs["table"] == len(study.tables)
     assert jobs["figure"] == len(study.figures)
+    assert jobs["findings"] == jobs["report"] == 1
     assert jobs["prepare"] == jobs["prepare_detection"] == 1
 
 
@@ -35,7 +36,7 @@ def test_make_reproduce_makes_classifiers_and_the_ablation(snakemake):
     study = load_study(ROOT, "smoke")
     tasks = {run: study.recipe(run.recipe).task for run in study.with_needed(study.runs())}
     assert jobs["train"] == list(tasks.values()).count("classification") + 3  # rfs, rfs_fa, rfs_fasa; one seed
-    assert jobs["table"] == 3
+    assert jobs["table"] == 4  # three of the paper, and the figures' numbers
     assert jobs["figure"] == sum(
         all(study.recipes[n].task == "classification" for n in f.recipes()) for f in study.figures.values()
     )

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 KEPT, PICTURES = Path("results/reference"), Path("figures/reference")
 LARGEST = "paper"
+ORIGIN = (
+    "Made by `fasa findings` from the tables in `results/reference/SCALE/tables`; the same tables give the same bytes. "
+    "To add the results of a scale, copy `results/SCALE/tables` there and `figures/SCALE/*.png` to "
+    "`figures/reference/SCALE`."
+)
 
 
 def render_kept(root: Path) -> dict[Path, str]:
@@ -32,7 +37,7 @@ def render_kept(root: Path) -> dict[Path, str]:
     kept = read_kept(root / KEPT, root / PICTURES, root / "configs" / "scales")
     page, readme, deviations = (root / name for name in ("docs/findings.md", "README.md", "docs/deviations.md"))
     return {
-        page: render_page(paper, kept, page, root, LARGEST, "fasa findings", f"{KEPT}/SCALE/tables"),
+        page: render_page(paper, kept, page, root, LARGEST, ORIGIN),
         readme: insert_summary(_text(readme), paper, kept, readme),
         deviations: insert_effects(_text(deviations), paper.tables, kept),
     }
@@ -56,8 +61,8 @@ def write_own(study: Study) -> Path:
     if not any(tables.glob("*.csv")):
         raise UserError(f"{tables} has no table to test the claims on; run fasa render --scale {scale} first.")
     own = read_results(tables, root / "figures" / scale, root / "configs" / "scales")
-    command, source = f"fasa render findings --scale {scale}", tables.relative_to(root).as_posix()
-    text = render_page(load_paper(root), [own], study.findings_path, root, scale, command, source)
+    origin = f"Made by `fasa render findings --scale {scale}` from the tables in `results/{scale}/tables`."
+    text = render_page(load_paper(root), [own], study.findings_path, root, scale, origin)
     atomic.write_text(study.findings_path, text)
     return study.findings_path
 

@@ -72,22 +72,17 @@ def findings_of(paper: Paper, claim: Claim, kept: Sequence[Results]) -> list[Fin
     return [finding for finding in judged if finding.verdict not in (NOT_RUN, BY_EYE)]
 
 
-def render_page(
-    paper: Paper, kept: Sequence[Results], page: Path, root: Path, run_at: str, command: str, source: str
-) -> str:
+def render_page(paper: Paper, kept: Sequence[Results], page: Path, root: Path, run_at: str, origin: str) -> str:
     """The page as Markdown.
 
     Args:
         page: where it will lie; links are relative to it.
         root: of the repository.
         run_at: the scale that the commands of its sections name.
-        command: what makes the page.
-        source: the folder of the tables, in words.
+        origin: what makes the page of which tables, in words.
     """
-    intro = (
-        f"Made by `{command}` from [the claims]({_link(page, root / 'configs/claims.yaml')}) and the tables in "
-        f"`{source}`: no figure here is typed, and the same tables give the same bytes."
-    )
+    claims = _link(page, root / "configs/claims.yaml")
+    intro = f"{origin} No figure here is typed: [the claims]({claims}) name the cells that decide them."
     parts = ["# What holds: the paper's claims, tested", intro, *map(scale_in_words, kept), HOW_TO_READ]
     parts += ["## Summary", counts_in_words(paper, kept), _summary(paper, kept)]
     for user in paper.published():
