@@ -169,7 +169,10 @@ def _evidence_of(paper: Paper, claim: Claim, kept: Sequence[Results]) -> Iterato
     for finding in found:
         yield f"Scale {escape(finding.scale)}: {verdict_in_words(finding)}"
         rules = ["---", "---", *["---:"] * 7, "---"]
-        yield "\n".join([row(map(escape, CELLS)), row(rules), *(row(_cells(cell)) for cell in finding.evidence)])
+        lines = [[*map(escape, CELLS)], rules, *map(_cells, finding.evidence)]
+        if not any(line[1] for line in lines[2:]):  # a table of one column, or columns compared with each other
+            lines = [[line[0], *line[2:]] for line in lines]
+        yield "\n".join(map(row, lines))
         missing = dict.fromkeys(cell.missing for cell in finding.evidence if cell.missing)
         if missing:
             yield f"Missing: {escape('; '.join(missing))}."
