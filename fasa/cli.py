@@ -230,7 +230,7 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _findings(options: argparse.Namespace) -> None:
-    """Test the paper's claims on the kept tables: docs/findings.md, and what README and deviations.md say of it."""
+    """Test the paper's claims on the kept tables: docs/findings.md, the README's summary, effects of deviations."""
     from fasa.reporting.findings import write_kept
 
     print(*write_kept(Path(".")), sep="\n")
