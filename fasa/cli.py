@@ -230,7 +230,8 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _findings(options: argparse.Namespace) -> None:
-    """Test the paper's claims on the kept tables: docs/findings.md, the README's summary, effects of deviations."""
+    """Test the paper's claims on the tables kept in results/reference, and write docs/findings.md, the summary in
+    README.md and the last column of docs/deviations.md."""
     from fasa.reporting.findings import write_kept
 
     print(*write_kept(Path(".")), sep="\n")
