@@ -38,13 +38,15 @@ def _plan(options: argparse.Namespace) -> None:
     study = _study(options)
     if options.seeds is not None and options.seeds < 1:
         raise UserError("--seeds wants 1 or more.")
-    names = options.names or list(study.users())
+    names = options.names or list(study.in_all())
     if options.runs:
         _console().print(by_run(study, list(run_plans(study, names, options.seeds).values())[-1]))
     else:
         _console().print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seeds)))
     if study.withheld and not options.names:
         print(f"Not at this scale: {', '.join(study.withheld)}.")
+    if not options.names and (apart := [name for name in study.users() if name not in names]):
+        print(f"Not with all, only by name: {', '.join(apart)}.")
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -214,7 +216,7 @@ def _render(options: argparse.Namespace) -> None:
     from fasa import reporting
 
     study = _study(options)
-    names = options.names or [*study.tables, *study.figures, "findings", "report"]
+    names = options.names or [*study.current(), "findings", "report"]
     for name in names:
         if name in study.tables:
             made = reporting.render_table(study, name)

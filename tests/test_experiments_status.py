@@ -163,7 +163,7 @@ def test_the_page_of_the_whole_paper_is_small_and_whole(study_root, monkeypatch)
     page = Page(text)
     assert f"scale paper: {138} of {len(watch.runs)} runs done" in page.text
     assert SENTENCE in page.text and "3.0 / 10" in page.text and "1.5000" in page.text and "… and 49 more" in page.text
-    assert all(name in page.text for name in study.users())
+    assert all(name in page.text for name in study.in_all())
 
 
 @pytest.mark.parametrize(

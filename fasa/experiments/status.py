@@ -70,8 +70,8 @@ class Watch:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.users = {name: study.with_needed(study.runs(name)) for name in study.users()}
-        self.runs = study.with_needed(study.runs())
+        self.users = {name: study.with_needed(study.runs(name)) for name in study.current()}
+        self.runs = tuple(dict.fromkeys(run for runs in self.users.values() for run in runs))
         self._costs = Costs(study)
         self._done: dict[Run, tuple[int, int]] = {}  # date and size of the measurements that were read
 

@@ -153,6 +153,23 @@ class Study:
         """The recipes that each table and figure reads, by its name."""
         return {user.name: user.recipes() for user in (*self.tables.values(), *self.figures.values())}
 
+    def in_all(self) -> tuple[str, ...]:
+        """The tables and figures that are made together: all but those made on request."""
+        return tuple(name for name in self.users() if name not in self.tables or not self.tables[name].on_request)
+
+    def current(self) -> tuple[str, ...]:
+        """:meth:`in_all`, and what is made on request where a run that only it reads was begun."""
+        shared = set(self.runs())
+
+        def begun(run: Run) -> bool:
+            places = self.work_dir(run.recipe, run.seed), self.metrics_path(run.recipe, run.seed)
+            return any(place.exists() for place in places)
+
+        together = self.in_all()
+        return tuple(
+            name for name in self.users() if name in together or any(map(begun, set(self.runs(name)) - shared))
+        )
+
     def check_user(self, name: str) -> None:
         """See that this scale has the table or figure ``name``.
 
@@ -177,11 +194,11 @@ class Study:
         return tuple(sorted(named)) or asked[DEFAULT]
 
     def runs(self, user: str | None = None) -> tuple[Run, ...]:
-        """The runs that a table or figure (or all of them) reads."""
+        """The runs that a table or figure reads, or all that are made together."""
         if user is not None:
             self.check_user(user)
         users = self.users()
-        names = users[user] if user else tuple(dict.fromkeys(name for used in users.values() for name in used))
+        names = dict.fromkeys(name for one in ([user] if user else self.in_all()) for name in users[one])
         return tuple(Run(name, seed) for name in names for seed in self.seeds(name))
 
     def with_needed(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:

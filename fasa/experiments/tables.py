@@ -61,7 +61,8 @@ class Table(Strict):
     """A table of the paper and our controls below its line.
 
     ``tolerance`` is how far from the published value a level may lie (in the columns' unit; without it levels are not
-    judged), ``note`` what a reader must know to compare.
+    judged), ``note`` what a reader must know to compare. One that is made ``on_request`` is made by its own name alone,
+    not with all the others.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Table(Strict):
     dataset: str
     caption: str
     note: str = ""
+    on_request: bool = False
     columns: tuple[Column, ...] = Field(min_length=1)
     tolerance: float | None = Field(None, gt=0)
     rows: tuple[Row, ...] = Field(min_length=1)

@@ -60,13 +60,15 @@ def render_html(study: Study) -> str:
         lstrip_blocks=True,
     )
     load = cache(study.load_metrics)
-    runs = [(run.recipe, run.seed, load(run.recipe, run.seed)) for run in study.runs()]
+    shown = study.current()
+    every = dict.fromkeys(run for name in shown for run in study.runs(name))
+    runs = [(run.recipe, run.seed, load(run.recipe, run.seed)) for run in every]
     made = [metrics for _, _, metrics in runs if metrics is not None]
     return environment.get_template("report.html.j2").render(
         paper=PAPER,
         venue=VENUE,
         scale=study.scale,
-        sheets=[build_sheet(study, table) for table in study.tables.values()],
+        sheets=[build_sheet(study, table) for table in study.tables.values() if table.name in shown],
         pictures=[_picture(study, name) for name in study.figures],
         runs=made,
         planned=len(runs),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fasa.experiments import Study
     from fasa.experiments.tables import Row, Table
 
+LISTED = 8  # rows of a table whose compared ones are named one by one
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -46,14 +48,18 @@ def build_sheet(study: Study, table: Table) -> Sheet:
 def _remarks(study: Study, table: Table) -> tuple[str, ...]:
     """What holds for every row: the scale, the data, how to read the numbers."""
     used = datasets_used(study, table)
+    published = any(row.published for row in table.rows)
+    source = f"Published on {table.dataset}; reproduced" if published else f"The recipes are of {table.dataset}; run"
     remarks = [table.note] if table.note else []
     remarks += [
         f"Scale {study.scale.name}: {study.description(table.rows[0].recipe).rstrip('.')}.",
-        f"Published on {table.dataset}; reproduced on {', '.join(used)}."
+        f"{source} on {', '.join(used)}."
         if used
-        else f"Published on {table.dataset}; nothing is reproduced here, for no run of this scale exists yet.",
+        else f"Published on {table.dataset}; nothing is reproduced here, for no run of this scale exists yet."
+        if published
+        else "No run of this scale exists yet.",
     ]
-    if not study.scale.comparable:
+    if published and not study.scale.comparable:
         remarks.append(
             "Absolute numbers of this scale are not comparable with the published ones; a verdict compares only the "
             "sign of a difference."
@@ -66,6 +72,8 @@ def _remarks(study: Study, table: Table) -> tuple[str, ...]:
     baselines = _baselines(table)
     if baselines:
         remarks.append(f"Baselines: {baselines}.")
+    if not published:
+        return tuple(remarks)
     verdicts = (
         f"Verdict: {comparison.CONFIRMED} = our interval lies on the published side of 0; {comparison.CONTRADICTED} = "
         f"on the other side; {comparison.UNDECIDED} = it holds 0, or there are fewer than two pairs; {NOTHING} = "
@@ -78,12 +86,15 @@ def _remarks(study: Study, table: Table) -> tuple[str, ...]:
 
 
 def _baselines(table: Table) -> str:
-    """ "A for B · C (group); D for E", by the rows' labels (which may hold commas)."""
+    """ "A for B · C (group); D for E", by the rows' labels (which may hold commas); or "A for every other row"."""
     rows = {row.id: row for row in table.rows}
     against: dict[str, list[Row]] = {}
     for row in table.rows:
         if row.baseline is not None:
             against.setdefault(row.baseline, []).append(row)
+    first = next(iter(against), "")
+    if len(table.rows) > LISTED and len(against.get(first, ())) == len(table.rows) - 1:
+        return f"{rows[first].label} for every other row"
     several = len({row.group for row in table.rows}) > 1
     return "; ".join(_comparison(rows[baseline], compared, several) for baseline, compared in against.items())
 
@@ -91,6 +102,6 @@ def _baselines(table: Table) -> str:
 def _comparison(baseline: Row, compared: list[Row], several_groups: bool) -> str:
     """A baseline and its rows; their group, where the table has others, is said once if they share it."""
     apart = len({row.group for row in (baseline, *compared)}) > 1
-    names = [f"{row.label} ({row.group})" if apart else row.label for row in (baseline, *compared)]
+    names = [f"{row.label} ({row.group})" if apart and row.group else row.label for row in (baseline, *compared)]
     group = f" ({baseline.group})" if several_groups and not apart and baseline.group else ""
     return f"{names[0]} for {' · '.join(names[1:])}{group}"

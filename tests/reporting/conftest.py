@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fasa.experiments import Run
+
 
 def column(key="accuracy.last", label="Top-1", published="accuracy", unit="%", decimals=1, group=""):
     return SimpleNamespace(key=key, label=label, unit=unit, published=published, decimals=decimals, group=group)
@@ -155,14 +157,13 @@ class FakeStudy:
     def report_path(self):
         return self.root / "results/mini/report.html"
 
+    def current(self):
+        return (*self.tables, *self.figures)
+
     def runs(self, user=None):
         recipes = [series.recipe for item in self.figures.values() for series in item.series]
         recipes += [line.recipe for item in self.tables.values() for line in item.rows]
-        return tuple(
-            SimpleNamespace(recipe=recipe, seed=seed)
-            for recipe in dict.fromkeys(recipes)
-            for seed in self.seeds(recipe)
-        )
+        return tuple(Run(recipe, seed) for recipe in dict.fromkeys(recipes) for seed in self.seeds(recipe))
 
 
 @pytest.fixture

@@ -120,6 +120,17 @@ def test_remarks_name_scale_data_and_what_is_not_comparable(fake_study):
     assert "not comparable" not in " ".join(build_sheet(comparable, comparable.tables["cifar_lt"]).remarks)
 
 
+def test_remarks_of_a_table_without_published_figures_judge_nothing(fake_study, invented):
+    rows = tuple(invented.row(f"r{k}", "ldam", baseline="r0" if k else None, group="g" * (k > 4)) for k in range(9))
+    study = fake_study(BASE, table=invented.table(rows=rows))
+    remarks = " ".join(build_sheet(study, study.tables["cifar_lt"]).remarks)
+    assert "The recipes are of cifar100_lt; run on digits_lt." in remarks
+    assert "Baselines: r0 for every other row." in remarks
+    assert "Verdict" not in remarks and "ublished" not in remarks
+    few = fake_study(BASE, table=invented.table(rows=rows[:2] + rows[-2:]))
+    assert "Baselines: r0 for r1 · r7 (g) · r8 (g)." in " ".join(build_sheet(few, few.tables["cifar_lt"]).remarks)
+
+
 def test_lookup_follows_dots_and_refuses_what_is_no_number():
     assert lookup({"a": {"b": 0.5}}, "a.b") == 0.5
     assert lookup({"a": {"b": None}}, "a.b") is None

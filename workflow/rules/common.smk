@@ -30,7 +30,7 @@ wildcard_constraints:
 
 
 def metrics_of(user):
-    """The measurements that a table or figure (or, for None, the whole scale) reads."""
+    """The measurements that a table or figure (or, for None, all that are made together) reads."""
     return [study.metrics_path(run.recipe, run.seed) for run in study.runs(user)]
 
 
@@ -128,7 +128,7 @@ def rendered(user):
 def everything():
     """Measurements, tables and figures. Measurements too: a partial table must not pass for a finished one."""
     return metrics_of(None) + [
-        path for user in study.users() for path in rendered(user)
+        path for user in study.in_all() for path in rendered(user)
     ]
 
 
@@ -137,7 +137,8 @@ def shown_by(task):
     return [
         user
         for user, recipes in study.users().items()
-        if all(study.recipes[name].task == task for name in recipes)
+        if user in study.in_all()
+        and all(study.recipes[name].task == task for name in recipes)
     ]
 
 
