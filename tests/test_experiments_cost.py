@@ -53,9 +53,9 @@ def test_what_a_run_took_replaces_the_guess(make_study):
     assert Costs(study).training("rfs_24").seconds == pytest.approx(24 * (150 / 12 + 80 / 12 + 1) / 3)
     (study.work_dir("mask_rcnn_24", 0) / "cost.json").unlink()
     (made,) = plans(study, ["ablation"], cores=2)
-    # rfs has two of three seeds trained; rfs_fa 3 x 80; rfs_fasa 3 x 115
-    assert (made.runs, made.to_train, made.measured) == (9, 7, 7)
-    assert made.seconds == pytest.approx(150 + 3 * 80 + 3 * 115)
+    # rfs has two of three seeds trained; rfs_fa 3 x 80; rfs_fasa and the control 3 x 115 each
+    assert (made.runs, made.to_train, made.measured) == (12, 10, 10)
+    assert made.seconds == pytest.approx(150 + 3 * 80 + 2 * 3 * 115)
     assert made.elapsed == made.seconds / 2  # two runs of one thread side by side
 
 
@@ -99,15 +99,15 @@ def test_measuring_memory_and_disk_are_planned(make_study):
     assert one.disk_gb == pytest.approx(left / 1e9) and left > 4_000_000
     (made,) = plans(study, ["ablation"], cores=1)
     assert made.memory_gb == 1.5 and made.gpus == 0
-    assert made.seconds == pytest.approx(30 + 2 * (100 + 30))  # akin to rfs
-    assert made.disk_gb == pytest.approx(0.5 + 0.5 + 0.004, abs=1e-3)
+    assert made.seconds == pytest.approx(30 + 3 * (100 + 30))  # akin to rfs
+    assert made.disk_gb == pytest.approx(3 * 0.5 + 0.004, abs=1e-3)
     assert plans(study, ["backbones"], cores=1)[0].disk_gb > 2
 
 
 def test_the_first_seeds_alone_cost_less(make_study):
     study = make_study(detection={**COST, "seeds": {"default": [0], "ablation": [3, 4, 5]}})
     (three,), (one,) = (plans(study, ["ablation"], cores=1, seeds=seeds) for seeds in (None, 1))
-    assert (three.runs, one.runs) == (9, 3) and three.seconds == 3 * one.seconds
+    assert (three.runs, one.runs) == (12, 4) and three.seconds == 3 * one.seconds
     assert {plan.run.seed for plan in run_plans(study, ["ablation"], seeds=2)["ablation"]} == {3, 4}
 
 
@@ -165,8 +165,8 @@ def test_the_command_prints_tables_and_runs(make_study, monkeypatch, capsys):
     monkeypatch.chdir(study.root)
     assert main(["plan", "--scale", "tiny", "ablation"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "ablation" in line]
-    # 6 runs of 720 s of 8 GPUs together and 30 s of measuring: 1.25 hours; 180 GB of memory, 3 of disk
-    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["ablation", "6", "6", "0", "8", "1.25", "180.0", "3.00"]
+    # 8 runs of 720 s of 8 GPUs together and 30 s of measuring: 1.67 hours; 180 GB of memory, 4 of disk
+    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["ablation", "8", "8", "0", "8", "1.67", "180.0", "4.00"]
     assert main(["plan", "--scale", "tiny", "ablation", "fig3", "--seeds", "1", "--runs"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "guessed" in line]
     assert len(lines) == len(run_plans(study, ["ablation", "fig3"], 1)["all"])

@@ -55,7 +55,7 @@ def test_a_detectors_seeds_are_all_that_its_tables_ask_for(make_study):
     assert study.seeds("ce") == (0, 1, 2, 3)  # a classifier's are the scale's
     runs = study.runs("ablation")
     assert [run for run in runs if run.recipe == "rfs"] == [Run("rfs", 0), Run("rfs", 2)]
-    assert len(runs) == 2 + 3 + 3
+    assert len(runs) == 2 + 3 + 3 + 2  # of rfs, of FA, of FA + FS, of the control
     assert Run("mask_rcnn", 0) in study.with_needed(study.runs("state_of_the_art"))  # of crt, bags of seed 0
 
 

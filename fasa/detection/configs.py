@@ -125,6 +125,13 @@ def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances:
             "instance_counts": instances,
             **options,
         }
+    elif recipe.loss.name == "balanced_softmax":
+        head.loss_cls = {
+            "type": "BalancedSoftmax",
+            "num_classes": manifest.classes,
+            "instance_counts": instances,
+            **options,
+        }
     elif recipe.loss.name == "arcface":
         head.loss_cls = {
             "type": "ArcFaceAngular",

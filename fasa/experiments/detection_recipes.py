@@ -19,7 +19,7 @@ class DetectionData(Strict):
 class ClassifierLoss(Strict):
     """The box head's classification loss, by the name in :data:`fasa.detection.configs.LOSSES`."""
 
-    name: Literal["cross_entropy", "eql", "bags", "arcface"] = "cross_entropy"
+    name: Literal["cross_entropy", "eql", "bags", "arcface", "balanced_softmax"] = "cross_entropy"
     options: dict[str, float] = {}
 
 

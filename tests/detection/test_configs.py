@@ -40,7 +40,7 @@ DISTINCT = list(  # models: schedules, samplers and augmenters' options make no 
 )
 MILLIONS = {  # of parameters: MMDetection's own, with 1,203 classes, plus what a recipe adds
     "mask_rcnn": 50.44, "bags": 50.45, "r101_24": 69.43, "rfs_x101_24": 113.67, "cascade_rfs_r101_24": 100.64,
-    "coco_lt": 44.05, "coco_lt_simcal": 58.03, "eql_24": 50.44,
+    "coco_lt": 44.05, "coco_lt_simcal": 58.03, "eql_24": 50.44, "mask_rcnn_balanced_softmax": 50.44,
 }  # fmt: skip
 
 

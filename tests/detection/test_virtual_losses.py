@@ -18,6 +18,7 @@ LOSSES = {
     "EQL": {"type": "EqualizationLoss", "image_counts": COUNTS, "num_images": 1000, "threshold": 0.01},
     "BAGS": {"type": "BalancedGroupSoftmax", "instance_counts": COUNTS, "boundaries": (10, 100)},
     "ArcFace": {"type": "ArcFaceAngular", "image_counts": COUNTS},
+    "Balanced Softmax": {"type": "BalancedSoftmax", "instance_counts": COUNTS},
 }
 
 

@@ -7,6 +7,7 @@ Each has mmdet's interface and two more methods, which :class:`fasa.detection.bb
 
 from fasa.detection.losses.arcface import ArcFaceAngular
 from fasa.detection.losses.bags import BalancedGroupSoftmax
+from fasa.detection.losses.balanced_softmax import BalancedSoftmax
 from fasa.detection.losses.eql import EqualizationLoss
 
-__all__ = ["ArcFaceAngular", "BalancedGroupSoftmax", "EqualizationLoss"]
+__all__ = ["ArcFaceAngular", "BalancedGroupSoftmax", "BalancedSoftmax", "EqualizationLoss"]
