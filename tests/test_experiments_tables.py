@@ -166,6 +166,23 @@ def test_a_fasa_row_differs_from_its_baseline_by_fasa_alone(study, name):
         assert with_fasa == without
 
 
+def test_what_tables_ask_of_a_recipe(study):
+    assert study.asked("rfs") == {"lvis", "cost", "norcal"}  # tables 1, 2 and 12
+    assert study.asked("mask_rcnn_24_fasa") == {"lvis", "lvis_box", "tide"}
+    assert study.asked("coco_lt_simcal") == {"lvis", "lvis_box"}
+    assert study.asked("ce") == {"accuracy"}
+
+
+def test_norcal_is_of_the_baselines_that_have_a_softmax(study):
+    rows = [(t, row) for t in study.tables.values() for row in t.rows if (row.measure or "").startswith("norcal.")]
+    assert {row.recipe for _, row in rows} == {"rfs", "mask_rcnn", "mask_rcnn_24"}
+    for table, row in rows:
+        recipe = study.recipes[row.recipe]
+        assert recipe.loss.name == "cross_entropy" and not recipe.calibrated and recipe.augmenter.name == "none"
+        (baseline,) = [other for other in table.rows if other.id == row.baseline]
+        assert baseline.recipe == row.recipe and row.control and not baseline.control
+
+
 def test_epochs_backbones_and_stages_are_those_of_the_rows(study):
     def told(name, row):
         return next(study.recipes[r.recipe] for r in study.tables[name].rows if r.id == row)

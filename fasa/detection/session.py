@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fasa import atomic
-from fasa.detection import topk_inference
+from fasa.detection import norcal, topk_inference
 from fasa.detection.bookkeeping import COST_FILE
 from fasa.detection.examples import examples
 from fasa.detection.inference import image_paths, write_detections
@@ -46,8 +48,10 @@ def evaluate(study: Study, run: Run) -> Path:
     """Measure a finished run: detections, ``examples.json``, and last ``metrics.json``; the latter's path.
 
     Raises:
-        UserError: the run is not trained, its files are damaged, or an older recipe made them.
+        UserError: the run is not trained, its files are damaged, an older recipe made them, or a table asks for what
+            this detector does not have.
     """
+    check_norcal(study, run.recipe)
     recipe, folder = study.recipe(run.recipe), study.work_dir(run.recipe, run.seed)
     manifest = read_manifest(study.pack_path(run.recipe))
     detector, images, heldout = trained_detector(study, run)
@@ -62,6 +66,8 @@ def evaluate(study: Study, run: Run) -> Path:
         best = None
     bins = counts if study.recipes[run.recipe].data.name == "coco_lt" else None  # on the scale's data, whatever it is
     measured = score(truth, detections, best, bins) | internals(detector, heldout, history)
+    if asks_for_norcal(study, run.recipe):
+        measured["norcal"] = norcal.measure(detector, images, truth, torch.tensor(manifest.image_counts), folder)
     measured["cost"] = cost(_iterations(study, run), history)
     shown = examples(truth, load_detections(detections), image_paths(images), counts)
     atomic.write_json(study.metrics_path(run.recipe, run.seed).with_name("examples.json"), {"examples": shown})
@@ -82,14 +88,26 @@ def evaluate(study: Study, run: Run) -> Path:
 
 def asks_for_best_of_classes(study: Study, recipe: str) -> bool:
     """Whether a row of a table prints AP-Fixed or AP-Pool of ``recipe``, which takes an inference of its own."""
-    asked = {
-        (row.measure or column.key).split(".")[0]
-        for table in study.tables.values()
-        for row in table.rows
-        if row.recipe == recipe
-        for column in table.columns
-    }
-    return bool(asked & {*BEST_OF_CLASSES})
+    return bool(study.asked(recipe) & {*BEST_OF_CLASSES})
+
+
+def check_norcal(study: Study, recipe: str) -> None:
+    """See that NorCal can be measured on ``recipe`` if a row of a table prints it, which takes inferences of its own.
+
+    Raises:
+        UserError: the detector's scores are no softmax, which NorCal's formula is of.
+    """
+    made = study.recipe(recipe)
+    if asks_for_norcal(study, recipe) and (made.loss.name in ("eql", "bags") or made.calibrated):
+        raise UserError(
+            f"a row of a table asks for NorCal of '{recipe}', whose scores are no softmax over the classes and the "
+            "background; give the row another recipe."
+        )
+
+
+def asks_for_norcal(study: Study, recipe: str) -> bool:
+    """Whether a row of a table prints NorCal of ``recipe``."""
+    return "norcal" in study.asked(recipe)
 
 
 def _iterations(study: Study, run: Run) -> dict[str, Any]:

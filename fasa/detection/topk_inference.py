@@ -102,6 +102,14 @@ def detections(
 
     Boxes are x1, y1, x2, y2 in pixels of the network's input.
     """
+    nms = detector.roi_head.test_cfg.nms
+    for image, found in scored_boxes(detector, batch):
+        yield image, suppress(found.bboxes, found.scores, thresholds, nms, max(image.meta["img_shape"][:2]))
+
+
+def scored_boxes(detector: TwoStageDetector, batch: dict[str, Any]) -> Iterable[tuple[Image, InstanceData]]:
+    """All boxes of each image of a test batch, before NMS: ``bboxes [n, 4]`` or, one for each class, ``[n, 4 C]``, and
+    ``scores [n, C + 1]``, background last."""
     data = detector.data_preprocessor(batch, training=False)
     maps = detector.extract_feat(data["inputs"])
     samples = data["data_samples"]
@@ -109,10 +117,8 @@ def detections(
     metas = [sample.metainfo for sample in samples]
     # Without test settings the heads give all boxes and scores as they are, the mean over a cascade's stages included.
     raw = detector.roi_head.predict_bbox(maps, metas, proposals, rcnn_test_cfg=None, rescale=False)
-    nms = detector.roi_head.test_cfg.nms
     for number, (meta, result) in enumerate(zip(metas, raw, strict=True)):
-        image = Image(tuple(level[number : number + 1] for level in maps), meta)
-        yield image, suppress(result.bboxes, result.scores, thresholds, nms, max(meta["img_shape"][:2]))
+        yield Image(tuple(level[number : number + 1] for level in maps), meta), result
 
 
 def suppress(boxes: Tensor, scores: Tensor, thresholds: Tensor, nms: dict[str, Any], side: int) -> InstanceData:
@@ -144,10 +150,6 @@ def write(
     """Hand an image's detections to the writer, with masks where it wants them."""
     image_id = image.meta["img_id"]
     categories = category_ids[results.labels.cpu().numpy()]
-    width, height = image.meta["scale_factor"]
-    scale = results.bboxes.new_tensor([width, height, width, height])
-    corners = (results.bboxes / scale).double().cpu().numpy()
-    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
     masks: list[dict[str, Any] | None] | None = None
     if detector.roi_head.with_mask:
         masks = [None] * len(results)
@@ -155,7 +157,21 @@ def write(
         for chunk in np.split(wanted, range(MASK_CHUNK, len(wanted), MASK_CHUNK)):
             for i, mask in zip(chunk.tolist(), _masks(detector, image, results, chunk), strict=True):
                 masks[i] = mask
-    writer.add(image_id, categories, results.scores.double().cpu().numpy(), boxes, masks)
+    writer.add(image_id, categories, results.scores.double().cpu().numpy(), _boxes(image, results), masks)
+
+
+def write_boxes(image: Image, results: InstanceData, writer: DetectionWriter, category_ids: np.ndarray) -> None:
+    """Hand an image's detections to the writer without any mask."""
+    categories, scores = category_ids[results.labels.cpu().numpy()], results.scores.double().cpu().numpy()
+    writer.add(image.meta["img_id"], categories, scores, _boxes(image, results))
+
+
+def _boxes(image: Image, results: InstanceData) -> np.ndarray:
+    """x, y, width, height of the detections in pixels of the image itself, ``[n, 4]``."""
+    width, height = image.meta["scale_factor"]
+    scale = results.bboxes.new_tensor([width, height, width, height])
+    corners = (results.bboxes / scale).double().cpu().numpy()
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
 
 
 def _masks(detector: TwoStageDetector, image: Image, results: InstanceData, chunk: np.ndarray) -> list[dict[str, Any]]:

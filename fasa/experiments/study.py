@@ -170,6 +170,16 @@ class Study:
             name for name in self.users() if name in together or any(map(begun, set(self.runs(name)) - shared))
         )
 
+    def asked(self, recipe: str) -> frozenset[str]:
+        """The measurements that rows of tables print of ``recipe``, by the first part of their names."""
+        return frozenset(
+            (row.measure or column.key).split(".")[0]
+            for table in self.tables.values()
+            for row in table.rows
+            if row.recipe == recipe
+            for column in table.columns
+        )
+
     def check_user(self, name: str) -> None:
         """See that this scale has the table or figure ``name``.
 

@@ -33,6 +33,7 @@ class Column(Strict):
 class Row(Strict):
     """A row: a recipe, what is measured on it (``measure`` replaces the column's key), and what the paper printed.
 
+    In a ``measure`` that ends in ``.*`` the star stands for the key of each column (``norcal.tuned.*``).
     ``published`` holds ``[mean, std or null]`` in the column's unit; ``baseline`` is the row that its gain is over;
     a ``control`` row stands below the line and is not the paper's. ``deviation`` is the number of the row of
     docs/deviations.md whose effect this row's difference from its baseline measures.

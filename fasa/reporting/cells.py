@@ -57,11 +57,13 @@ def lookup(measurements: dict[str, Any], measure: str) -> float | None:
 def measure_of(row: Row, column: Column, table: Table) -> str | None:
     """Name what a row shows in a column.
 
-    A row with a measurement of its own shows it in the first column only: under a heading such as "best epoch" the
-    same number would be mislabelled.
+    A row with a single measurement of its own shows it in the first column only: under a heading such as "best epoch"
+    the same number would be mislabelled. One that ends in ``.*`` has something for each column.
     """
     if row.measure is None:
         return column.key
+    if row.measure.endswith(".*"):
+        return row.measure[:-1] + column.key
     return row.measure if column is table.columns[0] else None
 
 

@@ -7,14 +7,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from fasa.cli import main
 from fasa.detection.inference import nms_by_class, write_detections
-from fasa.detection.session import asks_for_best_of_classes, evaluate
+from fasa.detection.session import asks_for_best_of_classes, check_norcal, evaluate
 from fasa.detection.topk_inference import FLOOR
 from fasa.detection.training import trained_detector
+from fasa.errors import UserError
 from fasa.experiments import Run, Study, load_study
 from fasa.experiments.tables import Column, Row, Table
 from fasa.metrics import average_precision, load_detections, load_ground_truth
@@ -133,6 +135,43 @@ def test_fixed_and_pool_of_all_detections_of_each_class(study, tmp_path):
     assert len(best) == len(load_detections(tmp_path / "all.npz")) < 10_000 * len(truth.category_ids)
     for protocol in ("fixed", "pool"):
         assert measured[protocol] == average_precision(truth, tmp_path / "all.npz", protocol=protocol)
+
+
+def test_controls_from_training_to_their_rows(study):
+    recipes = ("mask_rcnn", "mask_rcnn_balanced_softmax")
+    assert fasa("train", *recipes, "--seed", "0") == 0
+    for recipe in recipes:
+        assert fasa("evaluate", recipe, "--seed", "0") == 0
+    plain, balanced = (metrics(study, recipe)["measurements"] for recipe in recipes)
+    calibrated = plain["norcal"]
+    assert "norcal" not in balanced  # no table asks for it
+    assert calibrated["candidates"]["box_ap"][0] == plain["lvis_box"]["AP"]  # a power of 0 is the detector's own
+    assert calibrated["tuned"]["lvis_box"]["AP"] == max(calibrated["candidates"]["box_ap"])
+    assert not list(study.work_dir("mask_rcnn", 0).glob("*/boxes-*"))
+    assert fasa("render", "state_of_the_art") == 0
+    cells = pd.read_csv(study.table_paths("state_of_the_art")["csv"]).set_index(["row", "column"])["mean"]
+    for row, found in (
+        ("mask_rcnn_12_norcal", calibrated["whole"]),
+        ("mask_rcnn_12_norcal_tuned", calibrated["tuned"]),
+        ("mask_rcnn_12_balanced_softmax", balanced),
+    ):
+        for key in ("lvis", "lvis_box"):
+            assert cells[row, f"{key}.AP"] == pytest.approx(100 * found[key]["AP"])
+
+
+def test_norcal_is_refused_without_a_softmax(study):
+    rows = tuple(Row(id=name, label="", recipe=name, measure="norcal.whole.*") for name in ("bags", "coco_lt_simcal"))
+    table = Table(
+        name="wrong", title="", published_as="", dataset="", caption="", rows=rows,
+        columns=(Column(key="lvis.AP", label=""),),
+    )  # fmt: skip
+    asking = dataclasses.replace(study, tables={"wrong": table})
+    for row in rows:
+        assert asking.asked(row.recipe) == {"norcal"}
+        with pytest.raises(UserError, match=f"asks for NorCal of '{row.recipe}', whose scores are no softmax"):
+            check_norcal(asking, row.recipe)
+    check_norcal(study, "mask_rcnn")
+    check_norcal(study, "bags")  # nobody asks
 
 
 def test_suppression_class_by_class_changes_nothing(study):

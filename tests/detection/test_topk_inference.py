@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("mmdet")
 
 from pycocotools import mask as coco
-from toys_detection import CLASSES, SIDE, ToyScenes, build, tiny_detector
+from toys_detection import CLASSES, SIDE, ToyScenes, build, image_batches, tiny_detector
 
 from fasa.detection import topk_inference
 from fasa.detection.running_best import RunningBest
@@ -93,18 +93,6 @@ def detector(request):
     return build(tiny_detector(cascade=request.param))
 
 
-def loader(images: int = 3, size: tuple[int, int] = (SIDE, SIDE)) -> list[dict]:
-    """Test batches of two; ``size`` is the height and width that the images had before they were resized."""
-    scenes = ToyScenes(images)
-    items = [scenes[i] for i in range(images)]
-    for item in items:
-        item["data_samples"].set_metainfo({"ori_shape": size, "scale_factor": (SIDE / size[1], SIDE / size[0])})
-    return [
-        {key: [item[key] for item in items[i : i + 2]] for key in ("inputs", "data_samples")}
-        for i in range(0, images, 2)
-    ]
-
-
 @pytest.fixture
 def annotations(tmp_path):
     """LVIS annotations of three images; each judges the classes of its two objects and one absent class."""
@@ -144,7 +132,7 @@ def annotations(tmp_path):
 def run(detector, tmp_path, annotations=None, policy="all", size=(SIDE, SIDE), **options):
     path = tmp_path / f"{policy}.npz"
     with DetectionWriter(path, annotations, policy) as writer:
-        thresholds = infer(detector, loader(size=size), writer, CATEGORIES, **options)
+        thresholds = infer(detector, image_batches(size=size), writer, CATEGORIES, **options)
     return load_detections(path), thresholds
 
 
@@ -155,7 +143,7 @@ def test_without_a_limit_it_is_the_stock_prediction(detector, tmp_path):
     detector.roi_head.test_cfg.update(score_thr=0.0, max_per_img=-1)
     detector.eval()
     with torch.no_grad():
-        expected = [sample.pred_instances for batch in loader(size=size) for sample in detector.test_step(batch)]
+        expected = [sample.pred_instances for batch in image_batches(size=size) for sample in detector.test_step(batch)]
     detector.train()
     assert len(got) == sum(len(x) for x in expected) > 50
     for i, stock in enumerate(expected):
@@ -210,7 +198,7 @@ def test_modes_and_random_numbers_are_left_alone(detector, tmp_path):
 
 
 def test_an_image_without_proposals(detector):
-    batch = loader(1)[0]
+    batch = image_batches(1)[0]
     predict = detector.rpn_head.predict
     detector.rpn_head.predict = lambda *a, **k: [x[:0] for x in predict(*a, **k)]
     detector.eval()

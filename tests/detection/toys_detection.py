@@ -171,6 +171,17 @@ def batch(detector: torch.nn.Module, *numbers: int, **scenes: Any) -> dict[str, 
     return {"batch_inputs": data["inputs"], "batch_data_samples": data["data_samples"]}
 
 
+def image_batches(images: int = 3, size: tuple[int, int] = (SIDE, SIDE)) -> list[dict[str, Any]]:
+    """Test batches of two; ``size`` is the height and width that the images had before they were resized."""
+    items = [ToyScenes(images)[i] for i in range(images)]
+    for item in items:
+        item["data_samples"].set_metainfo({"ori_shape": size, "scale_factor": (SIDE / size[1], SIDE / size[0])})
+    return [
+        {key: [item[key] for item in items[i : i + 2]] for key in ("inputs", "data_samples")}
+        for i in range(0, images, 2)
+    ]
+
+
 def runner(
     folder: Path,
     model: ConfigDict,

@@ -103,6 +103,18 @@ def test_a_rows_own_measurement_is_not_shown_under_another_heading(fake_study, i
     assert "first column" in cells["tuned", "accuracy.best"].missing[0][1]
 
 
+def test_a_row_may_read_every_column_from_a_part_of_the_measurements(fake_study, invented):
+    columns = (invented.column(), invented.column("accuracy.best", "Best epoch"))
+    row = invented.row("parted", "ldam", baseline="ldam", control=True, measure="norcal.tuned.*")
+    study = fake_study(BASE, table=invented.table(columns=columns, rows=(*invented.table().rows, row)))
+    for seed in range(3):
+        study.runs_by_key["ldam", seed]["measurements"]["norcal"] = {"tuned": {"accuracy": {"last": 0.5, "best": 0.75}}}
+    cells = {cell.column.key: cell for cell in build_cells(study, study.tables["cifar_lt"]) if cell.row is row}
+    assert [cells[key].ours.mean for key in ("accuracy.last", "accuracy.best")] == [50, 75]
+    assert cells["accuracy.best"].measure == "norcal.tuned.accuracy.best"
+    assert cells["accuracy.best"].difference.mean == pytest.approx(75 - 42.4)
+
+
 def test_levels_are_compared_only_where_they_are_comparable(fake_study):
     assert printed(fake_study(BASE, comparable=True))["LDAM"]["verdict"][0] == "within 1.0"
     far = {key: value - 0.05 for key, value in BASE.items()}

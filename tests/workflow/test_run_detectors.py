@@ -25,6 +25,13 @@ def test_two_stages_from_nothing(checkout: Path, snakemake):
     config = checkout / "configs/detection/scales/small.py"
     config.write_text("# A comment.\n" + config.read_text())
     assert again() == {}
+    table = checkout / "configs/tables/state_of_the_art.yaml"
+    row = "  - {id: crt_norcal, label: NorCal, recipe: crt, measure: norcal.tuned.*, control: true}\n"
+    table.write_text((before := table.read_text()) + row)
+    asked = again()  # a table that comes to ask for more has the run measured again, not trained
+    assert asked["evaluate"] == 1 and "train" not in asked
+    table.write_text(before)
+    assert again() == {}
     recipes = checkout / "configs/recipes/lvis.yaml"
     recipes.write_text(recipes.read_text().replace("stage_two: true", "stage_two: true\n  loss: {name: eql}", 1))
     assert again()["train"] == 1  # the second stage alone: its first is another recipe

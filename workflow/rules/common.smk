@@ -117,6 +117,15 @@ def fingerprint_of(wildcards):
     return study.fingerprint(wildcards.recipe)
 
 
+def fingerprint_of_measuring(wildcards):
+    """What a run and what is measured on it follow from: tables that come to ask for NorCal have it measured again.
+
+    Alone where they do not ask: whatever else was measured stays.
+    """
+    norcal = "norcal" in study.asked(wildcards.recipe)
+    return fingerprint_of(wildcards) + (" norcal" if norcal else "")
+
+
 def rendered(user):
     """A table's or figure's files."""
     paths = (

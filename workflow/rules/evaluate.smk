@@ -16,7 +16,7 @@ rule evaluate:
         **RESOURCES
         | {"gpu": lambda wildcards: min(1, study.resources(wildcards.recipe)["gpu"])},
     params:
-        fingerprint=fingerprint_of,
+        fingerprint=fingerprint_of_measuring,
         scale=SCALE,
     message:
         "evaluate {wildcards.recipe} seed {wildcards.seed}"
