@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,21 @@ def _status(options: argparse.Namespace) -> None:
     console.print(status_screen.summary(snapshot))
     for line in status_screen.failures(snapshot):
         console.print(line, soft_wrap=True)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    """See what is missing here: packages, data, GPUs, Slurm, disk; with the command that mends it, and 1 if any is."""
+    from fasa.doctor import examine, screen
+
+    study, console = _study(options), _console()
+    with console.status("looking …") if console.is_terminal and not options.json else nullcontext():
+        sections = examine(study, options.names)
+    if options.json:
+        print(screen.as_json(sections, study.scale.name, options.names))
+    else:
+        what = ", ".join(options.names) or "everything"
+        screen.show(sections, f"fasa doctor: {what} at scale {study.scale.name}", console)
+    return 1 if screen.states(sections)["missing"] else 0
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -281,6 +297,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--watch", action="store_true", help="a live page, which results/SCALE/status.html shows, too")
     status.add_argument("--every", type=float, default=2, metavar="SECONDS", help="of --watch (default: %(default)s)")
     status.add_argument("--html", action="store_true", help="only write results/SCALE/status.html")
+    doctor = add("doctor", _doctor)
+    doctor.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, recipes (default: all of the scale)")
+    doctor.add_argument("--json", action="store_true", help="the same for a program")
     data = add("data", _data)
     data.add_argument("recipe", metavar="RECIPE", help="the recipe whose data to prepare")
     data.add_argument("--source", type=Path, help="archive or folder that is here already, instead of a download")

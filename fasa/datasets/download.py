@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import ssl
 from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
@@ -80,6 +81,18 @@ def fits(path: Path, checksum: str) -> bool:
     kind, _, digits = checksum.partition(":")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, kind).hexdigest().startswith(digits)
+
+
+def named_checksum(path: Path) -> str:
+    """The checksum that a file's name ends in, as ``resnet50-0676ba61.pth`` does, for :func:`fetch`.
+
+    Raises:
+        UserError: it ends in none.
+    """
+    digits = re.search(r"-([0-9a-f]{8,64})$", path.stem)
+    if digits is None:
+        raise UserError(f"{path.name} does not end in the first digits of its SHA-256; name a file that does.")
+    return f"sha256:{digits[1]}"
 
 
 def _is_final(error: Exception) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from mmdet.registry import MODELS
 
 from fasa import torch_files
-from fasa.datasets.download import fetch, fits
+from fasa.datasets.download import fetch, fits, named_checksum
 from fasa.detection.configs import layered
 from fasa.errors import UserError
 from fasa.experiments import Study
@@ -25,7 +24,7 @@ def provide(study: Study, name: str) -> Path:
         UserError: no mirror has it, or the folder cannot be written.
     """
     path, urls = _wanted(study, name)
-    fetch(urls, path, _checksum(path))
+    fetch(urls, path, named_checksum(path))
     check(study, name)
     return path
 
@@ -40,7 +39,7 @@ def check(study: Study, name: str) -> None:
     mend = f"fetch it with: fasa pretrain {name} --scale {study.scale.name}"
     if not path.exists():
         raise UserError(f"{path} is missing; {mend}.")
-    if not fits(path, _checksum(path)):
+    if not fits(path, named_checksum(path)):
         raise UserError(f"{path} has another SHA-256 than its name says; delete it and {mend}.")
     check_fit(path, layered(study.config_files(study.recipe(name))).model)
 
@@ -65,10 +64,3 @@ def _wanted(study: Study, name: str) -> tuple[Path, tuple[str, ...]]:
     if path is None:
         raise UserError(f"scale '{study.scale.name}' names no weights for '{name}'.")
     return path, study.scale.detection.weights[study.recipe(name).backbone]
-
-
-def _checksum(path: Path) -> str:
-    digits = re.search(r"-([0-9a-f]{8,64})$", path.stem)
-    if digits is None:
-        raise UserError(f"{path.name} does not end in the first digits of its SHA-256; name a file that does.")
-    return f"sha256:{digits[1]}"

@@ -1,0 +1,5 @@
+"""`fasa doctor`: what a machine lacks for the tables that are asked of it, and the command that mends it."""
+
+from fasa.doctor.examination import examine
+
+__all__ = ["examine"]

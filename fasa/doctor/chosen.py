@@ -1,0 +1,72 @@
+"""The part of a study that the doctor is asked about: recipes, their runs and states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fasa.errors import UserError
+from fasa.experiments import Run, Study
+from fasa.experiments.detection_recipes import DetectionRecipe
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Runs of ``study`` and all that they start from, needed ones first."""
+
+    study: Study
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes of the runs, each once."""
+        return tuple(dict.fromkeys(run.recipe for run in self.runs))
+
+    @cached_property
+    def states(self) -> dict[Run, str]:
+        """The state of each run; ``damaged`` where its measurements cannot be read."""
+        return {run: self._state(run) for run in self.runs}
+
+    def _state(self, run: Run) -> str:
+        try:
+            return self.study.state(run.recipe, run.seed)
+        except UserError:
+            return "damaged"
+
+    @cached_property
+    def to_train(self) -> tuple[Run, ...]:
+        """Those whose training is still to come, or to end."""
+        return tuple(run for run, state in self.states.items() if state not in ("done", "trained", "damaged"))
+
+    @cached_property
+    def gpus(self) -> int:
+        """GPUs of the widest run; 0 where none wants any."""
+        return max((self.study.resources(name).get("gpu", 0) for name in self.recipes), default=0)
+
+    @cached_property
+    def detectors(self) -> tuple[str, ...]:
+        """The recipes that are detectors'."""
+        return tuple(name for name in self.recipes if isinstance(self.study.recipe(name), DetectionRecipe))
+
+
+def choose(study: Study, names: Sequence[str]) -> Chosen:
+    """What the tables, figures and recipes ``names`` need; all that the scale has where none is named.
+
+    Raises:
+        UserError: one of them is none of the three, or this scale cannot run it.
+    """
+    if not names:
+        return Chosen(study, study.with_needed(study.runs()))
+    runs: list[Run] = []
+    for name in names:
+        if name in study.recipes:
+            study.recipe(name)  # refuses what is of another scale
+            runs += [Run(name, seed) for seed in study.seeds(name)]
+        elif name in study.users() or name in study.withheld:
+            runs += study.runs(name)
+        else:
+            raise UserError(
+                f"there is no table, figure or recipe '{name}'; tables and figures: {', '.join(study.users())}."
+            )
+    return Chosen(study, study.with_needed(tuple(dict.fromkeys(runs))))
