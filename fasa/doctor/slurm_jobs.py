@@ -110,7 +110,7 @@ def _too_small(chosen: Chosen, job: Job, name: str, offered: list[Group], fittin
 
 
 def _with_less(chosen: Chosen, job: Job, best: Group, most: int, site: Site) -> str:
-    """The workflow with jobs that a node like ``best`` can have: fewer processes, of which each does the work of more."""
+    """The workflow with jobs that a node like ``best`` can have: fewer processes, each with the work of several."""
     fewer = max((number for number in range(1, most + 1) if job.gpus % number == 0), default=0) if job.gpus else 0
     slower = job.gpus // fewer if fewer else 1
     minutes = slower * max(runtime_minutes(chosen.study, name) for name in chosen.recipes)

@@ -14,6 +14,7 @@ PROFILE = (  # of slurm/profile.yaml and the workflow
     *("FASA_RETRIES", "FASA_JOBS", "FASA_STATUS_COMMAND"),
 )
 OTHERS = ("FASA_MIRROR", "FASA_ENV", "FASA_CACHE", "FASA_TEST_DATA", "FASA_FAULT_TABLE")
+ALIKE = 0.8  # of 1: what may be a slip of the finger
 RETRIES, JOBS = 2, 64  # where the site says nothing
 STATUS_COMMANDS = ("sacct", "squeue")
 
@@ -59,7 +60,7 @@ def mistakes(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Settings that nothing reads, or that are not what they must be."""
     known = (*PROFILE, *OTHERS)
     for name in sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
-        close = difflib.get_close_matches(name, known, n=1)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=ALIKE)
         mend = f"export {close[0]}={environment[name]}; unset {name}" if close else f"unset {name}"
         yield Finding("warning", f"{name} is set, and nothing reads it.", mend)
     for name, least, default in (("FASA_MAX_RUNTIME", 1, ""), ("FASA_RETRIES", 0, RETRIES), ("FASA_JOBS", 1, JOBS)):

@@ -1,0 +1,43 @@
+"""`fasa doctor` on a real Slurm without accounting."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def examined(fresh):
+    """``examined(…, FASA_…=…)``: state by sentence of what `fasa doctor` says of Slurm in a clone."""
+
+    def look(*arguments: str, **site: str) -> dict[str, str]:
+        command = fresh.cluster.inside(
+            sys.executable, "-m", "fasa", "doctor", *arguments, "--json", folder=fresh.folder
+        )
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("FASA_")}
+        settings = kept | {"PYTHONPATH": str(fresh.folder)} | site
+        done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=120)
+        (found,) = [s for s in json.loads(done.stdout)["sections"] if s["title"] == "Slurm"]
+        return {finding["what"]: finding["state"] for finding in found["findings"]}
+
+    return look
+
+
+def test_the_cluster_is_told_as_it_is(examined):
+    paper = ("--scale", "paper", "ablation")
+    found = examined(*paper)
+    assert found.pop("Partition main has 1 node with 8 GPUs, 40 CPUs and 180 GB, as the largest job asks.") == "ok"
+    assert found.pop("The cluster is this one machine, so its node sees this folder.") == "ok"
+    (lacking,) = [what for what, state in found.items() if state == "missing"]
+    assert lacking.startswith("sacct does not tell of jobs (Slurm accounting storage is disabled)")
+    mended = examined(*paper, FASA_STATUS_COMMAND="squeue")
+    assert set(mended.values()) == {"ok"}
+    assert "squeue is asked for jobs' states, and remembers ended ones for 300 s." in mended
+    wrong = examined(*paper, FASA_PARTITION="gpu", FASA_STATUS_COMMAND="squeue")
+    assert wrong["There is no partition gpu; there are main, other."] == "missing"
