@@ -85,6 +85,20 @@ def test_a_site_says_where_jobs_go_and_how_long_they_may_be(checkout, tmp_path):
 
 
 @pytest.mark.slow
+def test_measuring_asks_for_no_longer_than_the_site_allows(checkout, tmp_path):
+    study, run = load_study(checkout, "paper"), ("mask_rcnn_24", 0)
+    made = [study.work_dir(*run) / name for name in ("cost.json", "history.json", "model.pt")]
+    for path in (study.pack_path(run[0]), study.pretrained_path(run[0]), *made):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    measured = study.metrics_path(*run).relative_to(checkout)
+    evaluate = ["--allowed-rules", "evaluate"]  # its training is done
+    for site, minutes in (({}, "4320"), ({"FASA_MAX_RUNTIME": "1440"}, "1440")):
+        line = lines_of(checkout, tmp_path / f"tools-{minutes}", [str(measured)], *evaluate, **site)
+        assert asked(line, "--gpus", "-t") == ["1", minutes]
+
+
+@pytest.mark.slow
 def test_data_is_prepared_where_the_head_is(checkout, tmp_path):
     study = load_study(checkout, "smoke")
     packs = [study.pack_path(recipe) for recipe in ("crt", "ldam_fasa")]

@@ -35,7 +35,8 @@ def test_make_reproduce_makes_classifiers_and_the_ablation(snakemake):
     jobs = planned(snakemake("reproduce", "-n", "-q", "rules").stdout)
     study = load_study(ROOT, "smoke")
     tasks = {run: study.recipe(run.recipe).task for run in study.with_needed(study.runs())}
-    assert jobs["train"] == list(tasks.values()).count("classification") + 4  # one seed of the ablation, its control included
+    # and one seed of the ablation, its control included
+    assert jobs["train"] == list(tasks.values()).count("classification") + 4
     assert jobs["table"] == 4  # three of the paper, and the figures' numbers
     assert jobs["figure"] == sum(
         all(study.recipes[n].task == "classification" for n in f.recipes()) for f in study.figures.values()

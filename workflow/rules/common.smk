@@ -90,9 +90,8 @@ def max_runtime():
 LONGEST = max_runtime()
 
 
-def runtime_of_training(wildcards):
-    """Minutes to ask for: the estimate with a margin. One that takes longer goes on when its job is sent again."""
-    minutes = runtime_minutes(study, wildcards.recipe)
+def within_longest(minutes):
+    """``minutes``, or the most that the site allows: what is cut short goes on, or begins anew, when sent again."""
     return min(minutes, LONGEST) if LONGEST else minutes
 
 
@@ -105,9 +104,20 @@ def longest_first(wildcards):
     return round(log2(1 + training_seconds(study, wildcards.recipe)))
 
 
-# What a run asks a cluster for: it differs between classifiers and detectors.
+def runtime_of_training(wildcards):
+    """Minutes to ask for: the estimate with a margin. One that takes longer goes on when its job is sent again."""
+    return within_longest(runtime_minutes(study, wildcards.recipe))
+
+
+def asked_of_cluster(recipe, name):
+    """What a run of ``recipe`` asks a cluster for."""
+    amount = study.resources(recipe)[name]
+    return within_longest(amount) if name == "runtime" else amount
+
+
+# It differs between classifiers and detectors.
 RESOURCES = {
-    name: lambda wildcards, name=name: study.resources(wildcards.recipe)[name]
+    name: lambda wildcards, name=name: asked_of_cluster(wildcards.recipe, name)
     for name in ("gpu", "mem_mb", "runtime")
 }
 

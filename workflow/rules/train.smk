@@ -10,9 +10,9 @@ rule pretrain:
     threads: lambda wildcards: study.threads(recipe_of_pretrained(wildcards))
     resources:
         **{
-            name: lambda wildcards, name=name: study.resources(
-                recipe_of_pretrained(wildcards)
-            )[name]
+            name: lambda wildcards, name=name: asked_of_cluster(
+                recipe_of_pretrained(wildcards), name
+            )
             for name in RESOURCES
         },
     params:
