@@ -69,7 +69,7 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    """See what is missing here: packages, data, GPUs, Slurm, disk; with the command that mends it, and 1 if any is."""
+    """What is missing here (packages, data, GPUs, Slurm, disk), and the command that mends it; exit code 1 if any."""
     from fasa.doctor import examine, screen
 
     study, console = _study(options), _console()
@@ -299,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--html", action="store_true", help="only write results/SCALE/status.html")
     doctor = add("doctor", _doctor)
     doctor.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, recipes (default: all of the scale)")
-    doctor.add_argument("--json", action="store_true", help="the same for a program")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     data = add("data", _data)
     data.add_argument("recipe", metavar="RECIPE", help="the recipe whose data to prepare")
     data.add_argument("--source", type=Path, help="archive or folder that is here already, instead of a download")

@@ -20,7 +20,7 @@ DETECTION = {
     "data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}},
     "model": "small",
     "threads": 40,
-    "resources": {"gpu": 8, "mem_mb": 180000, "runtime": 4320},
+    "resources": {"gpu": 8, "mem_mb": 180000, "runtime": 60},
     "seconds": {"r50": 38000},  # of the paper's scale: 12 epochs on 8 GPUs take 950 minutes, and ask for 1,430
 }
 WIDE = "main*|up|2-00:00:00|idle|4|64|500000|gpu:a100:8(S:0-1)|nvlink,ib|REQUEUE"
@@ -165,9 +165,20 @@ def test_a_partition_shorter_than_the_longest_job(cluster, say):
     cluster(WIDE.replace("2-00:00:00", "4:00:00"))
     # 950 / 240: four pieces, three retries.
     assert the_one(say(), "allows 240")[2] == "export FASA_MAX_RUNTIME=240 FASA_RETRIES=3"
-    short = the_one(say(FASA_MAX_RUNTIME="240"), "4 pieces of 240, and a job is sent again 2 times only")
+    short = the_one(
+        say(FASA_MAX_RUNTIME="240"), "about 950 minutes, 4 pieces of 240, and a job is sent again 2 times only"
+    )
     assert short[0] == "missing" and short[2] == "export FASA_RETRIES=3"
     assert the_one(say(FASA_MAX_RUNTIME="240", FASA_RETRIES="3"), "asks for 240 minutes")[0] == "ok"
+
+
+def test_measuring_may_be_the_longest_job(cluster, say):
+    cluster(WIDE)
+    long = {**DETECTION, "resources": {**DETECTION["resources"], "runtime": 4320}}
+    state, what, mend = the_one(say(detection=long), "The longest job, measuring rfs")
+    assert state == "missing" and "asks for 4,320 minutes, and partition main allows 2,880" in what
+    assert mend == "export FASA_MAX_RUNTIME=2880"
+    assert the_one(say(detection=long, FASA_MAX_RUNTIME="2880"), "asks for 2,880 minutes")[0] == "ok"
 
 
 # ---------------------------------------------------------------------------------------------- accounting, accounts

@@ -50,6 +50,8 @@ def _room(chosen: Chosen) -> Finding:
     needed, folder = still_to_come(chosen), chosen.study.root / "work_dirs"
     free = shutil.disk_usage(standing(folder)).free / GB
     told = f"{free:,.1f} GB are free for work_dirs/, and the runs to come leave about {needed:,.1f} GB"
+    if not chosen.to_train:
+        return Finding("ok", f"{free:,.1f} GB are free for work_dirs/, and nothing is left to train.")
     if needed > free:
         return Finding(
             "missing",

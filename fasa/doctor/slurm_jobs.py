@@ -133,36 +133,37 @@ def _said(variable: str, known: list[str]) -> str:
 
 
 def times(chosen: Chosen, groups: Sequence[Group], site: Site) -> Iterator[Finding]:
-    """Whether the partition lets the longest job run, and jobs that are cut short are sent again often enough."""
-    offered = in_partition(groups, site)
-    recipes = {run.recipe for run in chosen.to_train}
-    if not offered or not recipes:
+    """Whether the partition lets the longest job run, and trainings that are cut short are sent again often enough."""
+    offered, study = in_partition(groups, site), chosen.study
+    waiting = sorted({run.recipe for run, state in chosen.states.items() if state != "done"})
+    if not offered or not waiting:
         return
-    recipe = max(sorted(recipes), key=lambda name: runtime_minutes(chosen.study, name))
-    asked = runtime_minutes(chosen.study, recipe)
-    limit = max(group.minutes for group in offered)
+    asked = [(runtime_minutes(study, run.recipe), f"training {run.recipe}") for run in chosen.to_train]
+    asked += [(study.resources(recipe).get("runtime", 0), f"measuring {recipe}") for recipe in waiting]
+    minutes, job = max(asked)
+    name, limit = offered[0].partition, max(group.minutes for group in offered)
+    sent = min(minutes, site.max_runtime or minutes)
+    longest = max((_minutes(chosen, run.recipe) for run in chosen.to_train), default=0.0)
     allowed = min(limit, site.max_runtime or math.inf)
-    name = offered[0].partition
-    pieces = math.ceil(_minutes(chosen, recipe) / allowed) if math.isfinite(allowed) else 1
-    sent = min(asked, site.max_runtime or asked)
+    pieces = math.ceil(longest / allowed) if math.isfinite(allowed) else 1
     resend = f" FASA_RETRIES={pieces - 1}" if pieces - 1 > site.retries else ""
     if sent > limit:
         yield Finding(
             "missing",
-            f"The longest job, {recipe}, asks for {sent:,} minutes, and partition {name} allows {limit:,.0f}: in "
-            "pieces it goes on at its checkpoint.",
+            f"The longest job, {job}, asks for {sent:,} minutes, and partition {name} allows {limit:,.0f}; a training "
+            "that is cut short goes on at its checkpoint.",
             f"export FASA_MAX_RUNTIME={limit:.0f}{resend}",
         )
     elif resend:
         yield Finding(
             "missing",
-            f"{recipe} takes about {_minutes(chosen, recipe):,.0f} minutes, {pieces} pieces of {allowed:,.0f}, and a "
-            f"job is sent again {site.retries} times only.",
+            f"The longest training takes about {longest:,.0f} minutes, {pieces} pieces of {allowed:,.0f}, and a job is "
+            f"sent again {site.retries} times only.",
             f"export{resend}",
         )
     else:
         allows = f"{limit:,.0f}" if math.isfinite(limit) else "any time"
-        yield Finding("ok", f"The longest job, {recipe}, asks for {sent:,} minutes; partition {name} allows {allows}.")
+        yield Finding("ok", f"The longest job, {job}, asks for {sent:,} minutes; partition {name} allows {allows}.")
 
 
 def _minutes(chosen: Chosen, recipe: str) -> float:
