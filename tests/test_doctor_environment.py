@@ -6,6 +6,7 @@ import json
 import shutil
 import stat
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,8 +30,8 @@ EIGHT = {"gpu": 8, "mem_mb": 180000, "runtime": 60}
 def packages(make_study):
     """``packages(lock, mmdet, names)``: findings of the environment where those are pinned."""
 
-    def look(lock: str, mmdet: str = "", names=("cifar_lt",), torch: Torch = CPU):
-        study = make_study(detection=DETECTION)
+    def look(lock: str, mmdet: str = "", names=("cifar_lt",), torch: Torch = CPU, **scale):
+        study = make_study(detection=DETECTION | scale)
         (study.root / "requirements").mkdir(exist_ok=True)
         (study.root / "requirements/lock.txt").write_text(f"# a comment\n{lock}")
         (study.root / "requirements/mmdet.txt").write_text(mmdet)
@@ -92,8 +93,12 @@ def test_operators_of_another_torch_and_without_cuda(packages):
     wrong = packages(lock, names=["ablation"], torch=Torch(version="2", operators_error="undefined symbol: _ZN3c10"))
     state, _, mend = the_one(wrong, "do not load (undefined symbol: _ZN3c10)")
     assert state == "missing" and "pip uninstall --yes onedl-mmcv" in mend and "install.sh" in mend
-    blind = packages(lock, names=["ablation"], torch=Torch(version="2.13.0", cuda="13.0"))
-    assert the_one(blind, "compiled without CUDA")[2].startswith("FORCE_CUDA=1 ")
+    blind = Torch(version="2.13.0", cuda="13.0")  # as PyPI's torch on a laptop: nothing to complain of
+    assert the_one(packages(lock, names=["ablation"], torch=blind), "are of this torch")[0] == "ok"
+    for_gpus = packages(lock, names=["ablation"], torch=blind, resources=EIGHT)
+    assert the_one(for_gpus, "compiled without CUDA")[2].startswith("FORCE_CUDA=1 ")
+    seen = packages(lock, names=["ablation"], torch=replace(blind, devices=(A100,)))
+    assert the_one(seen, "compiled without CUDA")[0] == "missing"
     assert the_one(packages(lock, names=["ablation"], torch=CUDA), "are of this torch")[0] == "ok"
     assert not any("operators" in what for _, what, _ in packages(lock))  # classifiers have none
 

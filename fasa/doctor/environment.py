@@ -40,7 +40,7 @@ def findings(chosen: Chosen, torch: Torch) -> Iterator[Finding]:
     yield from _packages(root, project["dependencies"], bool(chosen.detectors), mend)
     yield _torch(torch, mend)
     if chosen.detectors and not torch.error:
-        yield _operators(root, torch)
+        yield _operators(root, torch, on_gpus=bool(chosen.gpus or torch.devices))
     yield _latex()
 
 
@@ -141,7 +141,7 @@ def _torch(torch: Torch, mend: str) -> Finding:
     return Finding("ok", f"torch {torch.version} loads, a build {built}.")
 
 
-def _operators(root: Path, torch: Torch) -> Finding:
+def _operators(root: Path, torch: Torch, on_gpus: bool) -> Finding:
     """mmcv has no wheels for this torch: its operators were compiled here, and for one torch."""
     if torch.operators_error:
         return Finding(
@@ -149,7 +149,7 @@ def _operators(root: Path, torch: Torch) -> Finding:
             f"mmcv's compiled operators do not load ({torch.operators_error}): they are of another torch, or absent.",
             rebuild_command(root),
         )
-    if torch.cuda and not torch.operators_for_gpus:
+    if torch.cuda and on_gpus and not torch.operators_for_gpus:
         return Finding(
             "missing",
             "mmcv's operators were compiled without CUDA, as happens where no GPU is seen, and torch is built for it.",
