@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -174,6 +175,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     """Measure trained runs and write their metrics.json; detectors' figures beside the official tools' if asked."""
+    started = time.monotonic()  # of the first run, with the loading of torch: in the workflow it is the only one
     study = _study(options)
     classifiers, detectors = _runs(study, options)
     _choose_device(options, classifiers, detectors)
@@ -182,12 +184,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
         device = session.choose_device(options.device)
         for run in classifiers:
-            print(session.evaluate(study, run, device))
+            print(session.evaluate(study, run, device, started))
+            started = time.monotonic()
     if detectors:
         from fasa.detection import session as detection_session
 
         for run in detectors:
-            print(detection_session.evaluate(study, run))
+            print(detection_session.evaluate(study, run, started))
+            started = time.monotonic()
     return _verify(study, detectors) if options.verify else 0
 
 

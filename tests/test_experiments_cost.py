@@ -104,6 +104,24 @@ def test_measuring_memory_and_disk_are_planned(make_study):
     assert plans(study, ["backbones"], cores=1)[0].disk_gb > 2
 
 
+def test_what_measuring_took_replaces_the_guess(make_study):
+    study = make_study(detection={**MEASURED, "seeds": {"default": [0, 1, 2]}})
+    assert Costs(study).evaluation("rfs") == 30
+    for seed, seconds, changes in ((0, 50.0, {}), (1, 70.0, {}), (2, 900.0, {"fingerprint": "older"})):
+        content = {"fingerprint": study.fingerprint("rfs"), "evaluation_seconds": seconds, **changes}
+        atomic.write_json(study.metrics_path("rfs", seed).with_name("provenance.json"), content)
+    costs = Costs(study)
+    assert costs.evaluation("rfs") == costs.evaluation("rfs_fasa") == costs.evaluation("rfs_24") == 60  # its own, akin
+    assert costs.evaluation("crt") == costs.evaluation("coco_lt") == costs.evaluation("rfs_r101_24") == 30
+    # As results of before, which do not say it: of rfs_fasa, which is akin, nothing changes.
+    kept = study.metrics_path("rfs_fasa", 0).with_name("provenance.json")
+    atomic.write_json(kept, {"fingerprint": study.fingerprint("rfs_fasa"), "device_seconds": 5.0})
+    assert Costs(study).evaluation("rfs_fasa") == 60
+    (made,) = plans(study, ["ablation"], cores=1)
+    # rfs_fasa's three seeds at the 5 s of its first; rfs's and rfs_fa's, of as many epochs, at the same.
+    assert made.seconds == pytest.approx(9 * (5 + 60))
+
+
 def test_the_first_seeds_alone_cost_less(make_study):
     study = make_study(detection={**COST, "seeds": {"default": [0], "ablation": [3, 4, 5]}})
     (three,), (one,) = (plans(study, ["ablation"], cores=1, seeds=seeds) for seeds in (None, 1))

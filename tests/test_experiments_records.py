@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -14,6 +15,7 @@ from fasa.experiments import Run
 from fasa.experiments.records import forget_failure, note_failure, read_trained, write_metrics
 from fasa.lease import Busy
 
+CLASSES = {"class_names": ["x"], "class_counts": [3]}
 RUN = Run("ce", 1)
 COST = {"device": "cpu", "device_seconds": 1.5, "threads": 1, "fingerprint": "f"}
 
@@ -44,16 +46,17 @@ def test_metrics_are_written_after_their_provenance(study, monkeypatch):
     monkeypatch.setattr(
         atomic, "write_json", lambda path, document: written.append(path.name) or write_json(path, document)
     )
-    path = write_metrics(study, RUN, COST, {"a": 1}, "digits", {"class_names": ["x"], "class_counts": [3]}, {"b": 2})
+    path = write_metrics(study, RUN, COST, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
     assert written == ["provenance.json", "metrics.json"] and path == study.metrics_path("ce", 1)
     found = study.load_metrics("ce", 1)
     assert found is None  # the training was another recipe's: its cost says so
     cost = {**COST, "fingerprint": study.fingerprint("ce")}
-    write_metrics(study, RUN, cost, {"a": 1}, "digits", {"class_names": ["x"], "class_counts": [3]}, {"b": 2})
+    write_metrics(study, RUN, cost, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
     found = study.load_metrics("ce", 1)
     assert found["recipe"] == "ce" and found["seed"] == 1 and found["scale"] == "tiny" and found["dataset"] == "digits"
     assert found["device_seconds"] == 1.5 and found["measurements"] == {"b": 2} and found["config"] == {"a": 1}
     provenance = json.loads(path.with_name("provenance.json").read_text())
+    assert 40 <= provenance["evaluation_seconds"] < 60 and "evaluation_seconds" not in found
     assert provenance["command"] == "fasa train ce --seed 1 --scale tiny" and provenance["device"] == "cpu"
 
 

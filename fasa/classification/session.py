@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,12 +102,15 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
     return failures
 
 
-def evaluate(study: Study, run: Run, device: torch.device) -> Path:
+def evaluate(study: Study, run: Run, device: torch.device, started: float | None = None) -> Path:
     """Measure a finished run and write its ``provenance.json`` and, last, its ``metrics.json``; the latter's path.
+
+    ``started`` is when that began by ``time.monotonic``, where it was before this call.
 
     Raises:
         UserError: the run is not trained, its files are damaged, or an older recipe made them.
     """
+    started = time.monotonic() if started is None else started
     torch.set_num_threads(study.scale.threads)
     recipe, folder = study.recipe(run.recipe), study.work_dir(run.recipe, run.seed)
     dataset = load_data(study, run.recipe)
@@ -125,6 +129,7 @@ def evaluate(study: Study, run: Run, device: torch.device) -> Path:
             "class_counts": [int(n) for n in dataset.class_counts],
         },
         measurements=measure(classifier.to(device), recipe, dataset, history, device),
+        started=started,
     )
 
 

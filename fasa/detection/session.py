@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,16 @@ def train(study: Study, runs: Sequence[Run]) -> dict[Run, Exception]:
     return failures
 
 
-def evaluate(study: Study, run: Run) -> Path:
+def evaluate(study: Study, run: Run, started: float | None = None) -> Path:
     """Measure a finished run: detections, ``examples.json``, and last ``metrics.json``; the latter's path.
+
+    ``started`` is when that began by ``time.monotonic``, where it was before this call.
 
     Raises:
         UserError: the run is not trained, its files are damaged, an older recipe made them, or a table asks for what
             this detector does not have.
     """
+    started = time.monotonic() if started is None else started
     check_norcal(study, run.recipe)
     recipe, folder = study.recipe(run.recipe), study.work_dir(run.recipe, run.seed)
     manifest = read_manifest(study.pack_path(run.recipe))
@@ -83,6 +87,7 @@ def evaluate(study: Study, run: Run) -> Path:
             "frequencies": list(manifest.frequencies),
         },
         measurements=measured,
+        started=started,
     )
 
 

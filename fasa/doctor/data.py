@@ -87,12 +87,16 @@ def _filled(folder: Path) -> bool:
 
 def _to_prepare(chosen: Chosen, recipe: str) -> Finding:
     name, command = chosen.study.recipe(recipe).data.name, _command(chosen, recipe)
+    path = chosen.study.pack_path(recipe)
     if name in OFFICIAL:
         return _to_be_given(chosen, name, command)
     if name in ARCHIVES:
         return _to_download(chosen, name, command)
-    made = "drawn" if name == "glyphs" else "cut from scikit-learn's own"
-    return Finding("note", f"{name}: not there yet; the workflow has it {made}, or this does:", command)
+    if name == "glyphs":
+        return Finding("note", f"{name}: {path.parent.name} is not drawn yet; the workflow does it, or this:", command)
+    return Finding(
+        "note", f"{name}: {path.name} is not cut from scikit-learn's yet; the workflow does it, or this:", command
+    )
 
 
 def _to_download(chosen: Chosen, name: str, command: str) -> Finding:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from statistics import mean
 from typing import Literal, NamedTuple
 
@@ -87,11 +88,9 @@ class Costs:
         self.study = study
         self.training = cache(self._training)
         self.disk_gb = cache(self._disk_gb)
+        self.evaluation = cache(self._evaluation)
         self._own = cache(self._own_seconds)
-
-    def evaluation(self, recipe: str) -> float:
-        """Device seconds of measuring one run of ``recipe``: the scale's guess."""
-        return self.study.part(recipe).evaluate_seconds
+        self._measuring = cache(self._measuring_seconds)
 
     def of(self, run: Run, state: str) -> RunPlan:
         """The plan of one run that is in ``state``."""
@@ -125,6 +124,28 @@ class Costs:
         if beats:
             return Estimate(mean(beat.seconds / beat.epoch * beat.epochs for beat in beats), "running")
         return None
+
+    def _evaluation(self, recipe: str) -> float:
+        """Device seconds of measuring one run of ``recipe``: as its own or recipes akin took, or else a guess."""
+        if (own := self._measuring(recipe)) is not None:
+            return own
+        resolved = self.study.resolved
+        kind = _kind(resolved[recipe])
+        akin = [
+            took
+            for name, other in resolved.items()
+            if _kind(other) == kind and (took := self._measuring(name)) is not None
+        ]
+        return mean(akin) if akin else self.study.part(recipe).evaluate_seconds
+
+    def _measuring_seconds(self, recipe: str) -> float | None:
+        """The mean over the runs of ``recipe`` that say what measuring them took; None where none does."""
+        found = (
+            _number(self.study, recipe, _provenance(self.study, recipe, seed), "evaluation_seconds")
+            for seed in self.study.seeds(recipe)
+        )
+        took = [seconds for seconds in found if seconds is not None]
+        return mean(took) if took else None
 
     def _disk_gb(self, recipe: str) -> float:
         """Gigabytes that a run leaves: the mean of those that have ended, or else the scale's guess."""
@@ -243,12 +264,19 @@ def _elapsed(study: Study, each: Sequence[RunPlan], cores: int | None) -> float 
 
 def _measured(study: Study, recipe: str, seed: int) -> float | None:
     """Device seconds of all attempts at a run of today's recipe; None where none has ended."""
-    beside = study.work_dir(recipe, seed) / "cost.json", study.metrics_path(recipe, seed).with_name("provenance.json")
-    for path in beside:  # the second alone where only results were kept
-        try:
-            content = json.loads(path.read_text())
-            if content["fingerprint"] == study.fingerprint(recipe):
-                return float(content["device_seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
+    beside = study.work_dir(recipe, seed) / "cost.json", _provenance(study, recipe, seed)
+    # The second alone where only results were kept.
+    return next((took for path in beside if (took := _number(study, recipe, path, "device_seconds")) is not None), None)
+
+
+def _provenance(study: Study, recipe: str, seed: int) -> Path:
+    return study.metrics_path(recipe, seed).with_name("provenance.json")
+
+
+def _number(study: Study, recipe: str, path: Path, name: str) -> float | None:
+    """The number ``name`` of a JSON file of today's recipe; None where the file or the number is not there."""
+    try:
+        content = json.loads(path.read_text())
+        return float(content[name]) if content["fingerprint"] == study.fingerprint(recipe) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

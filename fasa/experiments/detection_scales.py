@@ -34,7 +34,7 @@ class DetectionScale(Strict):
             in begin its SHA-256. A backbone without either starts from what its config says.
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's device seconds an epoch, by backbone, until measured ones exist.
-        evaluate_seconds: guess of the seconds that measuring one run takes, on one device.
+        evaluate_seconds: guess of the seconds that measuring one run takes, on one device, until measured ones exist.
         disk_gb: guess of the gigabytes that one run leaves, by backbone, until there are any.
     """
 

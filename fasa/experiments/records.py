@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def write_metrics(
     dataset: str,
     classes: dict[str, list[Any]],
     measurements: dict[str, Any],
+    started: float,
 ) -> Path:
     """Write ``provenance.json`` and, last, ``metrics.json`` of a trained run; the latter's path.
 
@@ -62,6 +64,7 @@ def write_metrics(
         dataset: name of the data set.
         classes: ``class_names``, ``class_counts`` (training) and whatever else is known of each class, in class order.
         measurements: what was read off the run.
+        started: when measuring began, by ``time.monotonic``.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
@@ -82,7 +85,8 @@ def write_metrics(
     }
     command = f"fasa train {run.recipe} --seed {run.seed} --scale {study.scale.name}"
     path = study.metrics_path(run.recipe, run.seed)
-    atomic.write_json(path.with_name("provenance.json"), {**made_by, **cost, "command": command})
+    took = {"evaluation_seconds": round(time.monotonic() - started, 3)}
+    atomic.write_json(path.with_name("provenance.json"), {**made_by, **cost, **took, "command": command})
     atomic.write_json(path, metrics)
     return path
 

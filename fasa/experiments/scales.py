@@ -34,7 +34,7 @@ class Scale(Strict):
         checkpoint_seconds: time between two checkpoints.
         resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
         seconds: guess of one run's seconds, by backbone, until measured ones exist.
-        evaluate_seconds: guess of the seconds that measuring one run takes.
+        evaluate_seconds: guess of the seconds that measuring one run takes, until measured ones exist.
         disk_gb: guess of the gigabytes that one run leaves, by backbone, until there are any.
         detection: the same for detectors; a scale without it runs none.
     """
