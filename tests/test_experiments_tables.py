@@ -168,7 +168,7 @@ def test_a_fasa_row_differs_from_its_baseline_by_fasa_alone(study, name):
 
 def test_what_tables_ask_of_a_recipe(study):
     assert study.asked("rfs") == {"lvis", "cost", "norcal"}  # tables 1, 2 and 12
-    assert study.asked("mask_rcnn_24_fasa") == {"lvis", "lvis_box", "tide"}
+    assert study.asked("mask_rcnn_24_fasa") == {"lvis", "lvis_box", "tide", "figures"}
     assert study.asked("coco_lt_simcal") == {"lvis", "lvis_box"}
     assert study.asked("ce") == {"accuracy"}
 
