@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from fasa.experiments.strict import read_yaml
 
 ARCHIVES = {"cifar100_lt": CIFAR100}
 OFFICIAL = {  # what a user's folder holds, and where that is from
-    "lvis": (("lvis_v1_train.json", "lvis_v1_val.json", "train2017", "val2017"), "lvisdataset.org, cocodataset.org"),
+    "lvis": (("lvis_v1_train.json", "lvis_v1_val.json", "train2017", "val2017"), "lvisdataset.org and cocodataset.org"),
     "coco_lt": (
         ("instances_train2017.json", "instances_val2017.json", "train2017", "val2017"),
         "cocodataset.org",
@@ -64,7 +65,7 @@ def _official(chosen: Chosen, recipe: str, path: Path) -> Finding:
         folders = [Path(split["images"]) for split in splits]
     except (OSError, ValueError, KeyError, TypeError):
         return Finding("missing", f"{name}: {path} is damaged.", f"rm {path} && {command} --source FOLDER")
-    lost = [str(one) for one in files if not one.is_file()] + [str(one) for one in folders if not _filled(one)]
+    lost = [str(one) for one in files if not os.path.isfile(one)] + [str(one) for one in folders if not _filled(one)]
     if lost:
         return Finding(
             "missing", f"{name} is prepared, but {lost[0]} is gone.", f"rm {path} && {command} --source FOLDER"
@@ -105,7 +106,7 @@ def _to_download(chosen: Chosen, name: str, command: str) -> Finding:
     said = _configured(chosen.study.root, "source")
     if said is not None:
         given = f"{command} --source {said}"
-        if said.exists():
+        if os.path.exists(said):
             return Finding("note", f"{name}: not there yet; the workflow makes it from {said}.", given)
         return Finding("missing", f"{name}: {said}, which configs/config.yaml names, is not there.", given)
     if (chosen.study.root / "resources" / "downloads" / layout.archive).exists():
@@ -127,12 +128,15 @@ def _to_be_given(chosen: Chosen, name: str, command: str) -> Finding:
     parts, origin = OFFICIAL[name]
     folder = _configured(chosen.study.root, KEYS[name])
     if folder is None:
-        index = f", {coco_lt.INDEX} or {coco_lt.PUBLISHED} of SimCal" if name == "coco_lt" else ""
+        index = f", and SimCal's {coco_lt.INDEX} or {coco_lt.PUBLISHED}" if name == "coco_lt" else ""
         return Finding(
-            "missing", f"{name}: a folder with {', '.join(parts)} ({origin}){index}.", f"{command} --source FOLDER"
+            "missing",
+            f"{name}: not prepared, and configs/config.yaml names no folder with {', '.join(parts)} (from {origin})"
+            f"{index}.",
+            f"{command} --source FOLDER",
         )
-    lost = [part for part in parts if not (folder / part).exists()]
-    if name == "coco_lt" and not any((folder / file).exists() for file in (coco_lt.INDEX, coco_lt.PUBLISHED)):
+    lost = [part for part in parts if not os.path.exists(folder / part)]  # no error where another's may not be read
+    if name == "coco_lt" and not any(os.path.exists(folder / file) for file in (coco_lt.INDEX, coco_lt.PUBLISHED)):
         lost.append(coco_lt.INDEX)
     if lost:
         return Finding("missing", f"{name}: {folder} has no {', '.join(lost)}.", f"ls {folder}")

@@ -41,7 +41,7 @@ def still_to_come(chosen: Chosen) -> float:
 def standing(path: Path) -> Path:
     """``path``, or the nearest folder above it that there is; links are followed."""
     path = path.resolve()
-    while not path.exists():
+    while not os.path.exists(path):  # which is no error where one may not look
         path = path.parent
     return path
 

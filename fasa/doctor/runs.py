@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -54,12 +55,21 @@ def _older(chosen: Chosen) -> Iterator[Finding]:
     for run in chosen.runs:
         own = chosen.study.checkpoint_dir(run.recipe, run.seed)
         folders += [path for path in sorted(own.parent.glob("*")) if path.is_dir() and path != own]
-    size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()) / GB
+    size = sum(_bytes(path) for folder in folders for path in folder.rglob("*")) / GB
     if size >= WORTH_TELLING:
         told = shlex.join(str(folder) for folder in folders)
         yield Finding(
             "note", f"Checkpoints of older recipes, which nothing reads, hold {size:.1f} GB.", f"rm -r {told}"
         )
+
+
+def _bytes(path: Path) -> int:
+    """Of a file; 0 of what is none, or has gone since it was listed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _workflow_lock(root: Path) -> Iterator[Finding]:
