@@ -10,7 +10,7 @@ from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding, count
 from fasa.doctor.slurm_nodes import Group
 from fasa.doctor.slurm_settings import Site
-from fasa.experiments.cost import Costs, runtime_minutes
+from fasa.experiments.cost import runtime_minutes, training_seconds
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def times(chosen: Chosen, groups: Sequence[Group], site: Site) -> Iterator[Findi
 def _minutes(chosen: Chosen, recipe: str) -> float:
     """Minutes that a training is estimated to take, on all its GPUs."""
     gpus = chosen.study.resources(recipe).get("gpu", 0)
-    return Costs(chosen.study).training(recipe).seconds / max(1, gpus) / 60
+    return training_seconds(chosen.study, recipe) / max(1, gpus) / 60
 
 
 def _plain(constraint: str) -> frozenset[str]:
