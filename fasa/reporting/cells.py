@@ -114,6 +114,8 @@ def _measured(study: Study, load: Callable, row: Row, column: Column, measure: s
         metrics = load(row.recipe, seed)
         if metrics is None:
             missing.append((seed, study.missing_reason(row.recipe, seed)))
+        elif measure.split(".")[0] not in {PLACE, *metrics["measurements"]}:
+            missing.append((seed, "measured before a row asked for this; fasa evaluate measures it anew"))
         elif (value := _read(metrics, measure)) is None:
             missing.append((seed, "the run has no such measurement"))
         else:

@@ -113,6 +113,10 @@ def test_a_row_may_read_every_column_from_a_part_of_the_measurements(fake_study,
     assert [cells[key].ours.mean for key in ("accuracy.last", "accuracy.best")] == [50, 75]
     assert cells["accuracy.best"].measure == "norcal.tuned.accuracy.best"
     assert cells["accuracy.best"].difference.mean == pytest.approx(75 - 42.4)
+    del study.runs_by_key["ldam", 1]["measurements"]["norcal"]
+    cell = next(cell for cell in build_cells(study, study.tables["cifar_lt"]) if cell.row is row)
+    assert cell.ours.seeds == (0, 2)
+    assert cell.missing == ((1, "measured before a row asked for this; fasa evaluate measures it anew"),)
 
 
 def test_levels_are_compared_only_where_they_are_comparable(fake_study):
