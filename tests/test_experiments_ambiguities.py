@@ -30,6 +30,7 @@ ABOUT = {  # a deviation's number: the option that the rows measuring it change,
     14: ("reduction", "A class's validation loss"),
     18: ("initialisation", "Uniform initialisation"),
     21: ("validation", "Validation data of adaptation"),
+    27: ("plain", "LDAM's margins and DRW weights on virtual features"),
 }
 STUDY = load_study(ROOT, "mini")
 CHANGED = [(name, row) for name in TABLES for row in STUDY.tables[name].rows[1:]]

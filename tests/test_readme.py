@@ -33,8 +33,12 @@ def test_its_figures_are_those_of_the_kept_tables():
 def test_every_link_and_picture_is_there():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert links
+    headings = {
+        re.sub(r"[^a-z0-9]+", "-", line.lstrip("# ").lower()) for line in README.splitlines() if line[:1] == "#"
+    }
     for link in links:
-        assert (ROOT / link).exists(), link
+        file, _, heading = link.partition("#")
+        assert (ROOT / file).exists() and (file or heading in headings), link
 
 
 def test_every_target_it_names_exists():
