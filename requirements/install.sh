@@ -57,6 +57,10 @@ pip install --quiet --no-deps -r "$lock"
 # The finished wheel is kept outside .venv/, by Python and torch version (pip's own cache knows only the former).
 built_with=$("$environment"/bin/python -c 'import sys, torch; print(f"python{sys.version_info[0]}.{sys.version_info[1]}-torch{torch.__version__}")')
 wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fasa-wheels/$built_with
+# mmcv compiles for GPUs where it sees one; a cluster's login node has none, but may have their compiler.
+if command -v nvcc >/dev/null && "$environment"/bin/python -c 'import sys, torch; sys.exit(not torch.version.cuda)'; then
+    export FORCE_CUDA=1
+fi
 while read -r requirement; do
     [[ -z $requirement || $requirement == \#* ]] && continue
     name=${requirement%%==*}
