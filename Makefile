@@ -13,7 +13,7 @@ test: setup
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
-	pytest -n 2 --dist worksteal
+	pytest -n 2 --dist worksteal --durations=10
 
 setup:
 	@requirements/install.sh

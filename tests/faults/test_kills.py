@@ -15,7 +15,7 @@ from outcomes import measured, same, seconds, trained
 from fasa.experiments import Study
 
 KINDS = ("classifier", "detector")
-RANDOM = {"classifier": 30, "detector": 15}
+RANDOM = {"classifier": 40, "detector": 8}
 
 pytestmark = pytest.mark.slow
 
