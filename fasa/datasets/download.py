@@ -39,9 +39,7 @@ def fetch(urls: Sequence[str], destination: Path, checksum: str, attempts: int =
         UserError: no attempt brought the right bytes, or the folder cannot be written.
     """
     part = destination.with_name(f"{destination.name}.part")
-    mirror = os.environ.get(MIRROR)
-    left = [f"{mirror.rstrip('/')}/{destination.name}"] if mirror else []
-    left += urls
+    left = addresses(destination.name, urls)
     tried, reason = left[0], ""
     try:
         if destination.is_file() and fits(destination, checksum):
@@ -81,6 +79,12 @@ def fits(path: Path, checksum: str) -> bool:
     kind, _, digits = checksum.partition(":")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, kind).hexdigest().startswith(digits)
+
+
+def addresses(file: str, urls: Sequence[str]) -> list[str]:
+    """Where :func:`fetch` looks for ``file``, which is at ``urls``: in the user's mirror first."""
+    mirror = os.environ.get(MIRROR)
+    return [*([f"{mirror.rstrip('/')}/{file}"] if mirror else []), *urls]
 
 
 def named_checksum(path: Path) -> str:

@@ -14,6 +14,7 @@ from fasa.experiments import Study
 from fasa.experiments.detection_recipes import DetectionRecipe
 
 DATASETS = {"lvis": "LVISV1Dataset", "glyphs": "GlyphDataset", "coco_lt": "CocoDataset"}
+BY_INSTANCES = {"bags": "BalancedGroupSoftmax", "balanced_softmax": "BalancedSoftmax"}  # losses of the same arguments
 METRICS = {"lvis": "RunnableLVISMetric", "glyphs": "RunnableLVISMetric", "coco_lt": "CocoMetric"}
 
 
@@ -118,16 +119,9 @@ def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances:
             "threshold": manifest.tail_threshold,
             **options,
         }
-    elif recipe.loss.name == "bags":
+    elif recipe.loss.name in BY_INSTANCES:
         head.loss_cls = {
-            "type": "BalancedGroupSoftmax",
-            "num_classes": manifest.classes,
-            "instance_counts": instances,
-            **options,
-        }
-    elif recipe.loss.name == "balanced_softmax":
-        head.loss_cls = {
-            "type": "BalancedSoftmax",
+            "type": BY_INSTANCES[recipe.loss.name],
             "num_classes": manifest.classes,
             "instance_counts": instances,
             **options,

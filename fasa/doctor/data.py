@@ -10,10 +10,11 @@ from pathlib import Path
 
 from fasa.datasets import coco_lt, load_pack
 from fasa.datasets.cifar import CIFAR100
+from fasa.datasets.download import addresses
 from fasa.datasets.glyphs.files import verify
 from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding
-from fasa.doctor.network import addresses, reachable
+from fasa.doctor.network import reachable
 from fasa.errors import UserError
 from fasa.experiments.strict import read_yaml
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fasa.datasets.download import MIRROR, fits, named_checksum
+from fasa.datasets.download import MIRROR, addresses, fits, named_checksum
 from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding
-from fasa.doctor.network import addresses, reachable
+from fasa.doctor.network import reachable
 
 
 def findings(chosen: Chosen) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 from collections.abc import Iterable
@@ -11,16 +10,8 @@ from threading import Thread
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from fasa.datasets.download import MIRROR
-
 SECONDS = 3.0
 NO_HEAD = (405, 501)  # of a server that is there, and gives a file only whole
-
-
-def addresses(file: str, urls: Iterable[str]) -> list[str]:
-    """Where ``file`` would be fetched from, the mirror first."""
-    mirror = os.environ.get(MIRROR)
-    return [*([f"{mirror.rstrip('/')}/{file}"] if mirror else []), *urls]
 
 
 def reachable(urls: Iterable[str], seconds: float = SECONDS) -> set[str]:

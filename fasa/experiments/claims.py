@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from fasa.errors import UserError
 from fasa.experiments.strict import Strict, parse, read_yaml
-from fasa.experiments.tables import UNPUBLISHED, Figure, Row, Table
+from fasa.experiments.tables import Figure, Row, Table, is_ours
 
 MARGINS = ("not lower", "not higher")
 
@@ -77,7 +77,7 @@ def load_claims(path: Path, tables: Mapping[str, Table], figures: Mapping[str, F
         for user in claim.of:
             if user not in tables and user not in figures:
                 raise UserError(f"{where} is of '{user}', which is no table or figure.")
-            if {**tables, **figures}[user].published_as.lower().startswith(UNPUBLISHED):
+            if is_ours({**tables, **figures}[user]):
                 raise UserError(f"{where} is of '{user}', which is not the paper's; let its cells name that.")
         for check in claim.cells:
             _verify(check, tables, where)

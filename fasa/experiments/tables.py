@@ -57,6 +57,10 @@ class Row(Strict):
             return value
         return {key: (v, None) if isinstance(v, int | float) else v for key, v in value.items()}
 
+    def printed(self, column: Column) -> tuple[float | None, float | None]:
+        """What the paper prints in ``column``, mean and standard deviation; None for what it does not print."""
+        return self.published.get(column.published, (None, None)) if column.published is not None else (None, None)
+
 
 class Table(Strict):
     """A table of the paper and our controls below its line.
@@ -105,6 +109,11 @@ class Figure(Strict):
         return tuple(dict.fromkeys(series.recipe for series in self.series))
 
 
+def is_ours(user: Table | Figure) -> bool:
+    """Whether a table or figure is not the paper's."""
+    return user.published_as.lower().startswith(UNPUBLISHED)
+
+
 def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
     """All tables of ``folder``, checked against the known ``recipes``, in the order of the paper.
 
@@ -134,8 +143,7 @@ def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
 def _place(table: Table) -> tuple[bool, bool, int]:
     """Where the paper prints a table: those of the supplement alone come after the others, and last what is ours."""
     number = re.search(r"\d+", table.published_as)
-    ours = table.published_as.lower().startswith(UNPUBLISHED)
-    return ours, table.published_as.startswith("Supplement"), int(number.group()) if number else 0
+    return is_ours(table), table.published_as.startswith("Supplement"), int(number.group()) if number else 0
 
 
 def load_figures(path: Path, recipes: Collection[str]) -> dict[str, Figure]:

@@ -130,20 +130,16 @@ def _read(metrics: dict[str, Any], measure: str) -> float | None:
     return lookup(metrics["measurements"], measure)
 
 
-def _published(row: Row, column: Column) -> tuple[float | None, float | None]:
-    return row.published.get(column.published, (None, None)) if column.published is not None else (None, None)
-
-
 def _cell(
     study: Study, table: Table, row: Row, column: Column, ours: Measured, baseline: Row | None, other: Measured | None
 ) -> Cell:
-    published, published_std = _published(row, column)
+    published, published_std = row.printed(column)
     summary = comparison.summarise(ours.values)
     if baseline is None or other is None:
         published_delta = difference = None
         verdict = comparison.level_verdict(published, summary, table.tolerance, study.scale.comparable)
     else:
-        published_delta = comparison.published_difference(published, _published(baseline, column)[0])
+        published_delta = comparison.published_difference(published, baseline.printed(column)[0])
         difference = comparison.paired_difference(ours.values, other.values)
         base = comparison.summarise(other.values)
         verdict = comparison.difference_verdict(published_delta, summary, base, difference)

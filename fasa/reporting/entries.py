@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fasa.reporting.cells import Cell, explain_missing
 from fasa.reporting.comparison import NOTHING, Difference
+
+if TYPE_CHECKING:
+    from fasa.experiments.tables import Column
 
 LEAST_DECIMALS = 2  # one more than most published means: a difference of 0.2 points must not drown in rounding
 
@@ -48,7 +52,7 @@ def published(cell: Cell) -> str:
 
 def reproduced(cell: Cell) -> str:
     """Our mean ± standard deviation."""
-    return number(cell.ours.mean, cell.ours.std, _decimals(cell), _decimals(cell))
+    return number(cell.ours.mean, cell.ours.std, decimals(cell.column), decimals(cell.column))
 
 
 def published_difference(cell: Cell) -> str:
@@ -60,14 +64,14 @@ def published_difference(cell: Cell) -> str:
 
 def difference(cell: Cell) -> str:
     """Our mean difference, without its interval."""
-    return NOTHING if cell.difference is None else minus(f"{cell.difference.mean:+.{_decimals(cell)}f}")
+    return NOTHING if cell.difference is None else minus(f"{cell.difference.mean:+.{decimals(cell.column)}f}")
 
 
 def interval(cell: Cell) -> str:
     """The 95 % interval of our difference; "" where there is none."""
     if not has_interval(cell.difference):
         return ""
-    low, high = (f"{value:+.{_decimals(cell)}f}" for value in (cell.difference.low, cell.difference.high))
+    low, high = (f"{value:+.{decimals(cell.column)}f}" for value in (cell.difference.low, cell.difference.high))
     return minus(f"[{low}, {high}]")
 
 
@@ -76,8 +80,9 @@ def has_interval(difference: Difference | None) -> bool:
     return difference is not None and difference.low is not None
 
 
-def _decimals(cell: Cell) -> int:
-    return max(LEAST_DECIMALS, cell.column.decimals)
+def decimals(column: Column) -> int:
+    """Digits after the point of our figures in ``column``."""
+    return max(LEAST_DECIMALS, column.decimals)
 
 
 def number(mean: float | None, std: float | None, decimals: int, decimals_of_std: int) -> str:

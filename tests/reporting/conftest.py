@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from fasa.experiments import Run
+from fasa.experiments.tables import Column, Row
 
 
 def column(key="accuracy.last", label="Top-1", published="accuracy", unit="%", decimals=1, group=""):
-    return SimpleNamespace(key=key, label=label, unit=unit, published=published, decimals=decimals, group=group)
+    return Column(key=key, label=label, unit=unit, published=published, decimals=decimals, group=group)
 
 
 def row(id, recipe, *, label=None, baseline=None, published=None, control=False, measure=None, group="ResNet-32"):
-    return SimpleNamespace(
+    return Row(
         id=id,
         label=label or id,
         group=group,

@@ -9,7 +9,7 @@ from itertools import groupby
 from fasa.experiments.tables import Column, Row, Table
 from fasa.reporting import comparison
 from fasa.reporting.comparison import Difference
-from fasa.reporting.entries import LEAST_DECIMALS, minus
+from fasa.reporting.entries import decimals, minus
 from fasa.reporting.findings.kept import Results
 from fasa.reporting.markdown import escape
 
@@ -72,6 +72,6 @@ def _difference(row: Row, column: Column, table: Table, results: Results) -> Dif
 
 
 def _told(column: Column, difference: Difference) -> str:
-    digits = max(LEAST_DECIMALS, column.decimals)
+    digits = decimals(column)
     interval = f" [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]" if difference.n > 1 else ""
     return f"{column.label} {minus(f'{difference.mean:+.{digits}f}{interval}')}"

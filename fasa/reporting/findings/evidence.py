@@ -106,11 +106,11 @@ def _evidence(
     ours = _kept(results, table, row, column)
     if check.than is not None:
         other_row, other = row, KeptCell(dict.fromkeys(ours.values, check.than), "")
-        published = (_published(row, column), None)
+        published = (row.printed(column)[0], None)
     else:
         other_row, other_column = against or row, over or column
         other = _kept(results, table, other_row, other_column)
-        published = (_published(row, column), _published(other_row, other_column))
+        published = (row.printed(column)[0], other_row.printed(other_column)[0])
     sides = ((row, ours), (other_row, other))
     growth = check.percent is not None
     both = sorted(ours.values.keys() & other.values.keys())
@@ -172,10 +172,6 @@ def _paired(cell: KeptCell, seeds: list[int]) -> Summary:
 
 def _change(value: float, other: float, growth: bool) -> float:
     return 100 * (value / other - 1) if growth else value - other
-
-
-def _published(row: Row, column: Column) -> float | None:
-    return row.published.get(column.published, (None, None))[0] if column.published is not None else None
 
 
 def _kept(results: Results, table: Table, row: Row, column: Column) -> KeptCell:

@@ -36,10 +36,6 @@ class Results:
     cells: Mapping[tuple[str, str, str], KeptCell]
     datasets: Mapping[str, tuple[str, ...]]
 
-    def has(self, table: str) -> bool:
-        """Whether any run stands behind ``table``."""
-        return any(name == table and cell.values for (name, _, _), cell in self.cells.items())
-
 
 def read_results(tables: Path, figures: Path, scales: Path) -> Results:
     """The tables in the folder ``tables``, which is named SCALE/tables, of a scale of the folder ``scales``.

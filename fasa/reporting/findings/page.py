@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fasa.experiments.claims import Claim
-from fasa.experiments.tables import UNPUBLISHED, Figure, Table
+from fasa.experiments.tables import Figure, Table, is_ours
 from fasa.reporting.comparison import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
 from fasa.reporting.findings import words
 from fasa.reporting.findings.evidence import BY_EYE, MIXED, NOT_RUN, Evidence, Finding, judge
@@ -63,7 +63,7 @@ class Paper:
     def published(self) -> list[Table | Figure]:
         """The paper's own tables, then its figures."""
         users = [*self.tables.values(), *self.figures.values()]
-        return [user for user in users if not user.published_as.lower().startswith(UNPUBLISHED)]
+        return [user for user in users if not is_ours(user)]
 
 
 def findings_of(paper: Paper, claim: Claim, kept: Sequence[Results]) -> list[Finding]:

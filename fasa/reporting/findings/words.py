@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fasa.experiments.tables import Column, Row
 from fasa.reporting.comparison import NOTHING
-from fasa.reporting.entries import LEAST_DECIMALS, minus, number
+from fasa.reporting.entries import decimals, minus, number
 from fasa.reporting.findings.evidence import Evidence, Finding, expected_sign
 
 MOST_COLUMNS = 3  # of a claim that the summary shows
@@ -49,7 +49,7 @@ def published_levels(cell: Evidence) -> str:
 def our_levels(cell: Evidence) -> str:
     """Our means ± standard deviations, in the same order."""
     ours, other = cell.ours
-    digits = _digits(cell.column)
+    digits = decimals(cell.column)
     if ours.mean is None:
         return NOTHING
     levels = [ours] if cell.check.than is not None else [other, ours]
@@ -115,7 +115,7 @@ def _published_in_brief(cells: list[Evidence]) -> str:
 def _ours_in_brief(cells: list[Evidence]) -> str:
     if cells[0].check.than is not None:
         levels = [cell.ours[0].mean for cell in cells if cell.check.than is not None and cell.n]
-        digits = _digits(cells[0].column)
+        digits = decimals(cells[0].column)
         ends = dict.fromkeys(number(value, None, digits, digits) for value in (min(levels), max(levels)))
         return " … ".join(ends)
     values = [cell.difference.mean for cell in cells if cell.difference is not None]
@@ -135,11 +135,7 @@ def _probability(p: float) -> str:
 
 
 def _our_digits(cell: Evidence) -> int:
-    return 1 if _grows(cell) else _digits(cell.column)
-
-
-def _digits(column: Column) -> int:
-    return max(LEAST_DECIMALS, column.decimals)
+    return 1 if _grows(cell) else decimals(cell.column)
 
 
 def _grows(cell: Evidence) -> bool:
