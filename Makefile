@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := reproduce
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# At the mini scale all tables and figures of classifiers, and the detectors' ablation: results/mini/report.html.
-# `.venv/bin/snakemake --cores all` makes everything.
+# At the mini scale the paper's tables and figures of classifiers and its ablation of detectors, by one seed:
+# results/mini/report.html. `.venv/bin/snakemake --cores all` makes everything.
 reproduce: setup
 	python workflow/scripts/with_progress.py snakemake --cores all reproduce
 

@@ -85,6 +85,10 @@ class Table(Strict):
         """The recipes of its rows, each once."""
         return tuple(dict.fromkeys(row.recipe for row in self.rows))
 
+    def recipes_of_the_paper(self) -> tuple[str, ...]:
+        """The recipes of the rows above the line, each once."""
+        return tuple(dict.fromkeys(row.recipe for row in self.rows if not row.control))
+
 
 class Series(Strict):
     """One curve or panel of a figure: a recipe under a label."""

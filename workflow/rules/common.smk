@@ -161,23 +161,23 @@ def shown_by(task):
     ]
 
 
-def served_by(table):
-    """A table, and the figures that its runs are enough for; none where the scale has no such table."""
-    users = study.users()
-    return [
-        user
-        for user, recipes in users.items()
-        if user == table
-        or (user in study.figures and set(recipes) <= set(users.get(table, ())))
-    ]
+def served_by(recipes):
+    """The tables and figures that these recipes are enough for."""
+    users, enough = study.users(), {*recipes}
+    return [user for user in study.in_all() if {*users[user]} <= enough]
 
 
-def first_metrics_of(table):
-    """The measurements of a table's recipes with the first seed of each."""
-    return [
-        study.metrics_path(name, study.seeds(name)[0])
-        for name in study.users().get(table, ())
+def of_the_paper(users):
+    """The recipes that these tables and figures show, less those of our controls alone."""
+    rows = [
+        (
+            study.tables[user].recipes_of_the_paper()
+            if user in study.tables
+            else study.figures[user].recipes()
+        )
+        for user in users
     ]
+    return [*dict.fromkeys(name for recipes in rows for name in recipes)]
 
 
 # Before anything starts: how many runs, and about how long.
