@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 COST = ("device_seconds", "cost")
 RECIPE = "ldam_fasa"  # of the fault tests
 LONG = {"epochs": 0.5, "epoch_length": 4}  # of their scale: 100 epochs, enough for a fault in the middle
+PATIENCE = "PATIENCE = 60.0", "PATIENCE = 15.0"  # with a predecessor that is leaving: Slurm kills one after 10 seconds
 # For a cluster without accounting, and for tests that should not wait.
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 
@@ -115,6 +116,12 @@ class Clone:
         done = subprocess.run(command, cwd=self.folder, env=environment(self.folder), capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def copy(self, folder: Path) -> Clone:
+        """Another such clone in ``folder``, its data included, in which nothing was run."""
+        made = {str(self.folder / name) for name in ("work_dirs", "results", "figures", "logs", ".snakemake")}
+        shutil.copytree(self.folder, folder, ignore=lambda of, names: [n for n in names if f"{of}/{n}" in made])
+        return Clone(folder, self.cluster)
+
     def study(self, scale: str) -> Study:
         """What its configs say."""
         return load_study(self.folder, scale)
@@ -141,6 +148,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Clus
     scale = {**smoke, **LONG, "seeds": [0], "resources": {"gpu": 1, "mem_mb": 1000, "runtime": 5}}
     del scale["detection"]
     (made.folder / "configs/scales/long.yaml").write_text(yaml.safe_dump(scale))
+    lease = made.folder / "fasa/lease.py"
+    assert PATIENCE[0] in lease.read_text()
+    lease.write_text(lease.read_text().replace(*PATIENCE))
     made.fasa("data", RECIPE, "--scale", "long")
     for step in ("train", "evaluate"):
         made.fasa(step, RECIPE, "--seed", "0", "--scale", "long")
@@ -148,9 +158,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Clus
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path, undisturbed: Clone) -> Iterator[Clone]:
+def disturbed(tmp_path: Path, undisturbed: Clone) -> Clone:
     """Another such clone, where the run is still to be trained; a failed test's jobs go with it."""
-    folder = tmp_path / "clone"
-    made = shutil.ignore_patterns("work_dirs", "results", "figures", "logs", ".snakemake")
-    shutil.copytree(undisturbed.folder, folder, ignore=made)
-    return Clone(folder, undisturbed.cluster)
+    return undisturbed.copy(tmp_path / "clone")

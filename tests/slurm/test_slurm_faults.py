@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from fault_table import record
 pytestmark = pytest.mark.slow
 RECIPE = "ldam_fasa"
 METRICS = f"results/long/runs/{RECIPE}/seed-0/metrics.json"
+ONCE = ("--retries", "0", "--no-hooks")  # of a head that is to fail, and then to render nothing
 REFUSED = re.compile(r"is being trained by process \d+ on \S+, Slurm job \d+, since \S+; wait for it or stop it\.")
 
 
@@ -118,7 +118,7 @@ def test_after_a_killed_head_no_second_process_writes_and_nothing_is_lost(distur
     locked = disturbed.snakemake(METRICS, scale="long")
     assert locked.wait() != 0 and "Directory cannot be locked" in locked.text
     assert disturbed.snakemake("--unlock", scale="long").wait() == 0
-    second = disturbed.snakemake(METRICS, "--retries", "0", scale="long")
+    second = disturbed.snakemake(METRICS, *ONCE, scale="long")
     assert second.wait(watch=watch) != 0
     assert REFUSED.search(second.text), second.text[-4000:]
     assert disturbed.cluster.jobs() == [job]
@@ -137,11 +137,9 @@ def test_of_two_heads_at_once_the_second_is_refused(disturbed, judge, tmp_path):
 
     # From another clone that shares work_dirs/, Snakemake's lock is no help: the lease is.
     trainer(disturbed, "STOP")
-    other = type(disturbed)(tmp_path / "other", disturbed.cluster)
-    apart = shutil.ignore_patterns("work_dirs", "results", "logs", ".snakemake")
-    shutil.copytree(disturbed.folder, other.folder, ignore=apart)
+    other = disturbed.copy(tmp_path / "other")
     (other.folder / "work_dirs").symlink_to(disturbed.folder / "work_dirs")
-    third = other.snakemake(METRICS, "--retries", "0", scale="long")
+    third = other.snakemake(METRICS, *ONCE, scale="long")
     assert third.wait() != 0 and REFUSED.search(third.text), third.text[-4000:]
     trainer(disturbed, "CONT")
     assert head.wait(watch=watch) == 0, head.text[-4000:]
