@@ -33,8 +33,13 @@ def test_everything_is_planned_from_nothing(snakemake):
 def test_make_reproduce_makes_what_the_paper_shows_of_classifiers_and_the_ablation(snakemake):
     assert "snakemake --cores all reproduce" in (ROOT / "Makefile").read_text()
     output = snakemake("reproduce", "-n", "-p").stdout
+    jobs = planned(output)
+    assert jobs["reproduce"] == 1 and not {"report", "table", "figure"} & set(jobs)
     study = load_study(ROOT, "smoke")
-    trained = {(name, int(seed)) for name, seed in re.findall(r"fasa train (\w+) --seed (\d+)", output)}
+    trained, measured = (
+        {(name, int(seed)) for name, seed in re.findall(rf"fasa {step} (\w+) --seed (\d+)", output)}
+        for step in ("train", "evaluate")
+    )
     seeds = study.seeds("ldam")
     # LDAM + M2m starts from CE, a control; no other control is trained
     classifiers = (
@@ -45,7 +50,6 @@ def test_make_reproduce_makes_what_the_paper_shows_of_classifiers_and_the_ablati
         ("rfs_fa", 0),
         ("rfs_fasa", 0),
     }
-    measured = {(name, int(seed)) for name, seed in re.findall(r"fasa evaluate (\w+) --seed (\d+)", output)}
     assert measured == trained
     (rendered,) = re.findall(r"fasa render (.*) findings report", output)
     named = rendered.split()
