@@ -13,7 +13,8 @@ from fasa.experiments.heartbeat import Heartbeat
 from fasa.experiments.status import Watch
 
 ROOT = Path(__file__).parents[1]
-TABLES = ("ambiguities", "ambiguities_detection")
+TABLES = {"ambiguities": "mini", "ambiguities_detection": "mini", "ambiguities_processes": "mini_two_devices"}  # scales
+AT_MINI = {name for name, scale in TABLES.items() if scale == "mini"}
 DEVIATIONS = {
     int(line.split("|")[1]): line
     for line in (ROOT / "docs/deviations.md").read_text().splitlines()
@@ -28,38 +29,40 @@ ABOUT = {  # a deviation's number: the option that the rows measuring it change,
     10: ("start_epoch", "First epoch with virtual features"),
     12: ("scale", "`s` of adaptive sampling"),
     14: ("reduction", "A class's validation loss"),
+    17: ("global_statistics", "Statistics under data parallelism"),
     18: ("initialisation", "Uniform initialisation"),
     21: ("validation", "Validation data of adaptation"),
     27: ("plain", "LDAM's margins and DRW weights on virtual features"),
 }
-STUDY = load_study(ROOT, "mini")
-CHANGED = [(name, row) for name in TABLES for row in STUDY.tables[name].rows[1:]]
+STUDIES = {name: load_study(ROOT, scale) for name, scale in TABLES.items()}
+CHANGED = [(name, row) for name, study in STUDIES.items() for row in study.tables[name].rows[1:]]
 
 
-def change(row, default):
+def change(recipes, row, default):
     """What the row's recipe changes of the first row's: fields outside the augmenter, and the augmenter's options."""
-    ours, theirs = (STUDY.recipes[r.recipe].model_dump(exclude={"name", "augmenter"}) for r in (row, default))
-    augmenter = STUDY.recipes[row.recipe].augmenter
+    ours, theirs = (recipes[r.recipe].model_dump(exclude={"name", "augmenter"}) for r in (row, default))
+    augmenter = recipes[row.recipe].augmenter
     return {key: ours[key] for key in ours if ours[key] != theirs[key]} | augmenter.options | augmenter.epochs
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_first_row_is_what_others_are_compared_with(name):
-    default, *others = STUDY.tables[name].rows
-    augmenter = STUDY.recipes[default.recipe].augmenter
+    default, *others = STUDIES[name].tables[name].rows
+    augmenter = STUDIES[name].recipes[default.recipe].augmenter
     assert (augmenter.name, augmenter.options, augmenter.epochs) == ("fasa", {}, {})
     assert {row.baseline for row in others} == {default.id}
 
 
 @pytest.mark.parametrize(("name", "row"), CHANGED, ids=[f"{name}-{row.id}" for name, row in CHANGED])
 def test_a_row_changes_one_choice(name, row):
-    changed = change(row, STUDY.tables[name].rows[0])
+    study = STUDIES[name]
+    changed = change(study.recipes, row, study.tables[name].rows[0])
     if row.deviation is not None:
         option, called = ABOUT[row.deviation]
         assert changed.keys() == {option} and row.label.startswith(f"{row.deviation}: ")
         assert DEVIATIONS[row.deviation].split("|")[2].strip() == called
     elif row.id == "without":
-        assert STUDY.recipes[row.recipe].augmenter.name == "none" and not changed
+        assert study.recipes[row.recipe].augmenter.name == "none" and not changed
     elif row.id == "released":
         assert changed == {"preset": "fasa_released", "validation": "test"}
     else:
@@ -68,7 +71,7 @@ def test_a_row_changes_one_choice(name, row):
 
 def test_made_on_request_is_not_made_with_the_others(study_root, monkeypatch, capsys):
     study = load_study(study_root, "mini")
-    assert not {*TABLES} & {*study.in_all()} and {*study.in_all(), *TABLES} == {*study.users()}
+    assert not AT_MINI & {*study.in_all()} and {*study.in_all(), *AT_MINI} == {*study.users()}
     own, together = Run("ldam_fasa_ewm", 0), study.runs()
     assert own in study.runs("ambiguities") and own not in together and Run("ldam_fasa", 0) in together
     monkeypatch.chdir(study_root)

@@ -92,7 +92,7 @@ def test_a_scale_offers_only_what_it_can_run_whole(detectors_only, study):
     for one in (detectors_only, study):
         every = {**one.tables, **one.figures}
         assert not every.keys() & one.withheld.keys()
-        assert len(every) + len(one.withheld) == len(load_study(scale="mini").users())
+        assert len(every) + len(one.withheld) == len(load_study(scale="mini_two_devices").users())
         assert all(run.recipe in one.resolved for run in one.runs())
 
 
@@ -107,6 +107,50 @@ def test_what_is_withheld_is_told_in_a_sentence(detectors_only, monkeypatch, cap
     assert "there is no table or figure 'cifar'; known: ablation" in capsys.readouterr().err
     assert main(["train", "ce", "--scale", "alone"]) == 2
     assert "scale 'alone' has no classification, so it cannot run 'ce'" in capsys.readouterr().err
+
+
+def test_what_is_about_several_devices_needs_them(study_root):
+    one, two = (load_study(study_root, name) for name in ("mini", "mini_two_devices"))
+    assert one.withheld == {"ambiguities_processes": "table"} and not two.withheld
+    with pytest.raises(UserError, match="scale 'mini' has but one device, so it cannot run 'rfs_fasa_own_statistics'"):
+        one.recipe("rfs_fasa_own_statistics")
+    assert two.recipe("rfs_fasa_own_statistics").augmenter.options == {"global_statistics": False}
+
+
+# ---------------------------------------------------------------------------------------- a scale by its difference
+def test_a_scale_is_its_base_but_for_what_it_says(study_root):
+    base, derived = (load_study(study_root, name).scale for name in ("mini", "mini_two_devices"))
+    said = {"name", "description", "detection"}
+    assert derived.model_dump(exclude=said) == base.model_dump(exclude=said)
+    ours, theirs = derived.detection.model_dump(), base.detection.model_dump()
+    assert {key for key in ours if ours[key] != theirs[key]} == {
+        *("description", "devices", "threads", "seeds", "resources")
+    }
+    assert ours["resources"] == {**theirs["resources"], "mem_mb": 6000}
+
+
+def test_bases_are_followed_to_the_last(study_root):
+    folder = study_root / "configs/scales"
+    (folder / "far.yaml").write_text("base: near\ndata: {cifar100_lt: {subset_seed: 1}}\n")
+    (folder / "near.yaml").write_text("base: mini\nepochs: 0.1\n")
+    far, mini = (load_study(study_root, name) for name in ("far", "mini"))
+    assert (far.scale.name, far.scale.epochs, far.scale.threads) == ("far", 0.1, mini.scale.threads)
+    data = far.recipe("ldam").data
+    assert (data.subset_seed, data.imbalance_ratio) == (1, mini.recipe("ldam").data.imbalance_ratio)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("base: far", "scales/far.yaml: scale 'far' has itself among its bases"),
+        ("base: mimi", "scales/far.yaml: 'base' names an unknown scale 'mimi'; choose one of far, mini, mini_two_dev"),
+        ("base: mini\nepoch: 1", "scales/far.yaml: unknown key 'epoch'; known here: "),
+    ],
+)
+def test_a_mistake_in_a_base_is_named(study_root, content, words):
+    (study_root / "configs/scales/far.yaml").write_text(content)
+    with pytest.raises(UserError, match=words):
+        load_study(study_root, "far")
 
 
 @pytest.mark.parametrize(

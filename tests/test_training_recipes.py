@@ -131,7 +131,7 @@ def test_unknown_names_on_the_command_line(study_root, monkeypatch, capsys):
     error = refused(study_root, monkeypatch, capsys, "train", "ldam_fassa", "--scale", "smoke")
     assert "there is no recipe 'ldam_fassa'; known: ce, " in error
     error = refused(study_root, monkeypatch, capsys, "plan", "--scale", "huge")
-    assert "there is no scale 'huge'; choose one of mini, paper, " in error
+    assert "there is no scale 'huge'; choose one of mini, mini_two_devices, " in error
     (study_root / "elsewhere").mkdir()
     assert "configs is missing; run this" in refused(study_root / "elsewhere", monkeypatch, capsys, "plan")
 

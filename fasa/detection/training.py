@@ -40,8 +40,8 @@ def train(study: Study, run: Run) -> None:
     are lacking; batch and rate stay.
 
     Raises:
-        UserError: the data is not prepared, a checkpoint is another recipe's, the loss is no longer finite, or a
-            process was killed.
+        UserError: the data is not prepared, a checkpoint is another recipe's, the loss is no longer finite, a process
+            was killed, or a device is lacking whose own statistics matter.
     """
     recipe, devices = study.recipe(run.recipe), study.scale.detection.devices
     checkpoints = study.checkpoint_dir(run.recipe, run.seed)
@@ -53,6 +53,11 @@ def train(study: Study, run: Run) -> None:
             stage_one = study.work_dir(recipe.start_from, run.seed) / "model.pt"
             weights.check(stage_one, study.fingerprint(recipe.start_from))
         processes = processes_for(devices)
+        if processes < devices and recipe.augmenter.of_each_process:
+            raise UserError(
+                f"{run.recipe} keeps statistics of each of {devices} devices, and {processes} "
+                f"{'is' if processes == 1 else 'are'} there; train it where all are."
+            )
         if processes < devices:
             print(
                 f"fasa: {run.recipe} seed {run.seed}: {processes} of {devices} devices are there; each does the "

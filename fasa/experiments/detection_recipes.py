@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fasa.experiments.augmentation import Augmentation
 from fasa.experiments.strict import Strict
 
 
@@ -40,14 +41,6 @@ class DetectionSchedule(Strict):
     sampler: dict[str, int] = {}
 
 
-class DetectionAugmentation(Strict):
-    """An augmenter of the box head, by its name in :data:`fasa.augmenters.AUGMENTERS`, and its options."""
-
-    name: str = "none"
-    options: dict[str, Any] = {}
-    epochs: dict[str, int] = {}
-
-
 class DetectionRecipe(Strict):
     """One recipe of a detector, complete.
 
@@ -65,7 +58,7 @@ class DetectionRecipe(Strict):
     schedule: DetectionSchedule
     sampler: Literal["random", "repeat_factor", "class_aware"] = "random"
     loss: ClassifierLoss = ClassifierLoss()
-    augmenter: DetectionAugmentation = DetectionAugmentation()
+    augmenter: Augmentation = Augmentation()
     validation: Literal["original", "resampled", "balanced"] = "resampled"
     start_from: str | None = None
     stage_two: bool = False

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from fasa.errors import UserError
+from fasa.experiments.augmentation import Augmentation
 from fasa.experiments.detection_recipes import DetectionRecipe
 from fasa.experiments.strict import Strict, parse, read_yaml
 
@@ -48,17 +49,6 @@ class Schedule(Strict):
     drops: dict[int, float] = {}
     drop_last: bool = False
     epoch_length: int | None = Field(None, gt=0)
-
-
-class Augmentation(Strict):
-    """An augmenter by its name in :data:`fasa.augmenters.AUGMENTERS`, and its options.
-
-    ``epochs`` are further options, those that are epochs of the schedule: a scale shortens them with it.
-    """
-
-    name: str = "none"
-    options: dict[str, Any] = {}
-    epochs: dict[str, int] = {}
 
 
 class Recipe(Strict):

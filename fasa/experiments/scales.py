@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from fasa.errors import UserError
 from fasa.experiments.detection_recipes import DetectionRecipe
 from fasa.experiments.detection_scales import DetectionScale
-from fasa.experiments.recipes import AnyRecipe, Recipe
+from fasa.experiments.recipes import AnyRecipe, Recipe, merge
 from fasa.experiments.strict import Strict, parse, read_yaml
 
 
@@ -69,12 +69,16 @@ class Scale(Strict):
             raise ValueError("it needs 'seeds' to run classifiers, or a part 'detection' to run detectors")
         return self
 
-    def offers(self, recipe: AnyRecipe) -> bool:
-        """Whether ``recipe`` can be run at this scale."""
-        return self.detection is not None if isinstance(recipe, DetectionRecipe) else bool(self.seeds)
+    def lacks(self, recipe: AnyRecipe) -> str | None:
+        """What keeps this scale from running ``recipe``, as what it has: "no detection"; None where nothing does."""
+        on_detectors = isinstance(recipe, DetectionRecipe)
+        if not (self.detection if on_detectors else self.seeds):
+            return f"no {recipe.task}"
+        alone = self.detection.devices == 1 if on_detectors else True
+        return "but one device" if alone and recipe.augmenter.of_each_process else None
 
     def apply(self, recipe: AnyRecipe) -> AnyRecipe:
-        """``recipe`` at this scale, which offers it."""
+        """``recipe`` at this scale, which lacks nothing for it."""
         if isinstance(recipe, DetectionRecipe):
             return self.detection.apply(recipe, f"scale '{self.name}', recipe '{recipe.name}'")
         content = recipe.model_dump()
@@ -101,13 +105,28 @@ class Scale(Strict):
 
 
 def load_scale(folder: Path, name: str) -> Scale:
-    """The scale ``name`` of ``folder``.
+    """The scale ``name`` of ``folder``, told whole or by its difference from a ``base``, another scale.
 
     Raises:
-        UserError: no such scale, or an unknown key in it.
+        UserError: no such scale, an unknown key or base in it, or bases in a circle.
     """
+    if not (folder / f"{name}.yaml").exists():
+        raise UserError(f"there is no scale '{name}'; choose one of {_known(folder)}.")
+    return parse(Scale, {**_resolve(folder, name), "name": name}, str(folder / f"{name}.yaml"))
+
+
+def _resolve(folder: Path, name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise UserError(f"there is no scale '{name}'; choose one of {known}.")
-    return parse(Scale, {**read_yaml(path), "name": name}, str(path))
+    difference = read_yaml(path)
+    base = difference.pop("base", None)
+    if base is None:
+        return difference
+    if base in (*above, name):
+        raise UserError(f"{path}: scale '{name}' has itself among its bases.")
+    if not (folder / f"{base}.yaml").exists():
+        raise UserError(f"{path}: 'base' names an unknown scale '{base}'; choose one of {_known(folder)}.")
+    return merge(_resolve(folder, base, (*above, name)), difference)
+
+
+def _known(folder: Path) -> str:
+    return ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))

@@ -56,8 +56,8 @@ class Study:
 
     @cached_property
     def resolved(self) -> dict[str, AnyRecipe]:
-        """Every recipe that this scale offers, at this scale."""
-        return {name: self.scale.apply(recipe) for name, recipe in self.recipes.items() if self.scale.offers(recipe)}
+        """Every recipe that this scale can run, at this scale."""
+        return {name: self.scale.apply(recipe) for name, recipe in self.recipes.items() if not self.scale.lacks(recipe)}
 
     def recipe(self, name: str) -> AnyRecipe:
         """The recipe ``name`` at this scale.
@@ -67,8 +67,8 @@ class Study:
         """
         if name not in self.resolved:
             if name in self.recipes:
-                task = self.recipes[name].task
-                raise UserError(f"scale '{self.scale.name}' has no {task}, so it cannot run '{name}'; choose another.")
+                lack = self.scale.lacks(self.recipes[name])
+                raise UserError(f"scale '{self.scale.name}' has {lack}, so it cannot run '{name}'; choose another.")
             raise UserError(f"there is no recipe '{name}'; known: {', '.join(self.resolved)}.")
         return self.resolved[name]
 
@@ -343,7 +343,7 @@ def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
             raise UserError(f"{path}: 'detection.seeds' names '{name}', which is no table, figure or recipe.")
 
     def whole(user: Table | Figure) -> bool:
-        return all(size.offers(recipes[recipe]) for recipe in user.recipes())
+        return not any(size.lacks(recipes[recipe]) for recipe in user.recipes())
 
     return Study(
         root,

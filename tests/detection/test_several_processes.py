@@ -78,6 +78,15 @@ def test_two_processes_give_the_weights_of_one(study):
         torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
+def test_statistics_of_each_device_want_all_devices(study):
+    process = start(study, "rfs_fasa_own_statistics", {min(os.sched_getaffinity(0))})
+    told = process.communicate(timeout=300)[1]
+    assert process.returncode == 2 and "Traceback" not in told
+    assert told.endswith(
+        "fasa: rfs_fasa_own_statistics keeps statistics of each of 2 devices, and 1 is there; train it where all are.\n"
+    )
+
+
 def history(study: Study) -> list[dict]:
     lines = json.loads((study.work_dir("mask_rcnn_fasa", 0) / "history.json").read_text())
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]

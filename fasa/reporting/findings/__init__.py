@@ -35,10 +35,11 @@ def render_kept(root: Path) -> dict[Path, str]:
     """
     paper = load_paper(root)
     kept = read_kept(root / KEPT, root / PICTURES, root / "configs" / "scales")
+    judged = [results for results in kept if paper.tables_of_claims & results.datasets.keys()]
     page, readme, deviations = (root / name for name in ("docs/findings.md", "README.md", "docs/deviations.md"))
     return {
-        page: render_page(paper, kept, page, root, LARGEST, ORIGIN),
-        readme: insert_summary(_text(readme), paper, kept, readme),
+        page: render_page(paper, judged, page, root, LARGEST, ORIGIN),
+        readme: insert_summary(_text(readme), paper, judged, readme),
         deviations: insert_effects(_text(deviations), paper.tables, kept),
     }
 

@@ -60,6 +60,11 @@ class Paper:
     tables: dict[str, Table]
     figures: dict[str, Figure]
 
+    @property
+    def tables_of_claims(self) -> frozenset[str]:
+        """The tables whose cells decide a claim: a scale with none of them has nothing to say."""
+        return frozenset(check.table for claim in self.claims for check in claim.cells)
+
     def published(self) -> list[Table | Figure]:
         """The paper's own tables, then its figures."""
         users = [*self.tables.values(), *self.figures.values()]
