@@ -22,7 +22,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fasa import torch_files
+from fasa import atomic, torch_files
 from fasa.datasets.glyphs import crops
 from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.detection.configs import layered
@@ -116,16 +116,30 @@ def pretrain(
 def provide(study: Study, name: str, progress: Progress | None = None) -> Path:
     """The file that the backbone of recipe ``name`` starts from, made where it is missing or of older settings.
 
+    One of the same settings beside it, another scale's, is copied.
+
     Raises:
         UserError: this scale pre-trains nothing, or see :func:`pretrain`.
     """
     path, model, spec = _wanted(study, name)
-    try:
-        check_file(path, model, fingerprint(model, spec))
-    except UserError:
+    settings = fingerprint(model, spec)
+    others = (other for other in path.parent.glob("*.pt") if other != path)
+    if _is_of(path, model, settings):
+        return path
+    if same := next((other for other in others if _is_of(other, model, settings)), None):
+        atomic.write_bytes(path, same.read_bytes())
+    else:
         torch.set_num_threads(study.threads(name))
-        pretrain(model, path, spec, fingerprint(model, spec), cores(), progress, get_device())
+        pretrain(model, path, spec, settings, cores(), progress, get_device())
     return path
+
+
+def _is_of(path: Path, model: Mapping[str, Any], settings: str) -> bool:
+    try:
+        check_file(path, model, settings)
+    except UserError:
+        return False
+    return True
 
 
 def check(study: Study, name: str) -> None:

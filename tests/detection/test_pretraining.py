@@ -136,7 +136,9 @@ def fasa(*arguments: str) -> int:
 
 
 @pytest.mark.slow
-def test_from_glyphs_to_a_detector(study: Study, capsys: pytest.CaptureFixture) -> None:
+def test_from_glyphs_to_a_detector(
+    study: Study, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert fasa("data", "mask_rcnn") == 0
     assert fasa("train", "mask_rcnn", "--seed", "0") == 2
     assert "fasa pretrain mask_rcnn --scale smoke" in capsys.readouterr().err
@@ -153,6 +155,11 @@ def test_from_glyphs_to_a_detector(study: Study, capsys: pytest.CaptureFixture) 
     for name, value in start.items():
         if name.endswith("conv1.weight"):
             assert torch.corrcoef(torch.stack([value.flatten(), weights[f"backbone.{name}"].flatten()]))[0, 1] > 0.8
+
+    (study.root / "configs/scales/same.yaml").write_text("base: smoke\n")  # other scales' of the same settings will do
+    monkeypatch.setattr("fasa.detection.pretraining.pretrain", None)
+    assert main(["pretrain", "mask_rcnn", "--scale", "same"]) == 0
+    assert load_study(study.root, "same").pretrained_path("mask_rcnn").read_bytes() == path.read_bytes()
 
     pretrain_on(study.root, epochs=2)  # other settings: neither the run nor its start is of today's recipe
     assert fasa("train", "mask_rcnn", "--seed", "0") == 2
