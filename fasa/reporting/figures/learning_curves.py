@@ -22,7 +22,7 @@ def draw(figure: Figure, study: Study) -> Canvas:
     grouped = panels(series)
     if not grouped:
         return empty(figure, study, series)
-    canvas = Canvas(figsize=(style.WIDE, 0.3 + 1.9 * len(grouped)))
+    canvas = Canvas(figsize=(style.WIDE, 0.3 + 2.2 * len(grouped)))
     grid = canvas.subplots(len(grouped), 2, squeeze=False)
     for (left, right), (group, members) in zip(grid, grouped.items(), strict=True):
         for index, one in enumerate(members):
@@ -31,7 +31,7 @@ def draw(figure: Figure, study: Study) -> Canvas:
                 _curve(right, one, "train_loss", 1, index)
         left.set_ylabel(f"{group}\ntest accuracy (%)" if group else "test accuracy (%)")
         right.set_ylabel("training loss")
-        left.legend(loc="lower right")
+        style.legend_above(left)
     for axes in grid.flat:
         style.epoch_axis(axes)
     style.note(canvas, missing_note(series))
