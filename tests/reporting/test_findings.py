@@ -161,6 +161,12 @@ def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
     assert readme.count("It rises.") == 1 and "+1.50, n = 1 (proxy)" in readme and "old" not in readme
 
 
+def test_a_scale_without_any_table_of_the_claims_is_not_told_of():
+    paper = Paper((claim(RISES),), {"t": table()}, {})
+    ours, other = results(base=BASE), Results(SCALE, Path(), Path(), {}, {"ambiguities_processes": ("glyphs",)})
+    assert paper.judged_by([other, ours]) == [ours]
+
+
 @pytest.mark.parametrize("text", ["no marker", "<!-- /findings --> <!-- findings -->", "<!-- findings -->" * 2])
 def test_a_readme_without_its_markers_is_told(text):
     with pytest.raises(UserError, match=r"README.md needs the lines <!-- findings --> and <!-- /findings -->"):

@@ -35,7 +35,7 @@ def render_kept(root: Path) -> dict[Path, str]:
     """
     paper = load_paper(root)
     kept = read_kept(root / KEPT, root / PICTURES, root / "configs" / "scales")
-    judged = [results for results in kept if paper.tables_of_claims & results.datasets.keys()]
+    judged = paper.judged_by(kept)
     page, readme, deviations = (root / name for name in ("docs/findings.md", "README.md", "docs/deviations.md"))
     return {
         page: render_page(paper, judged, page, root, LARGEST, ORIGIN),

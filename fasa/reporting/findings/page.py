@@ -60,10 +60,10 @@ class Paper:
     tables: dict[str, Table]
     figures: dict[str, Figure]
 
-    @property
-    def tables_of_claims(self) -> frozenset[str]:
-        """The tables whose cells decide a claim: a scale with none of them has nothing to say."""
-        return frozenset(check.table for claim in self.claims for check in claim.cells)
+    def judged_by(self, kept: Sequence[Results]) -> list[Results]:
+        """The scales of ``kept`` that have a table whose cells decide a claim; others have nothing to say of them."""
+        deciding = {check.table for claim in self.claims for check in claim.cells}
+        return [results for results in kept if deciding & results.datasets.keys()]
 
     def published(self) -> list[Table | Figure]:
         """The paper's own tables, then its figures."""
