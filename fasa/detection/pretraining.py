@@ -123,10 +123,9 @@ def provide(study: Study, name: str, progress: Progress | None = None) -> Path:
     """
     path, model, spec = _wanted(study, name)
     settings = fingerprint(model, spec)
-    others = (other for other in path.parent.glob("*.pt") if other != path)
     if _is_of(path, model, settings):
         return path
-    if same := next((other for other in others if _is_of(other, model, settings)), None):
+    if same := next((other for other in path.parent.glob("*.pt") if _is_of(other, model, settings)), None):
         atomic.write_bytes(path, same.read_bytes())
     else:
         torch.set_num_threads(study.threads(name))
