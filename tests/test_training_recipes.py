@@ -17,7 +17,7 @@ ALL_RECIPES = tuple(yaml.safe_load((Path(__file__).parents[1] / "configs/recipes
 
 def fingerprints(root, scale="paper"):
     study = load_study(root, scale)
-    return {name: study.fingerprint(name) for name in study.recipes}
+    return {name: study.fingerprint(name) for name in study.resolved}
 
 
 # --------------------------------------------------------------------------------------------------- every recipe
