@@ -53,12 +53,12 @@ def train(study: Study, run: Run) -> None:
             stage_one = study.work_dir(recipe.start_from, run.seed) / "model.pt"
             weights.check(stage_one, study.fingerprint(recipe.start_from))
         processes = processes_for(devices)
-        if processes < devices and recipe.augmenter.of_each_process:
-            raise UserError(
-                f"{run.recipe} keeps statistics of each of {devices} devices, and {processes} "
-                f"{'is' if processes == 1 else 'are'} there; train it where all are."
-            )
         if processes < devices:
+            if recipe.augmenter.of_each_process:
+                raise UserError(
+                    f"{run.recipe} keeps statistics of each of {devices} devices, and {processes} "
+                    f"{'is' if processes == 1 else 'are'} there; train it where all are."
+                )
             print(
                 f"fasa: {run.recipe} seed {run.seed}: {processes} of {devices} devices are there; each does the "
                 f"work of {devices // processes}, with the same batch and rate.",

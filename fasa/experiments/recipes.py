@@ -9,6 +9,7 @@ from pydantic import Field
 
 from fasa.errors import UserError
 from fasa.experiments.augmentation import Augmentation
+from fasa.experiments.bases import resolve
 from fasa.experiments.detection_recipes import DetectionRecipe
 from fasa.experiments.strict import Strict, parse, read_yaml
 
@@ -81,15 +82,6 @@ class Recipe(Strict):
 AnyRecipe = Recipe | DetectionRecipe
 
 
-def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with ``difference`` laid over it, mappings merged key by key; an augmenter is replaced whole."""
-    merged = dict(base)
-    for key, value in difference.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both and key not in ("augmenter", "drops") else value
-    return merged
-
-
 def load_recipes(folder: Path) -> dict[str, AnyRecipe]:
     """All recipes of the YAML files in ``folder``, bases resolved; those with a ``detector`` are detectors'.
 
@@ -106,24 +98,21 @@ def load_recipes(folder: Path) -> dict[str, AnyRecipe]:
                 raise UserError(f"{path}: recipe '{name}' must be a mapping of keys to values.")
             differences[name], files[name] = difference, path
 
-    def resolve(name: str, below: tuple[str, ...] = ()) -> dict[str, Any]:
-        difference = dict(differences[name])
-        base = difference.pop("base", None)
-        if base is None:
-            return difference
-        if base not in differences:
-            raise UserError(f"{files[name]}: recipe '{name}' names an unknown base '{base}'.")
-        if base in (*below, name):
-            raise UserError(f"{files[name]}: recipe '{name}' has itself among its bases.")
-        return merge(resolve(base, (*below, name)), difference)
+    def where(name: str) -> str:
+        return f"{files[name]}: recipe '{name}'"
+
+    def read(name: str, above: str | None) -> dict[str, Any]:
+        if name not in differences:
+            raise UserError(f"{where(above)} names an unknown base '{name}'.")
+        return differences[name]
 
     recipes: dict[str, AnyRecipe] = {}
     for name in differences:
-        content = {**resolve(name), "name": name}
+        content = {**resolve(name, read, where), "name": name}
         model = DetectionRecipe if "detector" in content else Recipe
-        recipes[name] = parse(model, content, f"{files[name]}: recipe '{name}'")
+        recipes[name] = parse(model, content, where(name))
     for name, recipe in recipes.items():
         for needed in recipe.needs():
             if needed not in recipes:
-                raise UserError(f"{files[name]}: recipe '{name}' needs an unknown recipe '{needed}'.")
+                raise UserError(f"{where(name)} needs an unknown recipe '{needed}'.")
     return recipes

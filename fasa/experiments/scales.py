@@ -8,9 +8,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from fasa.errors import UserError
+from fasa.experiments.bases import resolve
 from fasa.experiments.detection_recipes import DetectionRecipe
 from fasa.experiments.detection_scales import DetectionScale
-from fasa.experiments.recipes import AnyRecipe, Recipe, merge
+from fasa.experiments.recipes import AnyRecipe, Recipe
 from fasa.experiments.strict import Strict, parse, read_yaml
 
 
@@ -74,8 +75,8 @@ class Scale(Strict):
         on_detectors = isinstance(recipe, DetectionRecipe)
         if not (self.detection if on_detectors else self.seeds):
             return f"no {recipe.task}"
-        alone = self.detection.devices == 1 if on_detectors else True
-        return "but one device" if alone and recipe.augmenter.of_each_process else None
+        devices = self.detection.devices if on_detectors else 1
+        return "but one device" if devices == 1 and recipe.augmenter.of_each_process else None
 
     def apply(self, recipe: AnyRecipe) -> AnyRecipe:
         """``recipe`` at this scale, which lacks nothing for it."""
@@ -110,23 +111,17 @@ def load_scale(folder: Path, name: str) -> Scale:
     Raises:
         UserError: no such scale, an unknown key or base in it, or bases in a circle.
     """
-    if not (folder / f"{name}.yaml").exists():
-        raise UserError(f"there is no scale '{name}'; choose one of {_known(folder)}.")
-    return parse(Scale, {**_resolve(folder, name), "name": name}, str(folder / f"{name}.yaml"))
 
+    def path(name: str) -> Path:
+        return folder / f"{name}.yaml"
 
-def _resolve(folder: Path, name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    path = folder / f"{name}.yaml"
-    difference = read_yaml(path)
-    base = difference.pop("base", None)
-    if base is None:
-        return difference
-    if base in (*above, name):
-        raise UserError(f"{path}: scale '{name}' has itself among its bases.")
-    if not (folder / f"{base}.yaml").exists():
-        raise UserError(f"{path}: 'base' names an unknown scale '{base}'; choose one of {_known(folder)}.")
-    return merge(_resolve(folder, base, (*above, name)), difference)
+    def read(name: str, above: str | None) -> dict[str, Any]:
+        if path(name).exists():
+            return read_yaml(path(name))
+        asked = (
+            f"there is no scale '{name}'" if above is None else f"{path(above)}: 'base' names an unknown scale '{name}'"
+        )
+        raise UserError(f"{asked}; choose one of {', '.join(sorted(one.stem for one in folder.glob('*.yaml')))}.")
 
-
-def _known(folder: Path) -> str:
-    return ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    content = resolve(name, read, lambda name: f"{path(name)}: scale '{name}'")
+    return parse(Scale, {**content, "name": name}, str(path(name)))
