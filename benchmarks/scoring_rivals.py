@@ -107,7 +107,8 @@ def tidecv(clock: Clock, annotations: str, detections: str) -> Figures:
 
 def fasa(clock: Clock, annotations: str, detections: str) -> Figures:
     """LVIS AP as `fasa score` gets it: detections are read and compared in one pass, so only annotations are loaded."""
-    from fasa.metrics import evaluate, load_ground_truth, overlaps
+    from fasa.evaluation import evaluate, load_ground_truth
+    from fasa.evaluation.metrics import overlaps
 
     with clock.phase("load"):
         truth = load_ground_truth(annotations)
@@ -117,7 +118,8 @@ def fasa(clock: Clock, annotations: str, detections: str) -> Figures:
 
 def fasa_columns(clock: Clock, annotations: str, detections: str) -> Figures:
     """LVIS AP with the detections read beforehand, to set the phases beside the rivals'."""
-    from fasa.metrics import evaluate, load_detections, load_ground_truth, overlaps
+    from fasa.evaluation import evaluate, load_detections, load_ground_truth
+    from fasa.evaluation.metrics import overlaps
 
     with clock.phase("load"):
         truth, columns = load_ground_truth(annotations), load_detections(detections)
@@ -127,7 +129,8 @@ def fasa_columns(clock: Clock, annotations: str, detections: str) -> Figures:
 
 def fasa_fixed_pool(clock: Clock, annotations: str, detections: str) -> Figures:
     """AP-Fixed and AP-Pool together, from one pass."""
-    from fasa.metrics import evaluate, load_ground_truth, overlaps
+    from fasa.evaluation import evaluate, load_ground_truth
+    from fasa.evaluation.metrics import overlaps
 
     with clock.phase("load"):
         truth = load_ground_truth(annotations)
@@ -138,7 +141,8 @@ def fasa_fixed_pool(clock: Clock, annotations: str, detections: str) -> Figures:
 
 
 def fasa_tide(clock: Clock, annotations: str, detections: str) -> Figures:
-    from fasa.metrics import load_ground_truth, overlaps, tide
+    from fasa.evaluation import load_ground_truth
+    from fasa.evaluation.metrics import overlaps, tide
 
     with clock.phase("load"):
         truth = load_ground_truth(annotations)

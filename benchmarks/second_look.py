@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from fasa import torch_files
-from fasa.experiments import Study, load_study
 from fasa.method.grouping import group_classes
+from fasa.study import Study, load_study
 
 STATE = "roi_head.bbox_head.augmenter.fasa."
 FLOOR = 1e-6  # docs/deviations.md, row 4

@@ -193,7 +193,7 @@ class Synthetic:
 
     def write_columns(self, path: Path) -> None:
         """The detections as FASA's own .npz, as inference writes it."""
-        from fasa.metrics import DetectionWriter
+        from fasa.evaluation import DetectionWriter
 
         with DetectionWriter(path) as writer:
             for number, scene, scores in self.scores():

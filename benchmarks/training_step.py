@@ -17,9 +17,9 @@ from statistics import median
 
 import torch
 
-from fasa.classification.session import choose_device, load_data
-from fasa.classification.training import Training
-from fasa.experiments import load_study
+from fasa.study import load_study
+from fasa.tasks.classification.session import choose_device, load_data
+from fasa.tasks.classification.training import Training
 
 
 def main() -> None:

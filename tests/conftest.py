@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
-from fasa.classification.training import Training
 from fasa.datasets import LongTailDataset
 from fasa.datasets.pack import save_pack
-from fasa.experiments import Study, load_study
+from fasa.study import Study, load_study
+from fasa.tasks.classification.training import Training
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 COUNTS = (30, 18, 10, 6, 4, 3)  # training images of each class of the tiny data set

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fasa.cli import main
-from fasa.experiments import load_study
+from fasa.study import load_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from fasa.augmenters import Trainee
-from fasa.classification.heads import LinearHead
-from fasa.classification.losses import Criterion
+from fasa.tasks.classification.heads import LinearHead
+from fasa.tasks.classification.losses import Criterion
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -1,7 +1,7 @@
 """MoEx: moments of one example given to another (Li et al., "On Feature Normalization and Data Augmentation", 2021).
 
 A step's loss becomes ``lambda * L(own labels) + (1 - lambda) * L(partners' labels)``; the maps it is computed from have
-their own shape and the partner's moments. ``fasa.detection.roi_augmenters`` does so with the maps of RoIs.
+their own shape and the partner's moments. ``fasa.mmdet.roi_augmenters`` does so with the maps of RoIs.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fasa.errors import UserError
-from fasa.experiments import Run, Study
-from fasa.experiments.detection_recipes import DetectionRecipe
+from fasa.study import Run, Study
+from fasa.study.detection_recipes import DetectionRecipe
 
 
 @dataclass(frozen=True, eq=False)

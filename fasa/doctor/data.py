@@ -16,7 +16,7 @@ from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding
 from fasa.doctor.network import reachable
 from fasa.errors import UserError
-from fasa.experiments.strict import read_yaml
+from fasa.study.strict import read_yaml
 
 ARCHIVES = {"cifar100_lt": CIFAR100}
 OFFICIAL = {  # what a user's folder holds, and where that is from

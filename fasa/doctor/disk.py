@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding
-from fasa.experiments.cost import Costs
-from fasa.lease import NO_LOCKS
+from fasa.study.cost import Costs
+from fasa.study.lease import NO_LOCKS
 
 GB = 1e9
 TIGHT = 1.25  # free space, over what is needed, below which something else may take it

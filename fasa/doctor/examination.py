@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fasa.doctor import data, disk, environment, first_weights, gpu, runs, slurm, torch_here
 from fasa.doctor.chosen import choose
 from fasa.doctor.finding import Finding, Section
-from fasa.experiments import Study
+from fasa.study import Study
 
 HEADINGS = ("Environment", "Data", "First weights", "GPU", "Slurm", "Disk", "Runs")
 

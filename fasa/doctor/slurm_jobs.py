@@ -10,7 +10,7 @@ from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding, count
 from fasa.doctor.slurm_nodes import Group
 from fasa.doctor.slurm_settings import Site
-from fasa.experiments.cost import runtime_minutes, training_seconds
+from fasa.study.cost import runtime_minutes, training_seconds
 
 
 @dataclass(frozen=True)

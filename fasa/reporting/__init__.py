@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fasa.errors import UserError
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
+    from fasa.study import Study
 
 __all__ = ["render_figure", "render_findings", "render_report", "render_table"]
 

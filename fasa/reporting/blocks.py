@@ -16,7 +16,7 @@ from fasa.reporting.comparison import NOTHING
 from fasa.reporting.entries import Entry, Notes, has_interval
 
 if TYPE_CHECKING:
-    from fasa.experiments.tables import Column, Row, Table
+    from fasa.study.artifacts import Column, Row, Table
 
 COMPARED = ("published", "reproduced", "n", "Δ published", "Δ ours [95 % CI]", "verdict")
 OURS = ("reproduced", "n", "Δ ours [95 % CI]")

@@ -14,8 +14,8 @@ from fasa.reporting.comparison import Difference, Summary
 from fasa.reporting.derived import PLACE, figure_numbers
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Column, Row, Table
+    from fasa.study import Study
+    from fasa.study.artifacts import Column, Row, Table
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fasa.reporting.cells import Cell, explain_missing
 from fasa.reporting.comparison import NOTHING, Difference
 
 if TYPE_CHECKING:
-    from fasa.experiments.tables import Column
+    from fasa.study.artifacts import Column
 
 LEAST_DECIMALS = 2  # one more than most published means: a difference of 0.2 points must not drown in rounding
 

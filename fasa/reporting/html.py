@@ -17,7 +17,7 @@ from fasa.reporting.cells import explain_missing, lookup
 from fasa.reporting.sheet import build_sheet
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
+    from fasa.study import Study
 
 PAPER = "FASA: Feature Augmentation and Sampling Adaptation for Long-Tailed Instance Segmentation"
 VENUE = "Zang, Huang, Loy; ICCV 2021"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.cost import Plan, RunPlan
+    from fasa.study import Study
+    from fasa.study.cost import Plan, RunPlan
 
 SOURCES = {
     "measured": "measured",

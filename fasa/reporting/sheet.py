@@ -12,8 +12,8 @@ from fasa.reporting.comparison import NOTHING
 from fasa.reporting.entries import Notes
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Row, Table
+    from fasa.study import Study
+    from fasa.study.artifacts import Row, Table
 
 LISTED = 8  # rows of a table whose compared ones are named one by one
 

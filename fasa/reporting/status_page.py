@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fasa import atomic
-from fasa.experiments.status import STATES
+from fasa.study.status import STATES
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.status import Snapshot
+    from fasa.study import Study
+    from fasa.study.status import Snapshot
 
 SHOWN_FAILURES = 20
 RELOAD = 15  # seconds between two looks of a browser at the file

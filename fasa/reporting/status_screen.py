@@ -12,12 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fasa.experiments.status import STATES, Watch
 from fasa.reporting.status_page import span, write_status
+from fasa.study.status import STATES, Watch
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.status import Snapshot
+    from fasa.study import Study
+    from fasa.study.status import Snapshot
 
 STYLES = {
     "done": "green",

@@ -14,8 +14,8 @@ from fasa.reporting.markdown import render_markdown
 from fasa.reporting.sheet import build_sheet
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Table
+    from fasa.study import Study
+    from fasa.study.artifacts import Table
 
 
 def table_frame(study: Study, table: Table) -> pd.DataFrame:

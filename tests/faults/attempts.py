@@ -23,7 +23,13 @@ CHANGES = ("os.rename", "os.remove", "os.mkdir")
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["fasa.cli", "fasa.classification.session", "fasa.detection.session", "fasa.reporting", "matplotlib.pyplot"]
+    [
+        "fasa.cli",
+        "fasa.tasks.classification.session",
+        "fasa.tasks.detection.session",
+        "fasa.reporting",
+        "matplotlib.pyplot",
+    ]
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from attempts import attempt, copy, distinct_events, events
 from outcomes import measured, trained
 
-from fasa.experiments import Study, load_study
+from fasa.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fasa.experiments import Study
+from fasa.study import Study
 
 COST = ("cost", "device_seconds")
 

@@ -12,7 +12,7 @@ from attempts import KILLED, attempt, events, start
 from fault_table import record
 from outcomes import measured, same, seconds, trained
 
-from fasa.experiments import Study
+from fasa.study import Study
 
 KINDS = ("classifier", "detector")
 RANDOM = {"classifier": 40, "detector": 8}

@@ -13,7 +13,7 @@ from attempts import attempt, said, start
 from fault_table import record
 from outcomes import same, trained
 
-from fasa.termination import CODE, Terminated, at_once, deferred
+from fasa.tasks.termination import CODE, Terminated, at_once, deferred
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fasa.experiments import Run
-from fasa.experiments.tables import Column, Row
+from fasa.study import Run
+from fasa.study.artifacts import Column, Row
 
 
 def column(key="accuracy.last", label="Top-1", published="accuracy", unit="%", decimals=1, group=""):

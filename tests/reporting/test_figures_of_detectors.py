@@ -10,12 +10,12 @@ from detector_runs import DetectorStudy, detector_metrics, figure, table, write_
 from PIL import Image
 
 from fasa.errors import UserError
-from fasa.experiments import load_study
 from fasa.reporting import figures, render_figure
 from fasa.reporting.figures import bars, by_class, class_groups, gains, style
 from fasa.reporting.figures.published import published
 from fasa.reporting.figures.series import Series, finite_mean
 from fasa.reporting.frequency import frequency_groups
+from fasa.study import load_study
 
 ROOT = Path(__file__).parents[2]
 PAIR = (("Mask R-CNN", "plain", "Mask R-CNN"), ("+ FASA", "plain_fasa", "Mask R-CNN"))

@@ -9,16 +9,16 @@ import pytest
 
 from fasa.cli import main
 from fasa.errors import UserError
-from fasa.experiments import load_study
-from fasa.experiments.claims import Check, Claim
-from fasa.experiments.scales import Scale
-from fasa.experiments.tables import Column, Row, Table
 from fasa.reporting import comparison
 from fasa.reporting.findings import render_kept, words
 from fasa.reporting.findings.evidence import judge
 from fasa.reporting.findings.kept import KeptCell, Results, read_kept
 from fasa.reporting.findings.page import Paper, render_page
 from fasa.reporting.findings.readme import insert_summary
+from fasa.study import load_study
+from fasa.study.artifacts import Column, Row, Table
+from fasa.study.claims import Check, Claim
+from fasa.study.scales import Scale
 
 ROOT = Path(__file__).parents[2]
 SCALE = Scale(name="mini", description="Small.", seeds=(0, 1, 2))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fasa.experiments.scales import Scale
-from fasa.experiments.tables import Column, Row, Table
 from fasa.reporting.findings.deviations import insert_effects
 from fasa.reporting.findings.kept import KeptCell, Results
+from fasa.study.artifacts import Column, Row, Table
+from fasa.study.scales import Scale
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/deviations.md").read_text()

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from fasa.experiments.tables import Table
 from fasa.reporting import latex, markdown, render_report
 from fasa.reporting.sheet import build_sheet
+from fasa.study.artifacts import Table
 
 LEVELS = {  # AP and APr of three seeds, in fractions
     "plain": [(0.200, 0.080), (0.210, 0.090), (0.220, 0.070)],

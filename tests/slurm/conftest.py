@@ -18,7 +18,7 @@ import one_node
 import pytest
 import yaml
 
-from fasa.experiments import Study, load_study
+from fasa.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
 COST = ("device_seconds", "cost")

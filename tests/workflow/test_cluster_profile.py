@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yte
 
-from fasa.experiments import Study, load_study
-from fasa.experiments.cost import runtime_minutes
+from fasa.study import Study, load_study
+from fasa.study.cost import runtime_minutes
 
 ROOT = Path(__file__).parents[2]
 RUNS = ("mask_rcnn_24", "rfs_x101_24", "ldam_fasa")  # a ResNet-50, a ResNeXt-101, a classifier

@@ -10,7 +10,7 @@ import pytest
 import yaml
 import yte
 
-from fasa.experiments import Run, load_study
+from fasa.study import Run, load_study
 
 ROOT = Path(__file__).parents[2]
 

@@ -29,7 +29,7 @@ def test_from_nothing_to_a_table_and_what_makes_it_run_again(checkout: Path, sna
     assert again("table_adaptation_unit", "figure_cifar_fig4a") == {}
 
     # An edited comment in the package trains nothing.
-    source = checkout / "fasa/classification/training.py"
+    source = checkout / "fasa/tasks/classification/training.py"
     source.write_text(source.read_text() + "\n# a comment\n")
     assert again("table_adaptation_unit", "figure_cifar_fig4a") == {}
 

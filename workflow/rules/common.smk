@@ -7,8 +7,8 @@ from pathlib import Path
 from snakemake.utils import validate
 
 from fasa.errors import UserError
-from fasa.experiments import Run, load_study
-from fasa.experiments.cost import in_words, plan_of, runtime_minutes, training_seconds
+from fasa.study import Run, load_study
+from fasa.study.cost import in_words, plan_of, runtime_minutes, training_seconds
 
 validate(config, "../schemas/config.schema.yaml")
 

@@ -26,8 +26,8 @@ from fasa.reporting.figures import (
 )
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 KINDS = {
     "class_counts": class_counts.draw,

@@ -14,8 +14,8 @@ from fasa.reporting.figures.series import Series, empty, gather, missing_note, p
 from fasa.reporting.frequency import counted
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 REAL, VIRTUAL = style.LIGHT, style.SERIES[1]
 LEAST = 0.5  # where the logarithmic axis starts, so that a class of one image still shows

@@ -15,8 +15,8 @@ from fasa.reporting.figures.labels import place_labels
 from fasa.reporting.figures.series import Series, empty, gather, missing_note, present
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 FEWEST = 4  # t-SNE has nothing to say about fewer points
 NAME_ALL = 30  # up to so many classes all get their names; beyond, only those that share a group

@@ -14,8 +14,8 @@ from fasa.reporting.figures.published import published
 from fasa.reporting.figures.series import Series, empty, gather, missing_note, present, sources
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 GAINS = {"lvis.AP": "gain in AP", "lvis.APr": "gain in AP$_r$"}
 TIME = "cost.seconds_per_iteration"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
+    from fasa.study import Study
 
 
 def published(study: Study, recipe: str, measure: str) -> float | None:

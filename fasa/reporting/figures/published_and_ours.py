@@ -13,8 +13,8 @@ from fasa.reporting.figures.published import published
 from fasa.reporting.figures.series import empty, gather, missing_note, present, sources
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 ERRORS = {
     "tide.cls": "class",

@@ -22,8 +22,8 @@ from fasa.reporting.figures import style
 from fasa.reporting.figures.series import LACKS, Series, empty, gather, missing_note, present
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 TALLEST = 0.8  # of an image's place: its height over its width; a taller image is shown smaller
 RIGHT, WRONG = ("#e0a100", "-"), ("#00558c", (0, (2.5, 1.2)))  # fill and outline, by the class that was found

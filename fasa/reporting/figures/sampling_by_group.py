@@ -12,8 +12,8 @@ from fasa.reporting.figures import style
 from fasa.reporting.figures.series import Series, empty, gather, missing_note, present
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 
 def draw(figure: Figure, study: Study) -> Canvas:

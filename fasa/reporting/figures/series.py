@@ -13,8 +13,8 @@ from fasa.reporting.figures import style
 from fasa.reporting.frequency import Group, frequency_groups
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
-    from fasa.experiments.tables import Figure
+    from fasa.study import Study
+    from fasa.study.artifacts import Figure
 
 
 LACKS = "the run has no"  # begins the reason where a run is there but not what the figure shows

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from fasa import atomic
 from fasa.errors import UserError
-from fasa.experiments.claims import load_claims
-from fasa.experiments.recipes import load_recipes
-from fasa.experiments.tables import load_figures, load_tables
 from fasa.reporting.findings.deviations import insert_effects
 from fasa.reporting.findings.kept import read_kept, read_results
 from fasa.reporting.findings.page import Paper, render_page
 from fasa.reporting.findings.readme import insert_summary
+from fasa.study.artifacts import load_figures, load_tables
+from fasa.study.claims import load_claims
+from fasa.study.recipes import load_recipes
 
 if TYPE_CHECKING:
-    from fasa.experiments import Study
+    from fasa.study import Study
 
 KEPT, PICTURES = Path("results/reference"), Path("figures/reference")
 LARGEST = "paper"

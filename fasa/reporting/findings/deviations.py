@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from fasa.experiments.tables import Column, Row, Table
 from fasa.reporting import comparison
 from fasa.reporting.comparison import Difference
 from fasa.reporting.entries import decimals, minus
 from fasa.reporting.findings.kept import Results
 from fasa.reporting.markdown import escape
+from fasa.study.artifacts import Column, Row, Table
 
 HEADING = "Measured effect"
 NUMBERED = re.compile(r"\| (\d+) \|")

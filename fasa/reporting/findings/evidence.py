@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fasa.experiments.claims import MARGINS, Check, Claim
-from fasa.experiments.tables import Column, Row, Table
 from fasa.reporting import comparison
 from fasa.reporting.comparison import CONFIRMED, CONTRADICTED, UNDECIDED, Difference, Summary
 from fasa.reporting.findings.kept import KeptCell, Results
+from fasa.study.artifacts import Column, Row, Table
+from fasa.study.claims import MARGINS, Check, Claim
 
 SIGNIFICANT = 1 - comparison.CONFIDENCE
 MIXED = "mixed"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from fasa.errors import UserError
-from fasa.experiments.scales import Scale, load_scale
+from fasa.study.scales import Scale, load_scale
 
 LARGEST_FIRST = ("paper", "proxy", "mini", "smoke")
 NEEDED = ("table", "row", "column", "seeds", "values", "missing", "scale", "dataset")

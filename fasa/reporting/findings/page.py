@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fasa.experiments.claims import Claim
-from fasa.experiments.tables import Figure, Table, is_ours
 from fasa.reporting.comparison import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
 from fasa.reporting.findings import words
 from fasa.reporting.findings.evidence import BY_EYE, MIXED, NOT_RUN, Evidence, Finding, judge
 from fasa.reporting.findings.kept import Results
 from fasa.reporting.markdown import escape
+from fasa.study.artifacts import Figure, Table, is_ours
+from fasa.study.claims import Claim
 
 ORDER = (CONFIRMED, CONTRADICTED, MIXED, UNDECIDED, NOT_RUN, BY_EYE)
 SUMMARY = ("", "What the paper says", "Published", "Ours", "n", "Scale", "Verdict")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fasa.experiments.tables import Column, Row
 from fasa.reporting.comparison import NOTHING
 from fasa.reporting.entries import decimals, minus, number
 from fasa.reporting.findings.evidence import Evidence, Finding, expected_sign
+from fasa.study.artifacts import Column, Row
 
 MOST_COLUMNS = 3  # of a claim that the summary shows
 

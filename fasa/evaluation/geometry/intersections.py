@@ -1,0 +1,124 @@
+"""IoU of detections with the ground truth of their images: bounded first, then computed exactly as pycocotools does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numba
+import numpy as np
+
+from fasa.evaluation.geometry import rle
+from fasa.evaluation.io.detections import Detections
+from fasa.evaluation.io.ground_truth import GroundTruth
+
+MATCH_IOU = 0.5  # the lowest threshold at which any protocol matches
+BACKGROUND_IOU = 0.1  # TIDE's t_b: what overlaps less is background
+NEVER = 2.0  # no two shapes overlap as much
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # detection (place in the chunk), truth (row), IoU
+
+
+def mask_pairs(
+    ground_truth: GroundTruth, chunk: Detections, image: np.ndarray, category: np.ndarray, all_classes: bool
+) -> Callable[[int, int], Pairs]:
+    """A function of a range of detections that gives their pairs by mask IoU."""
+    truth = ground_truth
+    return lambda lo, hi: _mask_pairs(
+        lo, hi, image, category, chunk.mask_area, chunk.tight, chunk.counts, chunk.counts_start,
+        truth.image_start, truth.category, truth.crowd, truth.mask_area, truth.tight, truth.runs, truth.run_start,
+        all_classes,
+    )  # fmt: skip
+
+
+def box_pairs(
+    ground_truth: GroundTruth, boxes: np.ndarray, image: np.ndarray, category: np.ndarray, all_classes: bool
+) -> Callable[[int, int], Pairs]:
+    """A function of a range of detections that gives their pairs by box IoU."""
+    truth = ground_truth
+    return lambda lo, hi: _box_pairs(
+        lo, hi, image, category, boxes, truth.image_start, truth.category, truth.crowd, truth.box, all_classes
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _floor(same_class, crowd, all_classes):
+    """Lowest IoU that a pair is kept from."""
+    if crowd or not all_classes:
+        return MATCH_IOU if same_class else NEVER
+    return BACKGROUND_IOU
+
+
+@numba.njit(nogil=True, cache=True)
+def _grown(array):
+    larger = np.empty(2 * len(array), array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+@numba.njit(nogil=True, cache=True)
+def _mask_pairs(
+    lo, hi, image, category, area, tight, counts, counts_start,
+    image_start, truth_category, crowd, truth_area, truth_tight, truth_runs, run_start, all_classes,
+):  # fmt: skip
+    detections, truths, ious = np.empty(1024, np.int64), np.empty(1024, np.int32), np.empty(1024, np.float64)
+    pairs = 0
+    runs = np.empty(1024, np.uint32)
+    for d in range(lo, hi):
+        if area[d] <= 0:  # an empty mask overlaps nothing; -1: not stored
+            continue
+        decoded = 0
+        x, y, w, h = tight[d, 0], tight[d, 1], tight[d, 2], tight[d, 3]
+        for g in range(image_start[image[d]], image_start[image[d] + 1]):
+            floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
+            if floor == NEVER:
+                continue
+            across = min(x + w, truth_tight[g, 0] + truth_tight[g, 2]) - max(x, truth_tight[g, 0])
+            down = min(y + h, truth_tight[g, 1] + truth_tight[g, 3]) - max(y, truth_tight[g, 1])
+            if across <= 0 or down <= 0:
+                continue
+            most = min(min(area[d], truth_area[g]), np.int64(across) * down)
+            union = area[d] if crowd[g] else area[d] + truth_area[g] - most
+            if most < (floor - 1e-6) * union:  # the slack: rounding must discard no pair
+                continue
+            if not decoded:
+                length = counts_start[d + 1] - counts_start[d]
+                if length > len(runs):
+                    runs = np.empty(2 * length, np.uint32)
+                decoded = rle.decode(counts, counts_start[d], counts_start[d + 1], runs)
+            of_truth = truth_runs[run_start[g] : run_start[g + 1]]
+            shared = rle.intersection(runs, decoded, of_truth, len(of_truth))
+            union = area[d] if crowd[g] else area[d] + truth_area[g] - shared
+            iou = float(shared) / float(union)
+            if iou >= floor:
+                if pairs == len(ious):
+                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
+                detections[pairs], truths[pairs], ious[pairs] = d, g, iou
+                pairs += 1
+    return detections[:pairs], truths[:pairs], ious[:pairs]
+
+
+@numba.njit(nogil=True, cache=True)
+def _box_pairs(lo, hi, image, category, box, image_start, truth_category, crowd, truth_box, all_classes):
+    detections, truths, ious = np.empty(1024, np.int64), np.empty(1024, np.int32), np.empty(1024, np.float64)
+    pairs = 0
+    for d in range(lo, hi):
+        x, y, w, h = box[d, 0], box[d, 1], box[d, 2], box[d, 3]
+        for g in range(image_start[image[d]], image_start[image[d] + 1]):
+            floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
+            if floor == NEVER:
+                continue
+            across = min(w + x, truth_box[g, 2] + truth_box[g, 0]) - max(x, truth_box[g, 0])
+            if across <= 0:
+                continue
+            down = min(h + y, truth_box[g, 3] + truth_box[g, 1]) - max(y, truth_box[g, 1])
+            if down <= 0:
+                continue
+            shared = across * down
+            union = w * h if crowd[g] else w * h + truth_box[g, 2] * truth_box[g, 3] - shared
+            iou = shared / union
+            if iou >= floor:
+                if pairs == len(ious):
+                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
+                detections[pairs], truths[pairs], ious[pairs] = d, g, iou
+                pairs += 1
+    return detections[:pairs], truths[:pairs], ious[:pairs]

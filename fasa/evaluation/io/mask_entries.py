@@ -1,0 +1,97 @@
+"""One mask as JSON spells it (compressed RLE, uncompressed RLE, polygons), turned into COCO's compressed string."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from fasa.errors import UserError
+from fasa.evaluation.geometry import rle
+from fasa.evaluation.io import fields
+
+FIELD = "segmentation"
+_FARTHEST = 1e6  # pixels; a polygon's edges are drawn point by point, so that a wild vertex would fill the memory
+_LONGEST_RUN = 2**32 - 1
+
+
+def from_rle(value: Any, where: str) -> tuple[tuple[int, int], bytes]:
+    """(height, width) and the compressed string of an RLE object; its counts are a string, bytes or a list of runs.
+
+    The string itself is not decoded here: ``fasa.evaluation.geometry.rle.measure`` judges many at once.
+
+    Raises:
+        UserError: a field is missing or of the wrong kind, or the runs of a list do not fill the mask.
+    """
+    if not isinstance(value, Mapping):
+        raise fields.wrong(where, FIELD, value, 'write a mask as RLE, {"size": [height, width], "counts": "…"}')
+    inside = f'{where}, in its "{FIELD}",'
+    size = fields.size(fields.present(value, "size", inside), inside)
+    counts = fields.present(value, "counts", inside)
+    if isinstance(counts, str):
+        return size, counts.encode("utf-8", "surrogatepass")
+    if isinstance(counts, bytes):
+        return size, counts
+    if not isinstance(counts, list | tuple | np.ndarray):
+        raise fields.wrong(inside, "counts", counts, "write COCO's compressed string or a list of runs")
+    runs = _runs(counts, inside)
+    if int(runs.sum(dtype=np.int64)) != size[0] * size[1]:
+        raise UserError(f'{where}: its "{FIELD}" {rle.FAULTS[4]} ({size[0]} x {size[1]}): encode that mask again.')
+    return size, coco.frPyObjects({"size": list(size), "counts": runs}, *size)["counts"]
+
+
+def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int], where: str) -> bytes:
+    """The compressed string of the union of polygons x0, y0, x1, y1, …, as ``COCO.annToRLE`` draws them.
+
+    Raises:
+        UserError: a polygon of too few points, or a coordinate that is no finite number or far off.
+    """
+    arrays = []
+    for polygon in polygons:
+        if not isinstance(polygon, Sequence) or isinstance(polygon, str):
+            raise fields.wrong(where, FIELD, polygon, "write each polygon as a list x0, y0, x1, y1, …")
+        if len(polygon) < 4 or (len(polygon) == 4 and not arrays):  # a line is drawn, except as the first
+            raise fields.wrong(where, FIELD, polygon, "give each polygon three points (six numbers) or more")
+        try:
+            points = np.asarray(polygon)
+            sound = points.ndim == 1 and points.dtype.kind in "iuf"  # text would be turned into numbers below
+            sound = sound and bool(np.abs(points).max() <= _FARTHEST)  # False for NaN, too
+        except (TypeError, ValueError, OverflowError):
+            sound = False
+        if not sound:
+            for value in polygon:
+                fields.finite(value, where, FIELD)
+            raise fields.wrong(where, FIELD, polygon, f"keep its coordinates within {_FARTHEST:.0f} pixels")
+        arrays.append(points.astype(np.float64, copy=False))
+    drawn = coco.frPyObjects(arrays, *size)
+    return drawn[0]["counts"] if len(drawn) == 1 else coco.merge(drawn)["counts"]
+
+
+def check(counts: np.ndarray, start: np.ndarray, sizes: np.ndarray, where: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels int64 [n] and tight boxes int32 [n, 4] of compressed masks; ``where(i)`` names the i-th for the sentence.
+
+    Raises:
+        UserError: a string is no sound mask of its size.
+    """
+    area, tight, fault = rle.measure(counts, start, sizes)
+    if fault.any():
+        i = int(np.argmax(fault != 0))
+        height, width = sizes[i].tolist()
+        raise UserError(
+            f'{where(i)}: its "{FIELD}" {rle.FAULTS[int(fault[i])]} ({height} x {width}): encode that mask again.'
+        )
+    return area, tight
+
+
+def _runs(counts: Any, inside: str) -> np.ndarray:
+    """Run lengths of an uncompressed mask as whole numbers."""
+    try:
+        runs = np.asarray(counts)
+        sound = runs.ndim == 1 and runs.dtype.kind in "iu" and runs.min() >= 0 and runs.max() <= _LONGEST_RUN
+    except (ValueError, OverflowError):
+        sound = False
+    if not sound:
+        runs = np.array([fields.whole(run, inside, "counts", 0, _LONGEST_RUN) for run in counts], np.int64)
+    return runs

@@ -1,0 +1,186 @@
+"""The official results JSON, a list of detections, read piece by piece in bounded memory.
+
+A piece is cut where one entry ends and the next begins, and decoded by msgspec into typed entries. A piece that does
+not take (an unusual number, NaN, a cut inside an entry that looked like one between two) is read entry by entry by
+Python's own json, which decides what is accepted and names what is not.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from fasa.errors import UserError
+from fasa.evaluation.io import result_columns
+from fasa.evaluation.io.result_columns import Columns
+from fasa.evaluation.io.streams import ByteStream
+
+PIECE = 1 << 18  # bytes; what is decoded at once stays in the processor's cache
+_SPACE = b" \t\n\r"
+_SKIP = re.compile(r"[ \t\n\r]*")
+_TOKEN = 32  # characters; no number, literal or escape that a cut can make faulty is longer
+_TYPED = msgspec.json.Decoder(list[result_columns.Entry])
+_PLAIN = json.JSONDecoder()
+
+
+def read_results(stream: ByteStream, name: str, piece: int = PIECE) -> Iterator[Columns]:
+    """Columns of one piece of the file after the other; ``piece`` is its size in bytes, about.
+
+    Raises:
+        UserError: the file is no list of detections, or an entry is faulty; ``name`` is what sentences call the file.
+    """
+    return _Reader(stream, name, piece).pieces()
+
+
+class _Reader:
+    def __init__(self, stream: ByteStream, name: str, piece: int) -> None:
+        self._stream, self._name, self._piece = stream, name, piece
+        self._buffer = b""  # what was read and is in no column yet; from the first entry on it begins at an entry
+        self._ended = False  # the stream has no more
+        self._entries = 0  # in columns so far
+        self._fault: UserError | None = None  # of the entry after those
+
+    def pieces(self) -> Iterator[Columns]:
+        going = self._open_list()
+        while going:
+            cut = _last_gap(self._buffer)
+            if cut is None and not self._ended:
+                self._read_more()
+                continue
+            columns, going = self._typed(cut) or self._careful()
+            self._entries += len(columns)
+            yield columns
+            if self._fault:
+                raise self._fault
+        while content := self._buffer or self._stream.read(self._piece):
+            if content.strip(_SPACE):
+                raise UserError(f"{self._name} goes on after the end of its list: write one list of detections.")
+            self._buffer = b""
+
+    def _read_more(self) -> None:
+        """Read a piece, or as much again as an entry that is longer than that."""
+        content = self._stream.read(max(self._piece, len(self._buffer)))
+        self._ended = not content
+        self._buffer += content
+
+    def _skip_space(self) -> bytes:
+        """Drop white space and tell the byte behind it."""
+        self._buffer = self._buffer.lstrip(_SPACE)
+        while not self._buffer and not self._ended:
+            self._read_more()
+            self._buffer = self._buffer.lstrip(_SPACE)
+        return self._buffer[:1]
+
+    def _open_list(self) -> bool:
+        """Pass over a byte order mark and the list's bracket; whether there is an entry."""
+        while len(self._buffer) < len(codecs.BOM_UTF8) and not self._ended:
+            self._read_more()
+        self._buffer = self._buffer.removeprefix(codecs.BOM_UTF8)
+        first = self._skip_space()
+        if not first:
+            raise UserError(f"{self._name} is empty: write the list of detections to it, [] if there are none.")
+        if first == b"{":
+            raise UserError(self._object())
+        if first != b"[":
+            raise UserError(f"{self._name} is no JSON list of detections: give the official results format.")
+        self._buffer = self._buffer[1:]
+        if self._skip_space() != b"]":
+            return True
+        self._buffer = self._buffer[1:]
+        return False
+
+    def _object(self) -> str:
+        """What to say of an object in place of the list."""
+        content = self._buffer
+        while b'"images"' not in content:
+            more = self._stream.read(1 << 24)
+            if not more:
+                return f"{self._name} holds an object where a list of detections belongs: write [{{…}}, {{…}}, …]."
+            content = content[-16:] + more
+        return f"{self._name} looks like annotations, not like results: give the list of detections."
+
+    def _typed(self, cut: tuple[int, int] | None) -> tuple[Columns, bool] | None:
+        """Columns up to ``cut``, or of all that is left, and whether the list goes on; None if msgspec takes it not.
+
+        A cut that was none leaves an object open, which the bracket added here does not close.
+        """
+        piece = b"[" + (self._buffer[: cut[0]] + b"]" if cut else self._buffer)
+        try:
+            entries = _TYPED.decode(piece)
+            columns = result_columns.from_typed(entries)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+            return None
+        if not entries:  # "]" behind a comma
+            return None
+        self._buffer = self._buffer[cut[1] :] if cut else b""
+        return columns, cut is not None
+
+    def _careful(self) -> tuple[Columns, bool]:
+        """As ``_typed``, of the entries up to one that is cut off or broken, which is told of if it is the first."""
+        values: list[Any] = []
+        text, at, closed = self._text(), 0, False
+        while not closed:
+            at = _SKIP.match(text, at).end()
+            try:
+                value, end = _PLAIN.raw_decode(text, at)
+            except json.JSONDecodeError as error:
+                rest = "" if error.msg.startswith("Unterminated string") else text[error.pos :].rstrip()
+                cut_off = len(rest) < _TOKEN and not (self._ended and set(rest) & set("]}"))
+                problem = f"is no JSON at detection {self._entries} ({error.msg.lower()})"
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+                cut_off, problem = False, f"cannot be read at detection {self._entries} ({error})"
+            else:
+                end = _SKIP.match(text, end).end()
+                follows = text[end : end + 1]
+                if follows in (",", "]"):
+                    values.append(value)
+                    closed = follows == "]"
+                    at = end + 1
+                    continue
+                cut_off = not follows
+                problem = f"has neither a comma nor the list's end behind detection {self._entries}"
+            if values:
+                break
+            if not cut_off:
+                raise UserError(f"{self._name} {problem}: write it again as JSON.")
+            if self._ended:
+                raise UserError(f"{self._name} breaks off at detection {self._entries}: write or copy it again.")
+            self._read_more()
+            text = self._text()
+        self._buffer = self._buffer[len(text[:at].encode()) :]
+        columns, self._fault = result_columns.from_objects(values, self._name, self._entries)
+        return columns, not closed
+
+    def _text(self) -> str:
+        """The buffer's whole characters."""
+        try:
+            return codecs.utf_8_decode(self._buffer, "strict", self._ended)[0]
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{self._name} is not UTF-8 text at detection {self._entries} or soon after: write it again as JSON."
+            ) from error
+
+
+def _last_gap(buffer: bytes) -> tuple[int, int] | None:
+    """Where the last entry but one ends and the last begins (``} , {``), if two objects follow each other."""
+    begin = len(buffer)
+    while (begin := buffer.rfind(b"{", 0, begin)) > 0:
+        comma = _before(buffer, begin)
+        if buffer[comma : comma + 1] == b",":
+            end = _before(buffer, comma)
+            if buffer[end : end + 1] == b"}":
+                return end + 1, begin
+    return None
+
+
+def _before(buffer: bytes, at: int) -> int:
+    """Place of the last byte before ``at`` that is no white space; -1 if there is none."""
+    at -= 1
+    while at >= 0 and buffer[at] in _SPACE:
+        at -= 1
+    return at

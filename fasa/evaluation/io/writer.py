@@ -1,0 +1,146 @@
+"""Detections written image by image, as inference makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from fasa.errors import UserError
+from fasa.evaluation.geometry.encoding import encode
+from fasa.evaluation.io import fields
+from fasa.evaluation.io.detection_columns import POLICIES, judge
+from fasa.evaluation.io.detection_file import DetectionSpool
+from fasa.evaluation.io.ground_truth import GroundTruth
+from fasa.evaluation.io.mask_entries import from_rle
+from fasa.evaluation.io.result_columns import NO_BOX, NO_SIZE, Columns
+
+
+class DetectionWriter:
+    """Writes our .npz of detections in bounded memory; the file appears whole, and only when all went well.
+
+    Use it as a context manager: after an exception inside, or a kill, there is no file, and an older one is as it was.
+
+    ``policy`` says which masks are stored. "all" keeps every mask, which TIDE needs. "verified" keeps the masks of the
+    (image, class) pairs that ``annotations`` judge, annotated or known to be absent: every protocol of AP looks at no
+    others, and of the rest only at the scores. On LVIS that saves more than half of the encoding of masks, which is
+    what costs most. ``judged`` tells which these are, so that a detector need not even make the others.
+
+    Args:
+        path: the file to write.
+        annotations: what "verified" goes by.
+        policy: "all" or "verified".
+
+    Raises:
+        UserError: the folder cannot be written, or "verified" has no annotations.
+    """
+
+    def __init__(self, path: str | Path, annotations: GroundTruth | None = None, policy: str = "all") -> None:
+        if policy not in POLICIES:
+            raise UserError(f"policy is one of {', '.join(POLICIES)}, not {policy!r}.")
+        if policy == "verified" and annotations is None:
+            raise UserError("policy 'verified' goes by the annotations: give them.")
+        self._name = str(path)
+        self._annotations = annotations
+        self._policy = policy
+        self._spool = DetectionSpool(Path(path), policy)
+        self._rows = 0
+        self._open = True
+
+    def judged(self, image_id: int, category_ids: Any) -> np.ndarray:
+        """Which detections of these classes in this image need a mask, bool (k,).
+
+        Raises:
+            UserError: the annotations do not know the image.
+        """
+        category_ids = np.asarray(category_ids).reshape(-1)
+        truth = self._annotations
+        if self._policy == "all" or truth is None:
+            return np.ones(len(category_ids), bool)
+        image = np.searchsorted(truth.image_ids, image_id)
+        if image == len(truth.image_ids) or truth.image_ids[image] != image_id:
+            raise UserError(f"image_id {image_id} is not in {truth.name}: write detections of its images.")
+        category = np.minimum(np.searchsorted(truth.category_ids, category_ids), len(truth.category_ids) - 1)
+        return truth.verified[image, category] & (truth.category_ids[category] == category_ids)
+
+    def add(self, image_id: int, category_ids: Any, scores: Any, boxes: Any = None, masks: Any = None) -> None:
+        """Add the k detections of an image; an image may come in parts.
+
+        Args:
+            category_ids: k whole numbers.
+            scores: k finite numbers.
+            boxes: (k, 4) x, y, width, height in pixels, or None.
+            masks: k masks as COCO's RLE objects, or bool (k, height, width) at the image's size, or None. Under
+                "verified" only those that are ``judged`` are looked at; of a list the others may be None.
+
+        Raises:
+            UserError: a value is missing or faulty; the file is not written then.
+        """
+        if not self._open:
+            raise UserError(f"{self._name} is closed: add detections before that.")
+        where = f"{self._name}: the detections of image {image_id}"
+        image_id = fields.whole(image_id, self._name, "image_id")
+        category_ids, scores = np.asarray(category_ids), np.asarray(scores)
+        n = len(scores) if scores.ndim == 1 else -1
+        boxes = np.full((max(n, 0), 4), NO_BOX) if boxes is None else np.asarray(boxes)
+        shapes_fit = category_ids.shape == (n,) and boxes.shape in {(n, 4)} | ({(0,)} if n == 0 else set())
+        kinds_fit = n == 0 or (
+            category_ids.dtype.kind in "iu" and scores.dtype.kind in "iuf" and boxes.dtype.kind in "iuf"
+        )
+        if not shapes_fit or not kinds_fit or (masks is not None and len(masks) != n):
+            raise UserError(
+                f"{where} do not fit together: give k whole category_ids, k scores, boxes of shape (k, 4), and k masks."
+            )
+        sizes, strings = [NO_SIZE] * n, [b""] * n
+        if masks is not None and n:
+            chosen = np.flatnonzero(self.judged(image_id, category_ids)).tolist()
+            for i, (size, string) in zip(chosen, _encoded(masks, chosen, where), strict=True):
+                sizes[i], strings[i] = size, string
+        columns = Columns(
+            np.full(n, image_id, np.int64),
+            category_ids.astype(np.int64),
+            scores.astype(np.float64),
+            boxes.astype(np.float64).reshape(n, 4),
+            np.array(sizes, np.int64).reshape(n, 2),
+            np.array([len(string) for string in strings], np.int64),
+            np.frombuffer(bytearray().join(strings), np.uint8),
+        )
+        self._spool.append(judge(columns, self._name, self._rows, self._policy))
+        self._rows += n
+
+    def close(self) -> None:
+        """Write the file; more cannot be added then."""
+        if self._open:
+            try:
+                self._spool.write()
+            finally:
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of what was added without writing the file."""
+        self._open = False
+        self._spool.close()
+
+    def __enter__(self) -> DetectionWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+
+def _encoded(masks: Any, chosen: Sequence[int], where: str) -> list[tuple[tuple[int, int], bytes]]:
+    """(height, width) and compressed string of the chosen masks."""
+    if isinstance(masks, list | tuple) and not (masks and isinstance(masks[0], np.ndarray)):
+        return [from_rle(masks[i], f"{where}: mask {i}") for i in chosen]
+    masks = np.asarray(masks)
+    if masks.ndim != 3 or masks.dtype.kind not in "b" or 0 in masks.shape[1:]:
+        raise UserError(
+            f"{where} have masks of shape {masks.shape} and type {masks.dtype}: give bool (k, height, width)."
+        )
+    return [(masks.shape[1:], string) for string in encode(masks[list(chosen)])] if chosen else []

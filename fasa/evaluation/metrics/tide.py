@@ -1,0 +1,193 @@
+"""TIDE (Bolya et al., ECCV 2020): by how much AP50 rises without each kind of error. The figures of tidecv 1.0.1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from fasa.evaluation.metrics.ordering import by_score, group, top
+from fasa.evaluation.metrics.overlaps import Overlaps
+from fasa.evaluation.metrics.tide_matching import (
+    BKG,
+    BOTH,
+    CLS,
+    DUPE,
+    FATES,
+    IGNORED,
+    KIND,
+    LOC,
+    MATCHED,
+    REPAIRS,
+    fates,
+)
+
+DETECTIONS_PER_IMAGE = {"lvis": 300, "coco": 100}
+KINDS = {"cls": CLS, "loc": LOC, "both": BOTH, "dupe": DUPE, "bkg": BKG}
+LAST_RECALL = 100  # curves are read at recall 0, 1 / 100 ... 1
+
+# What a detection is in a precision-recall curve; LAST: a false positive behind all true ones, where it costs nothing.
+ABSENT, FALSE, REPAIRED, TRUE, LAST = range(5)
+
+
+@dataclass(frozen=True)
+class Tide:
+    """AP50 and what the errors cost of it, in points (0 to 100), averaged as tidecv does and over classes with truth.
+
+    tidecv averages over all classes with a detection or a truth, and those without truth count as 0: its figures shrink
+    with every class that a model predicts in vain, and compare only at equal ``classes``.
+    """
+
+    ap: float  # AP50
+    ap_gt_classes: float
+    errors: dict[str, float]  # gain without cls, loc, both, dupe, bkg, miss; each by itself; at least 0
+    errors_gt_classes: dict[str, float]
+    special: dict[str, float]  # false_positive, false_negative: gain without all false positives, without all misses
+    special_gt_classes: dict[str, float]
+    counts: dict[str, int]  # errors of each kind, those of ignored detections with them
+    classes: int  # with a truth or a detection that is not ignored
+    classes_with_truth: int
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """The detections of each class, best first, one class after the other."""
+
+    fate: np.ndarray  # uint8 (n,)
+    score: np.ndarray  # float64 (n,)
+    start: np.ndarray  # int64 (classes + 1,)
+
+
+def tide(overlaps: Overlaps) -> Tide:
+    """Errors of the best 300 (LVIS) or 100 (COCO) detections of every image.
+
+    It differs from tidecv where that fails (no class is left to average over: AP is 0 here; all claims to a truth score
+    -1 or less: the best one counts), and in LVIS in two details as lvis-api has them: annotations with an area of 0 or
+    less are no truth, and categories that the annotations do not list are nowhere "not exhaustive".
+
+    Raises:
+        ValueError: ``overlaps`` lacks the pairs of different classes.
+    """
+    if not overlaps.all_classes:
+        raise ValueError("TIDE needs overlaps(..., all_classes=True)")
+    order, walk = _orders(overlaps)
+    found = fates(overlaps, walk)
+    kinds = np.bincount(found.fate[walk] & KIND, minlength=KIND)
+    del walk
+
+    truth = overlaps.ground_truth
+    classes = max(len(truth.category_ids), int(overlaps.category.max(initial=-1)) + 1)
+    unfound = ~truth.crowd & ~found.taken
+    missed = unfound & ~found.claimed
+    truths, unfound_truths, missed_truths = (
+        np.bincount(truth.category[some], minlength=classes) for some in (~truth.crowd, unfound, missed)
+    )
+
+    def average(ranking: _Ranking, role: np.ndarray, less: np.ndarray | int = 0, errors_first: bool = True) -> tuple:
+        """AP50 over the classes that still have a detection or truth, their number, AP50 over those with truth."""
+        ap, points = _class_ap(ranking.fate, ranking.score, ranking.start, truths - less, role, errors_first)
+        alive = (points > 0) | (truths - less > 0)
+        return _mean(ap[alive]), int(alive.sum()), _mean(ap[truths > 0])
+
+    # Only the repair of class errors moves detections to other classes.
+    ranking = _rank(overlaps, order, found.repaired_category, classes, found.fate)
+    without = {"cls": average(ranking, _roles(repair=CLS))}
+    ranking = _rank(overlaps, order, overlaps.category, classes, found.fate)
+    base, counted, base_gt = average(ranking, _roles(), errors_first=False)
+    without |= {name: average(ranking, _roles(repair=kind)) for name, kind in KINDS.items() if kind != CLS}
+    without["miss"] = average(ranking, _roles(), less=missed_truths)
+    special = {
+        "false_positive": average(ranking, _roles(false=LAST)),
+        "false_negative": average(ranking, _roles(), less=unfound_truths),
+    }
+    return Tide(
+        ap=base,
+        ap_gt_classes=base_gt,
+        errors={name: max(ap - base, 0.0) for name, (ap, _, _) in without.items()},
+        errors_gt_classes={name: max(ap_gt - base_gt, 0.0) for name, (_, _, ap_gt) in without.items()},
+        special={name: ap - base for name, (ap, _, _) in special.items()},
+        special_gt_classes={name: ap_gt - base_gt for name, (_, _, ap_gt) in special.items()},
+        counts={name: int(kinds[kind]) for name, kind in KINDS.items()} | {"miss": int(missed.sum())},
+        classes=counted,
+        classes_with_truth=int((truths > 0).sum()),
+    )
+
+
+def _orders(overlaps: Overlaps) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the detections within their image's limit: best score first, and image by image, best score first.
+
+    Of equal scores the first is that of the image that the annotations list first, then the first in the file.
+    """
+    truth, images = overlaps.ground_truth, len(overlaps.ground_truth.image_ids)
+    position = truth.image_positions[overlaps.image]
+    order = group(np.arange(len(position)), position, images)[0]
+    order = order[by_score(overlaps.score[order])]
+    order = order[top(order, position, images, DETECTIONS_PER_IMAGE[truth.kind])[order]]
+    return order, group(order, position, images)[0]
+
+
+def _rank(overlaps: Overlaps, order: np.ndarray, category: np.ndarray, classes: int, fate: np.ndarray) -> _Ranking:
+    """The rows ``order`` (best first) split by ``category`` (n,)."""
+    rows, start = group(order, category, classes)
+    return _Ranking(fate[rows], overlaps.score[rows], start)
+
+
+def _roles(repair: int = -1, false: int = FALSE) -> np.ndarray:
+    """What a detection of each fate is, uint8 (FATES,), once errors of the kind ``repair`` are repaired or removed."""
+    roles = np.full(FATES, false, np.uint8)
+    for fate in range(FATES):
+        kind = fate & KIND
+        if kind == MATCHED:
+            roles[fate] = TRUE
+        elif kind == repair:
+            roles[fate] = REPAIRED if fate & REPAIRS else ABSENT
+        elif fate & IGNORED:
+            roles[fate] = ABSENT
+    return roles
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+@numba.njit(nogil=True, cache=True)
+def _class_ap(fate, score, start, truths, role, errors_first):
+    """AP in points (classes,), 0 for a class without truth, and the number of detections in its curve (classes,).
+
+    tidecv lists errors before true positives once it has repaired something (``errors_first``), and equal scores keep
+    that order; in the first list they keep the order of the images.
+    """
+    classes = len(truths)
+    ap, points = np.zeros(classes), np.zeros(classes, np.int64)
+    precision = np.empty(max(1, truths.max()) if classes else 1)  # at each true positive
+    for c in range(classes):
+        true, false = 0, 0
+        low = start[c]
+        while low < start[c + 1]:
+            high = low + 1
+            while errors_first and high < start[c + 1] and score[high] == score[low]:
+                high += 1
+            for errors in (True, False):
+                for i in range(low, high):
+                    kind = role[fate[i]]
+                    if kind == ABSENT or (kind != TRUE) != errors:
+                        continue
+                    points[c] += 1
+                    if kind == FALSE:
+                        false += 1
+                    elif kind != LAST:
+                        true += 1
+                        precision[true - 1] = true / (true + false)
+            low = high
+        for i in range(true - 1, 0, -1):  # the envelope: the best precision at this recall or a higher one
+            precision[i - 1] = max(precision[i - 1], precision[i])
+        total, i = 0.0, 0
+        for r in range(LAST_RECALL + 1):
+            while i < true and (i + 1) / truths[c] < r / LAST_RECALL:
+                i += 1
+            if i == true:
+                break
+            total += precision[i]
+        ap[c] = total / (LAST_RECALL + 1) * 100
+    return ap, points

@@ -1,0 +1,102 @@
+"""The command line of ``fasa score``; imports nothing heavy, so that ``fasa --help`` stays quick."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+PROTOCOLS = ("standard", "fixed", "pool")  # fasa.evaluation has the same; importing it would load numba
+STDOUT = Path("-")
+
+EXAMPLES = """\
+examples:
+  fasa score lvis_v1_val.json baseline.segm.json fasa.segm.json --tide --bootstrap 1000
+  fasa score instances_val2017.json results.npz --instance-counts instances_train2017_lt.json --json scores.json
+
+Options that take several values, or one that may be left out (--protocol, --json), go after the files.
+Exit status: 0; 1 if --verify found a figure that differs; 2 after a mistake in the input, told in one sentence.
+"""
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Give ``command`` the arguments of ``fasa score``."""
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.epilog = EXAMPLES
+    command.add_argument(
+        "annotations",
+        metavar="ANNOTATIONS",
+        type=Path,
+        help="official LVIS or COCO annotations, .json or .json.gz; LVIS is known by its negative categories",
+    )
+    command.add_argument(
+        "detections",
+        nargs="+",
+        metavar="DETECTIONS",
+        type=Path,
+        help="results in the official format, .json or .json.gz, or the .npz that fasa writes; "
+        "with several files the table has each one's difference from the first",
+    )
+    command.add_argument(
+        "--protocol",
+        nargs="+",
+        action="extend",
+        choices=PROTOCOLS,
+        metavar="PROTOCOL",
+        help="standard: the official AP (the default); fixed: LVIS AP with the best 10,000 detections of each class "
+        "and no limit an image; pool: LVIS AP of all classes ranked together",
+    )
+    command.add_argument(
+        "--iou-type",
+        choices=("segm", "bbox"),
+        default="segm",
+        help="compare masks or boxes (default: %(default)s)",
+    )
+    command.add_argument(
+        "--tide", action="store_true", help="TIDE's six errors at IoU 0.5, as tidecv 1.0.1 counts them"
+    )
+    command.add_argument(
+        "--bootstrap",
+        type=_at_least(2),
+        metavar="N",
+        help="95 %% intervals from N resamplings of the images (seed 0), also of the differences between files",
+    )
+    command.add_argument(
+        "--json",
+        nargs="?",
+        type=Path,
+        const=STDOUT,
+        metavar="FILE",
+        help="everything as JSON, as fractions: to FILE, or to the screen instead of the table",
+    )
+    command.add_argument(
+        "--per-class", type=Path, metavar="FILE.csv", help="AP, AP50, AP75 and AR of every class and file, as CSV"
+    )
+    command.add_argument(
+        "--areas",
+        choices=("mask", "box"),
+        default="mask",
+        help="size of a detected mask for APs, APm and APl: its own (the default), or its box's, which the official "
+        "tools take when mask results have a bbox",
+    )
+    command.add_argument(
+        "--instance-counts",
+        type=Path,
+        metavar="FILE",
+        help="training instances of each COCO class, for the bins of COCO-LT: {category id: count}, a list of "
+        "categories with instance_count, or the training annotations themselves",
+    )
+    command.add_argument(
+        "--verify",
+        action="store_true",
+        help="run lvis-api or pycocotools (and tidecv with --tide) on the same files too, and compare every figure",
+    )
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {least}")
+        return int(text)
+
+    return parse

@@ -1,0 +1,105 @@
+"""``fasa score``: from the command line's options to tables, files and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from fasa import atomic
+from fasa.errors import UserError
+from fasa.evaluation import load_ground_truth
+from fasa.evaluation.score import results, verification
+from fasa.evaluation.score.arguments import STDOUT
+from fasa.evaluation.score.comparison_table import print_comparisons
+from fasa.evaluation.score.document import document
+from fasa.evaluation.score.instance_counts import load_instance_counts
+from fasa.evaluation.score.per_class import per_class_csv, protocol_by_class
+from fasa.evaluation.score.progress import Display
+from fasa.evaluation.score.report import print_report
+
+WIDE = 10_000  # columns of a file: nothing is cut off
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score, print and write; 0, or 1 if a figure differs from the official tools'.
+
+    Raises:
+        UserError: a mistake in the input; nothing has been written then, unless it is the second file that cannot be.
+    """
+    begin = time.perf_counter()
+    _refuse_overwriting(options)
+    protocols = tuple(dict.fromkeys(options.protocol or ["standard"]))
+    if options.per_class:
+        protocol_by_class(protocols)
+    with Display() as display:
+        with display.stage(options.annotations.name):
+            truth = load_ground_truth(options.annotations)
+        question = results.Question(
+            protocols=protocols,
+            iou_type=options.iou_type,
+            areas=options.areas,
+            tide=options.tide,
+            samples=options.bootstrap,
+            instance_counts=load_instance_counts(options.instance_counts, truth) if options.instance_counts else None,
+            verify=options.verify,
+        )
+        results.check(question, options.annotations, truth, options.detections)
+        warning = verification.memory_warning(truth, question.tide) if question.verify else None
+        if warning:
+            print(f"fasa: {warning}", file=sys.stderr)
+        files = results.answer(question, options.annotations, truth, options.detections, display)
+    told = document(question, options.annotations, truth, files, time.perf_counter() - begin) if options.json else None
+    if options.json == STDOUT:
+        _show(json.dumps(told, indent=1, allow_nan=False) + "\n")
+    else:
+        console = _console()
+        with console.capture() as report:
+            print_report(console, question, truth, files)
+            if question.verify:
+                print_comparisons(console, files)
+        text = report.get()
+        _show(text if console.is_terminal else re.sub(" +$", "", text, flags=re.MULTILINE))
+    if told and options.json != STDOUT:
+        atomic.write_json(options.json, told)
+    if options.per_class:
+        atomic.write_text(options.per_class, per_class_csv(files))
+    different = [c for file in files for c in file.comparisons if not c.equal]
+    if different:
+        print(f"fasa: {len(different)} figures differ from the official tools'.", file=sys.stderr)
+    return 1 if different else 0
+
+
+def _refuse_overwriting(options: argparse.Namespace) -> None:
+    read = {path.resolve() for path in [options.annotations, *options.detections, options.instance_counts] if path}
+    written: set[Path] = set()
+    for option, path in (("--json", options.json), ("--per-class", options.per_class)):
+        if path is None or path == STDOUT:
+            continue
+        if path.resolve() in read | written:
+            raise UserError(f"{path} would be overwritten; give {option} a file of its own.")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; give {option} a file in it.")
+        written.add(path.resolve())
+
+
+def _console() -> Console:
+    """For the report: as wide as the screen; without end, and without colours, where the output goes to a file."""
+    # Names of files may hold brackets and colons, which are no markup and no emoji.
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def _show(text: str) -> None:
+    """Print ``text``, whatever the encoding of the output, and though its reader (``| head``) may have left."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "replace").decode(encoding), end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its exit

@@ -1,5 +1,0 @@
-"""Recipes, scales, tables and runs as typed objects; plans without loading torch."""
-
-from fasa.experiments.study import Run, Study, load_study
-
-__all__ = ["Run", "Study", "load_study"]

@@ -1,0 +1,218 @@
+"""The end of an epoch: validation loss of each class, adaptation of the augmenters, history (section 3.2)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.registry import HOOKS
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fasa import atomic
+from fasa.augmenters import Augmenter
+from fasa.errors import UserError
+from fasa.mmdet.validation_loss import HeadValidation, Stage, ValidationLoss, stages
+
+SAMPLER = {"type": "DefaultSampler", "shuffle": False, "round_up": False}  # every image once, over all processes
+
+
+@HOOKS.register_module()
+class AdaptationHook(Hook):
+    """After each epoch of training, before its checkpoint: adapt the augmenters of the box heads, write the history.
+
+    Useful by itself: without any augmenter it logs the validation loss of each class, which mmdet 3.x does not have.
+
+    A line of the history holds ``epoch`` (trained so far), ``seconds`` of the validation pass and what the augmenters
+    made of it (null without a pass), and ``heads``: for each box head what its augmenter reports (FASA: the
+    ``probabilities`` used in the epoch and the new ``groups``) and, if validated, ``validation_loss`` (mean),
+    ``validation_count`` (RoIs), ``accuracy`` and ``true_class_probability`` of each class, background last; null where
+    a class has no RoI. ``val_loss`` (mean over all RoIs) and ``val_loss_class_mean`` (mean over classes, background
+    left out) go into mmengine's log.
+
+    Args:
+        dataloader: mmengine's config of the held-out data, its data set built with ``test_mode=False``; None for static
+            sampling without a validation pass. Its sampler defaults to every image once, in order.
+        always: run the validation pass though no augmenter asks for it (without any augmenter it always runs).
+        seed: of the pass's random numbers, the same each epoch.
+        history: file in the work folder, one line of JSON an epoch.
+    """
+
+    priority = "LOW"  # after whatever else ends the epoch, before the checkpoint hook (VERY_LOW)
+
+    def __init__(
+        self,
+        dataloader: dict | DataLoader | None = None,
+        always: bool = False,
+        seed: int = 0,
+        history: str = "history.jsonl",
+    ) -> None:
+        self.config, self.always, self.seed, self.history = dataloader, always, seed, history
+        self._dataloader: DataLoader | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Build the held-out data now: a mistake in its config should not wait for the end of an epoch.
+
+        Raises:
+            UserError: no epochs, no two-stage detector, or data without ground truth or of other classes.
+        """
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise UserError("AdaptationHook adapts after epochs; set by_epoch=True in train_cfg.")
+        detector = unwrapped(runner)
+        if not isinstance(detector, TwoStageDetector):
+            raise UserError(f"AdaptationHook needs a two-stage detector, not {type(detector).__name__}; remove it.")
+        if self.config is not None:
+            config = self.config
+            if isinstance(config, dict) and "batch_sampler" not in config:
+                config = {"sampler": SAMPLER, **config}
+            self._dataloader = runner.build_dataloader(config, seed=runner.seed)
+            _check(self._dataloader.dataset, stages(detector)[0].head.num_classes)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        for _, augmenter in augmenters(runner):
+            augmenter.begin_epoch(runner.epoch)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        start = time.perf_counter()
+        held_out = _Once(partial(self._validate, runner))
+        entries: dict[str, dict[str, Any]] = {stage.name: {} for stage in stages(unwrapped(runner))}
+        heads = list(entries)
+        asked = False
+        for name, augmenter in augmenters(runner):
+            entries[name].update(augmenter.end_epoch(partial(held_out.entry, heads.index(name))))
+            asked = True
+        if self._dataloader is not None and (self.always or not asked):
+            held_out.run()
+        if held_out.sums is not None:
+            # The augmenters add up the processes' sums by themselves.
+            for number, (name, sums) in enumerate(zip(heads, held_out.sums, strict=True)):
+                entries[name].update(self._report(runner, sums.over_processes(), number if len(heads) > 1 else None))
+        if is_main_process():
+            seconds = None if held_out.sums is None else round(time.perf_counter() - start, 3)
+            shares = getattr(runner.train_loop, "shares", 1)  # of a process: each draws features of its own
+            iterations = len(runner.train_dataloader) * shares * get_world_size()
+            line = {"epoch": runner.epoch + 1, "iterations": iterations, "seconds": seconds, "heads": entries}
+            append_history(Path(runner.work_dir) / self.history, line)
+
+    def _validate(self, runner: Runner) -> list[HeadValidation]:
+        if self._dataloader is None:
+            raise UserError(
+                "An augmenter of a box head adapts to the validation loss; give AdaptationHook a dataloader, or set "
+                "the augmenter's option adaptive=False."
+            )
+        detector = unwrapped(runner)
+        return ValidationLoss(detector, self._dataloader, self.seed, precision(runner, detector))()
+
+    def _report(self, runner: Runner, sums: HeadValidation, number: int | None) -> dict[str, list]:
+        seen = sums.count > 0
+        if not seen.any():
+            raise UserError("The dataloader of AdaptationHook gave no image with a single RoI; check its data set.")
+        mean = sums.loss / sums.count
+        foreground = mean[:-1][seen[:-1]]
+        suffix = "" if number is None else f".{number}"
+        scalars = {f"val_loss{suffix}": float(sums.loss.sum() / sums.count.sum())}
+        if len(foreground):
+            scalars[f"val_loss_class_mean{suffix}"] = float(foreground.mean())
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f"val/{name}", value)
+        runner.visualizer.add_scalars(scalars, step=runner.epoch + 1)
+        text = "  ".join(f"{name}: {value:.4f}" for name, value in scalars.items())
+        runner.logger.info(f"Epoch(validation loss) [{runner.epoch + 1}]  {text}  classes seen: {len(foreground)}")
+        return {
+            "validation_loss": _rounded(mean),
+            "validation_count": [int(count) for count in sums.count.tolist()],
+            "accuracy": _rounded(sums.correct / sums.count),
+            "true_class_probability": _rounded(sums.probability / sums.count),
+        }
+
+
+class _Once:
+    """A validation pass that runs when first asked for, and only once, however many heads ask."""
+
+    def __init__(self, run: Callable[[], list[HeadValidation]]) -> None:
+        self._run = run
+        self.sums: list[HeadValidation] | None = None
+
+    def run(self) -> list[HeadValidation]:
+        if self.sums is None:
+            self.sums = self._run()
+        return self.sums
+
+    def entry(self, head: int) -> HeadValidation:
+        return self.run()[head]
+
+
+def unwrapped(runner: Runner) -> Any:
+    """The runner's detector without its wrapper for data parallelism."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def augmenters(runner: Runner) -> Iterator[tuple[str, Augmenter]]:
+    """The augmenters of the detector's box heads, with the heads' names; none for a head without."""
+
+    def of(stage: Stage) -> Augmenter | None:
+        return getattr(stage.head, "augmenter", None)
+
+    return ((stage.name, of(stage)) for stage in stages(unwrapped(runner)) if of(stage) is not None)
+
+
+def precision(runner: Runner, detector: torch.nn.Module) -> Callable[[], AbstractContextManager]:
+    """The precision that the runner trains with, as a context."""
+    if not isinstance(runner.optim_wrapper, AmpOptimWrapper):
+        return nullcontext
+    device = next(detector.parameters()).device.type
+    return partial(torch.autocast, device, dtype=runner.optim_wrapper.cast_dtype)
+
+
+def append_history(path: Path, line: dict[str, Any]) -> None:
+    """Write ``line`` after the lines of earlier epochs, dropping those of its own epoch and later, atomically.
+
+    A training resumed from an older checkpoint thus writes the same file as one never interrupted.
+    """
+    kept = [entry for entry in read_history(path) if entry["epoch"] < line["epoch"]] if path.exists() else []
+    atomic.write_text(path, "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in [*kept, line]))
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The lines of a history, by epoch.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        return [json.loads(text) for text in path.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is missing or damaged; delete it and train that run again.") from error
+
+
+def _check(dataset: Any, classes: int) -> None:
+    inner = dataset
+    while inner is not None:
+        if getattr(inner, "test_mode", False):
+            raise UserError(
+                "dataloader.dataset of AdaptationHook has test_mode=True, which gives no ground truth; set it to False."
+            )
+        inner = getattr(inner, "dataset", None)
+    names = (getattr(dataset, "metainfo", None) or {}).get("classes")
+    if names is not None and len(names) != classes:
+        raise UserError(
+            f"dataloader.dataset of AdaptationHook has {len(names)} classes but num_classes of the box head is "
+            f"{classes}; make them agree."
+        )
+
+
+def _rounded(values: Tensor) -> list[float | None]:
+    """Six significant digits; None where there is no value."""
+    return [None if value != value else float(f"{value:.6g}") for value in values.tolist()]

@@ -1,0 +1,65 @@
+"""Alternating training: an augmenter says what learns in an epoch, and this holds the rest of the detector back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fasa.augmenters.yin import ALL, CLASSIFIER, Yin
+from fasa.errors import UserError
+from fasa.mmdet.validation_loss import stages
+
+
+@HOOKS.register_module()
+class AlternationHook(Hook):
+    """Yin's two alternating stages: the classifier alone, or all but the classifier.
+
+    Gradients of what is held back are dropped before the optimiser's step: neither momentum nor weight decay moves it.
+    They are computed all the same, since ``DistributedDataParallel`` counts on every parameter's.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Find Yin's augmenters.
+
+        Raises:
+            UserError: no box head has one.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        heads = [stage.head for stage in stages(model)]
+        self._heads = [head for head in heads if isinstance(getattr(head, "augmenter", None), Yin)]
+        if not self._heads:
+            raise UserError(
+                "AlternationHook alternates for the augmenter yin, which no box head has; remove one of them."
+            )
+        self._model = model
+        self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(self._hold_back)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Keep the statistics of batch normalisation, too, while the classifier alone learns."""
+        if batch_idx == 0 and self.phase == CLASSIFIER:
+            for module in self._model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+
+    def after_train(self, runner: Runner) -> None:
+        self._handle.remove()
+
+    @property
+    def phase(self) -> str:
+        """What learns in the present epoch."""
+        return self._heads[0].augmenter.phase
+
+    def _hold_back(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self.phase == ALL:
+            return
+        classifiers = {id(parameter) for head in self._heads for parameter in head.fc_cls.parameters()}
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if (id(parameter) in classifiers) != (self.phase == CLASSIFIER):
+                    parameter.grad = None

@@ -1,0 +1,273 @@
+"""The training of one run: everything on one device, one loop of one screen, resumable between any two epochs."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fasa import atomic
+from fasa.augmenters import AUGMENTERS, Trainee, Validation
+from fasa.datasets import LongTailDataset
+from fasa.errors import UserError
+from fasa.study import Run, Study
+from fasa.study.heartbeat import Heartbeat
+from fasa.study.lease import lease
+from fasa.tasks.classification import checkpoint
+from fasa.tasks.classification.augment import Images
+from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
+from fasa.tasks.classification.graphs import GraphedStep
+from fasa.tasks.classification.losses import Criterion, weighted_mean
+from fasa.tasks.classification.schedule import learning_rate
+from fasa.tasks.termination import Terminated
+
+
+class Training:
+    """A run in training.
+
+    Args:
+        study: recipes and scale.
+        name, seed: the run.
+        dataset: the data of the recipe.
+        device: where everything lives.
+    """
+
+    def __init__(self, study: Study, name: str, seed: int, dataset: LongTailDataset, device: torch.device) -> None:
+        self.study, self.name, self.seed, self.device = study, name, seed, device
+        self.recipe, self.fingerprint = study.recipe(name), study.fingerprint(name)
+        self.work_dir, self.checkpoints = study.work_dir(name, seed), study.checkpoint_dir(name, seed)
+        recipe, schedule = self.recipe, self.recipe.schedule
+        self.counts = torch.as_tensor(dataset.class_counts, device=device)
+        self.train = self._images(dataset, dataset.train_images)
+        self.labels = torch.as_tensor(dataset.train_labels, device=device)
+        self.test = self._images(dataset, dataset.test_images), torch.as_tensor(dataset.test_labels, device=device)
+        held_out = self._images(dataset, dataset.heldout_images), torch.as_tensor(dataset.heldout_labels, device=device)
+        sources = {"heldout": held_out, "test": self.test, "train": (self.train, self.labels)}
+        self.held_out = sources[recipe.validation]
+
+        torch.manual_seed(seed)  # the weights' first values; all later chance is the generator's
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.classifier = self._classifier(name).to(device, memory_format=torch.channels_last)
+        if recipe.start_from:
+            self._load(self.classifier, recipe.start_from)
+        if recipe.freeze:
+            self.classifier.network.requires_grad_(False)
+        self.criterion = Criterion(self.counts, **recipe.loss.model_dump()).to(device)
+        self.augmenter = self._augmenter().to(device)
+        self.optimiser = torch.optim.SGD(
+            [p for p in self.classifier.parameters() if p.requires_grad],
+            lr=schedule.rate,
+            momentum=schedule.momentum,
+            weight_decay=schedule.weight_decay,
+        )
+        self.step: Callable[[Tensor], None] = self._step
+        if device.type == "cuda" and self.augmenter.graphable:
+            self.step = GraphedStep(self._step, self.generator, lambda: self.optimiser.param_groups[0]["lr"])
+        self.total_loss = torch.zeros((), device=device)
+        self.epoch, self.seconds = 0, 0.0
+        self.history: dict[str, list[Any]] = {}
+
+    # ------------------------------------------------------------------------------------------------ the loop
+    def run(self, told_to_stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
+        """Train to the end, giving the number of finished epochs after each step; resumes where a kill left it.
+
+        Args:
+            told_to_stop: asked after each epoch, when all that a training is can be saved.
+
+        Raises:
+            UserError: the loss is no longer finite, or the checkpoint belongs to another recipe.
+            Terminated: it was told to stop, and has saved.
+        """
+        with lease(self.checkpoints):
+            self._resume()
+            started = saved = time.monotonic()
+            heart = Heartbeat(self.study, Run(self.name, self.seed), self.recipe.schedule.epochs)
+            while self.epoch < self.recipe.schedule.epochs:
+                batches = self._begin_epoch()
+                for done, indices in enumerate(batches, 1):
+                    self.step(indices)
+                    heart.beat(self.epoch + done / len(batches), self._last_loss(), self._seconds_since(started))
+                    yield self.epoch
+                self._end_epoch(len(batches))
+                now = time.monotonic()
+                leaves = told_to_stop() and self.epoch < self.recipe.schedule.epochs
+                if leaves or now - saved >= self.study.scale.checkpoint_seconds:
+                    self._save(self._seconds_since(started))
+                    saved = time.monotonic()
+                if leaves:
+                    raise Terminated
+            self.seconds = self._seconds_since(started)
+            heart.beat(self.epoch, self._last_loss(), self.seconds)
+            self._finish()
+
+    def _seconds_since(self, started: float) -> float:
+        return self.seconds + time.monotonic() - started
+
+    def _last_loss(self) -> float | None:
+        """Of the last whole epoch: to look at this one's would wait for the device."""
+        return self.history["train_loss"][-1] if self.history else None
+
+    def _begin_epoch(self) -> list[Tensor]:
+        """Set the epoch's rate and class weights; the batches' indices in their random order."""
+        schedule, n = self.recipe.schedule, len(self.train)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(schedule, self.epoch)
+        self.criterion.begin_epoch(self.epoch)
+        self.augmenter.begin_epoch(self.epoch)
+        self.classifier.train()
+        if self.recipe.freeze:
+            self.classifier.network.eval()
+        self.augmenter.train()
+        self.total_loss.zero_()
+        passes = math.ceil((schedule.epoch_length or 0) * schedule.batch / n) or 1
+        order = torch.cat([torch.randperm(n, generator=self.generator, device=self.device) for _ in range(passes)])
+        batches = list(order.split(schedule.batch))
+        if schedule.epoch_length:
+            return batches[: schedule.epoch_length]
+        short = len(batches[-1]) < schedule.batch and len(batches) > 1
+        return batches[:-1] if schedule.drop_last and short else batches
+
+    def _step(self, indices: Tensor) -> None:
+        """One optimiser step; nothing in it waits for the device."""
+        head = self.classifier.head
+        indices = self.augmenter.select(indices)
+        images, labels = self.augmenter.images(self.train.cropped(indices, self.generator), self.labels[indices])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.study.scale.precision == "bf16"):
+            maps = self.classifier.network(self.train.normalised(images))
+        features, labels = self.augmenter.features(maps.float(), labels)
+        loss = weighted_mean(self.criterion(head(features), labels))
+        virtual = self.augmenter.loss(features, labels)
+        head.observe(features)
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss if virtual is None else loss + virtual).backward()
+        self.optimiser.step()
+        self.total_loss += loss.detach()
+
+    def _end_epoch(self, steps: int) -> None:
+        """Adapt the augmenter and write the epoch into the history."""
+        train_loss = float(self.total_loss) / steps
+        self._refuse_infinite("training", train_loss)
+        self.classifier.eval()
+        validation: list[Validation] = []
+
+        def validate() -> Validation:
+            if not len(self.held_out[1]):
+                raise UserError(
+                    f"recipe '{self.name}' adapts on held-out images and has none; raise data.heldout_per_class."
+                )
+            validation.append(self._evaluate(*self.held_out))
+            return validation[-1]
+
+        entry = {"train_loss": train_loss, **self.augmenter.end_epoch(validate)}
+        entry["validation_loss"] = None
+        if validation:
+            entry["validation_loss"] = float(validation[0].loss.sum() / validation[0].count.sum())
+            self._refuse_infinite("validation", entry["validation_loss"])
+        last = self.epoch + 1 == self.recipe.schedule.epochs
+        look = last or (self.epoch + 1) % self.study.scale.evaluate_every == 0
+        tested = self._evaluate(*self.test) if look else None
+        entry["accuracy"] = float(tested.correct.sum() / tested.count.sum()) if tested else None
+        for key, value in entry.items():
+            self.history.setdefault(key, []).append(value)
+        self.epoch += 1
+
+    def _refuse_infinite(self, which: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"recipe '{self.name}', seed {self.seed}: the {which} loss is {loss} in epoch {self.epoch}; "
+                "lower schedule.rate or lengthen schedule.warmup."
+            )
+
+    @torch.no_grad()
+    def _evaluate(self, images: Images, labels: Tensor) -> Validation:
+        """Per-class sums of loss and hits over ``images``, uncropped, with the logits that would be deployed."""
+        sums = torch.zeros(3, len(self.counts), device=self.device)
+        for indices, inputs in images.batches():
+            logits = self.classifier(inputs)
+            true = labels[indices]
+            loss, hits = self.criterion.validation(logits, true), (logits.argmax(1) == true).float()
+            sums.index_add_(1, true, torch.stack([loss, hits, torch.ones_like(hits)]))
+        return Validation(*sums)
+
+    # ----------------------------------------------------------------------------------------- state and files
+    def _resume(self) -> None:
+        state = checkpoint.newest_checkpoint(self.checkpoints, self.fingerprint)
+        if state is None:
+            return
+        self.classifier.load_state_dict(state["classifier"])
+        self.augmenter.load_state_dict(state["augmenter"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+
+    def _save(self, seconds: float) -> None:
+        state = {
+            "fingerprint": self.fingerprint,
+            "classifier": self.classifier.state_dict(),
+            "augmenter": self.augmenter.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "epoch": self.epoch,
+            "seconds": seconds,
+            "history": self.history,
+        }
+        checkpoint.save_checkpoint(self.checkpoints, self.epoch, state)
+
+    def _finish(self) -> None:
+        """Keep the end as a checkpoint, so that a lost file below costs nothing; the weights come last."""
+        self._save(self.seconds)
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        cost = {"device": device, "device_seconds": round(self.seconds, 1), "threads": torch.get_num_threads()}
+        cost["fingerprint"] = self.fingerprint
+        atomic.write_json(self.work_dir / "cost.json", cost)
+        atomic.write_json(self.work_dir / "history.json", self.history)
+        save_classifier(self.work_dir / "model.pt", self.classifier, self.fingerprint)
+
+    # ------------------------------------------------------------------------------------------------- set-up
+    def _images(self, dataset: LongTailDataset, images: Any) -> Images:
+        tensor = torch.as_tensor(images, device=self.device)
+        return Images(tensor, dataset.mean, dataset.std, dataset.pad, dataset.flip)
+
+    def _classifier(self, recipe: str) -> Classifier:
+        resolved = self.study.recipe(recipe)
+        return Classifier(resolved, len(self.counts), self.study.scale.backbones.get(resolved.backbone, {}))
+
+    def _load(self, classifier: Classifier, recipe: str) -> None:
+        path = self.study.work_dir(recipe, self.seed) / "model.pt"
+        load_classifier(path, classifier, self.study.fingerprint(recipe))
+
+    def _teacher(self) -> Classifier | None:
+        if self.recipe.teacher is None:
+            return None
+        teacher = self._classifier(self.recipe.teacher)
+        self._load(teacher, self.recipe.teacher)
+        return teacher.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    def _augmenter(self) -> Any:
+        chosen = self.recipe.augmenter
+        if chosen.name not in AUGMENTERS:
+            raise UserError(f"recipe '{self.name}': unknown augmenter '{chosen.name}'; known: {', '.join(AUGMENTERS)}.")
+        trainee = Trainee(
+            network=self.classifier.network,
+            head=self.classifier.head,
+            criterion=self.criterion,
+            normalise=self.train.normalised,
+            load_images=self.train.centred,
+            labels=self.labels,
+            class_counts=self.counts,
+            feature_dim=self.classifier.network.feature_dim,
+            batch=self.recipe.schedule.batch,
+            generator=self.generator,
+            teacher=self._teacher(),
+        )
+        augmenter = AUGMENTERS[chosen.name]
+        try:
+            inspect.signature(augmenter).bind(trainee, **chosen.options)
+            return augmenter(trainee, **chosen.options)
+        except (TypeError, ValueError, KeyError) as error:
+            raise UserError(f"recipe '{self.name}', augmenter '{chosen.name}': {error}.") from error

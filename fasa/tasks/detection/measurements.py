@@ -1,0 +1,109 @@
+"""What is read off a finished detector: AP of masks and boxes, TIDE, weight norms, features, sampling, cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from fasa import evaluation as metrics
+from fasa.mmdet.validation_loss import ValidationLoss, stages
+from fasa.tasks.detection.manifest import Manifest
+
+BEST_OF_CLASSES = ("fixed", "pool")  # protocols that look at the best detections of each class over all images
+
+
+def score(
+    truth: metrics.GroundTruth,
+    detections: Path,
+    best_of_classes: Path | None = None,
+    instance_counts: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """AP of masks (``lvis``), of boxes (``lvis_box``), AP-Fixed, AP-Pool and TIDE of a file of detections; fractions.
+
+    On COCO-LT ``lvis`` is COCO's AP, and there is no Fixed or Pool.
+
+    Args:
+        best_of_classes: the detections for Fixed and Pool; without them both are of ``detections``, which stop at so
+            many an image, and ``fixed_detections`` says so.
+        instance_counts: training instances of each class ``[K]``, in the order of the truth's category ids: ``lvis``
+            gets COCO-LT's four bins.
+    """
+    masks = metrics.overlaps(truth, detections, "segm", all_classes=True)
+    boxes = metrics.overlaps(truth, detections, "bbox")
+    whole = metrics.evaluate(masks, "standard", instance_counts)
+    tide = metrics.tide(masks)
+    found: dict[str, Any] = {
+        "lvis": whole.summary,
+        "lvis_box": metrics.evaluate(boxes).summary,
+        "tide": {**tide.errors, "ap": tide.ap, "classes": tide.classes},
+        "per_class_ap": [None if value != value else round(float(value), 6) for value in whole.per_class["AP"]],
+    }
+    if truth.kind == "lvis":
+        best = masks if best_of_classes is None else metrics.overlaps(truth, best_of_classes, "segm")
+        found |= {name: metrics.evaluate(best, name).summary for name in BEST_OF_CLASSES}
+        found["fixed_detections"] = "best of each image" if best_of_classes is None else "best of each class"
+    return found
+
+
+def internals(detector: nn.Module, heldout: DataLoader, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the (last) box head: weight norms, the mean probability of the true class in held-out RoIs (figure 1b; null
+    for a class without any), FASA's running mean of each class's features ``[C][d]`` (figure 5; null for a class never
+    seen), and what each epoch's adaptation left in the history."""
+    last = stages(detector)[-1]
+    sums = ValidationLoss(detector, heldout)()[-1]
+    shares = (sums.probability / sums.count)[:-1].tolist()  # the background left out; nan: no RoI
+    found: dict[str, Any] = {
+        "weight_norms": _list(_class_rows(last.head).norm(dim=1)),
+        "class_probabilities": [None if share != share else round(share, 6) for share in shares],
+    }
+    fasa = getattr(getattr(last.head, "augmenter", None), "fasa", None)
+    if fasa is not None:
+        seen = (fasa.observations > 0).tolist()
+        found["class_features"] = [_list(row, 4) if there else None for row, there in zip(fasa.mean, seen, strict=True)]
+    heads = [line["heads"][last.name] for line in history]
+    if heads and "probabilities" in heads[0]:
+        found["sampling_trajectory"] = {
+            key: [head[key] for head in heads] for key in ("probabilities", "groups") if key in heads[0]
+        }
+        if fasa is not None:
+            found["virtual_features"] = _list(_expected_draws(history, last.name, fasa.start_epoch), 2)
+    if heads and "validation_loss" in heads[0]:
+        found["validation_loss"] = [head["validation_loss"] for head in heads]
+    return found
+
+
+def _class_rows(head: nn.Module) -> Tensor:
+    """The classifier's rows of the classes alone ``[C, d]``, in their order: softmax has one more, BAGS has groups."""
+    rows = head.fc_cls.weight.detach()
+    channel = getattr(head.loss_cls, "channel", None)
+    return rows[: head.num_classes] if channel is None else rows[channel[: head.num_classes]]
+
+
+def _expected_draws(history: list[dict[str, Any]], head: str, start_epoch: int) -> Tensor:
+    """Virtual features that a training is expected to have drawn of each class ``[C]`` (figure 1a): one by one, class
+    c with probability p_c (eq 4), in each iteration of each process."""
+    drawn = [torch.tensor(line["heads"][head]["probabilities"]) * line["iterations"] for line in history[start_epoch:]]
+    return torch.stack(drawn).sum(0) if drawn else torch.zeros(len(history[0]["heads"][head]["probabilities"]))
+
+
+def cost(iterations: dict[str, Any], history: list[dict[str, Any]]) -> dict[str, Any]:
+    """What an iteration cost (``IterationCost.measured``), and the mean ``seconds_per_adaptation``, once an epoch; null
+    where the recipe looks at no held-out images."""
+    seconds = [line["seconds"] for line in history if line["seconds"] is not None]
+    return {**iterations, "seconds_per_adaptation": round(mean(seconds), 3) if seconds else None}
+
+
+def counts_by_category(manifest: Manifest, truth: metrics.GroundTruth) -> np.ndarray:
+    """Training instances of each class ``[K]`` in the order of the truth's category ids, by name."""
+    count = dict(zip(manifest.category_names, manifest.instance_counts, strict=True))
+    return np.array([count[name] for name in truth.category_names])
+
+
+def _list(values: Any, digits: int = 6) -> list[float]:
+    return [round(value, digits) for value in values.double().tolist()]

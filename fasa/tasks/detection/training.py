@@ -1,0 +1,151 @@
+"""The training of one detector: mmengine's Runner on the recipe's config, resumed where a kill left it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fasa import atomic
+from fasa.errors import UserError
+from fasa.mmdet.adaptation_hook import read_history, unwrapped
+from fasa.mmdet.checkpoints import WHOLE, newest, resumed_by_mmengine
+from fasa.study import Run, Study
+from fasa.study.heartbeat import Heartbeat
+from fasa.study.lease import lease
+from fasa.tasks.detection import pretraining, published_weights, weights
+from fasa.tasks.detection.bookkeeping import BookkeepingHook
+from fasa.tasks.detection.configs import build, in_shares
+from fasa.tasks.processes import launch, processes_for
+
+# mmengine's own, but for processors, which have no numbers
+CPU_WRAPPER = {"type": "MMDistributedDataParallel", "device_ids": None, "broadcast_buffers": False}
+
+
+def train(study: Study, run: Run) -> None:
+    """Train ``run`` to its end and leave ``cost.json``, ``history.json`` and, last, ``model.pt`` in its work folder.
+
+    Where the scale wants several devices there is a process for each GPU, and each does the work of as many devices as
+    are lacking; batch and rate stay.
+
+    Raises:
+        UserError: the data is not prepared, a checkpoint is another recipe's, the loss is no longer finite, a process
+            was killed, or a device is lacking whose own statistics matter.
+    """
+    recipe, devices = study.recipe(run.recipe), study.scale.detection.devices
+    checkpoints = study.checkpoint_dir(run.recipe, run.seed)
+    with lease(checkpoints):
+        if study.pretrained_path(run.recipe):
+            (pretraining if study.scale.detection.pretraining else published_weights).check(study, run.recipe)
+        resume = newest(checkpoints)
+        if resume is None and recipe.start_from:
+            stage_one = study.work_dir(recipe.start_from, run.seed) / "model.pt"
+            weights.check(stage_one, study.fingerprint(recipe.start_from))
+        processes = processes_for(devices)
+        if processes < devices:
+            if recipe.augmenter.of_each_process:
+                raise UserError(
+                    f"{run.recipe} keeps statistics of each of {devices} devices, and {processes} "
+                    f"{'is' if processes == 1 else 'are'} there; train it where all are."
+                )
+            print(
+                f"fasa: {run.recipe} seed {run.seed}: {processes} of {devices} devices are there; each does the "
+                f"work of {devices // processes}, with the same batch and rate.",
+                file=sys.stderr,
+            )
+        if processes == 1:
+            train_here(study, run, resume, 1)
+        else:
+            launch(processes, train_here, study, run, resume, processes)
+
+
+def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> None:
+    """This process's part of a training by ``processes``, from the checkpoint ``resume`` on; the first writes files."""
+    torch.set_num_threads(max(1, study.threads(run.recipe) // processes))
+    folder, checkpoints = study.work_dir(run.recipe, run.seed), study.checkpoint_dir(run.recipe, run.seed)
+    fingerprint, devices = study.fingerprint(run.recipe), study.scale.detection.devices
+    config = build(study, run.recipe, run.seed, checkpoints)
+    config.log_level = "WARNING"
+    config.default_hooks.checkpoint.backend_args = {"backend": WHOLE}
+    if resume is not None:
+        config.resume, config.load_from = True, resumed_by_mmengine(resume)
+    if devices > 1:
+        in_shares(config, devices // processes)
+    if processes > 1:
+        config.launcher = "pytorch"
+        if not torch.cuda.is_available():
+            config.model_wrapper_cfg = dict(CPU_WRAPPER)
+    _quiet()
+    heartbeat = Heartbeat(study, run, study.recipe(run.recipe).schedule.epochs) if is_main_process() else None
+    bookkeeping = BookkeepingHook(fingerprint, heartbeat)
+    try:
+        runner = Runner.from_cfg(config)
+        runner.register_hook(bookkeeping)
+        runner.train()
+    except OSError as error:
+        raise _told(error, checkpoints) from error
+    if not is_main_process():
+        return
+    detector = unwrapped(runner)
+    device = next(detector.parameters()).device
+    cost = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "devices": processes,
+        "device_seconds": round(bookkeeping.seconds, 1),
+        "threads": torch.get_num_threads(),
+        "fingerprint": fingerprint,
+    }
+    lines = checkpoints / "history.jsonl"
+    atomic.write_json(folder / "cost.json", cost)
+    atomic.write_json(folder / "history.json", read_history(lines) if lines.exists() else [])
+    weights.save(folder / "model.pt", detector, fingerprint)
+
+
+def _told(error: OSError, folder: Path) -> UserError:
+    """In a sentence, what mmengine met on a disk: of ``folder``, its logs; of the data, an image."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{folder} cannot be written ({error.strerror}): free some space and train again.")
+    missing = error.filename or str(error).strip().splitlines()[-1]  # a data worker's error has lost its file
+    return UserError(f"{missing} cannot be read; make the data's disk available and train again.")
+
+
+def dump_config(study: Study, run: Run) -> str:
+    """The whole MMDetection config of a run, as the text of a Python file that mmdet's own tools take."""
+    return Config(build(study, run.recipe, run.seed).to_dict()).pretty_text
+
+
+def _quiet() -> None:
+    """Leave what mmengine says on INFO out of the log; warnings stay."""
+    for name in ("mmengine", "mmdet"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def trained_detector(study: Study, run: Run) -> tuple[nn.Module, DataLoader, DataLoader]:
+    """The finished run's detector, on the device there is, its test images, and the same by the training pipeline.
+
+    Raises:
+        UserError: the run is not trained, or by an older recipe.
+    """
+    path = study.work_dir(run.recipe, run.seed) / "model.pt"
+    if not path.exists():
+        raise UserError(f"{run.recipe} seed {run.seed} is not trained; run: fasa train {run.recipe} --seed {run.seed}")
+    torch.set_num_threads(study.threads(run.recipe))
+    _quiet()
+    register_all_modules()
+    config = build(study, run.recipe, run.seed)
+    config.model.pop("stage_one", None)  # the file has all the weights
+    detector = MODELS.build(config.model)
+    weights.load(path, detector, study.fingerprint(run.recipe))
+    images, heldout = map(Runner.build_dataloader, (config.test_dataloader, config.heldout_dataloader))
+    return detector.to(get_device()), images, heldout

@@ -1,0 +1,218 @@
+"""What the doctor says of packages, torch and GPUs; torch is asked of a Python that says what a test wants."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch as real_torch
+
+from fasa.doctor import environment, gpu, torch_here
+from fasa.doctor.chosen import choose
+from fasa.doctor.torch_here import Device, Torch
+
+ROOT = Path(__file__).parents[2]
+GB = 1_000_000_000
+CPU = Torch(version="2.13.0+cpu")
+CUDA = Torch(version="2.13.0", cuda="13.0", architectures=("sm_80", "sm_90", "compute_90"), operators_cuda="13.0")
+A100 = Device("A100", 80 * GB, 79 * GB, (8, 0))
+DETECTION = {"data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}}, "model": "small"}
+EIGHT = {"gpu": 8, "mem_mb": 180000, "runtime": 60}
+
+
+@pytest.fixture
+def packages(make_study):
+    """``packages(lock, mmdet, names)``: findings of the environment where those are pinned."""
+
+    def look(lock: str, mmdet: str = "", names=("cifar_lt",), torch: Torch = CPU, **scale):
+        study = make_study(detection=DETECTION | scale)
+        (study.root / "requirements").mkdir(exist_ok=True)
+        (study.root / "requirements/lock.txt").write_text(f"# a comment\n{lock}")
+        (study.root / "requirements/mmdet.txt").write_text(mmdet)
+        shutil.copy(ROOT / "pyproject.toml", study.root)
+        return [(f.state, f.what, f.mend) for f in environment.findings(choose(study, names), torch)]
+
+    return look
+
+
+def the_one(found, words: str):
+    (one,) = [finding for finding in found if words in finding[1]]
+    return one
+
+
+# ------------------------------------------------------------------------------------------------------------ packages
+def test_pinned_packages_that_are_there(packages):
+    found = packages(f"numpy=={version('numpy')}\nPyYAML=={version('pyyaml')}  # another spelling\n")
+    assert the_one(found, "All 2 pinned packages")[0] == "ok"
+    assert the_one(found, "this project takes >=3.11,<3.13")[0] == "ok"
+    assert the_one(found, "torch 2.13.0+cpu loads, a build for processors alone")[0] == "ok"
+
+
+def test_a_package_that_is_needed_is_missing_and_another_is_warned_of(packages, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    damaged = tmp_path / "site/scipy-9.dist-info"  # as an interrupted installation leaves it: no version in it
+    damaged.mkdir(parents=True)
+    (damaged / "METADATA").write_text("Name: scipy\n")
+    found = packages(f"rich==0.0.1\nscipy==9\nabsent-one==1.0\nnumpy=={version('numpy')}\n")
+    state, _, mend = the_one(found, "Not installed: scipy.")
+    assert state == "missing" and mend.endswith("requirements/install.sh")
+    assert the_one(found, "Pinned, but not installed: absent-one.")[0] == "warning"
+    assert the_one(found, f"rich {version('rich')}, not 0.0.1")[0] == "warning"
+
+
+def test_mmdetection_is_needed_by_detectors_alone(packages):
+    pins = f"numpy=={version('numpy')}\n", "onedl-absent==3.5.1\n"
+    assert the_one(packages(*pins), "onedl-absent (of detectors, which are not asked for)")[0] == "note"
+    assert the_one(packages(*pins, names=["ablation"]), "Not installed: onedl-absent")[0] == "missing"
+
+
+def test_a_local_version_is_the_pinned_one(packages):
+    pinned = real_torch.__version__.partition("+")[0]
+    assert the_one(packages(f"torch=={pinned}\n"), "All 1 pinned packages")
+
+
+def test_a_numpy_that_mmdetection_cannot_take(packages, monkeypatch):
+    monkeypatch.setattr(environment, "_installed", lambda name: "2.4.0")
+    assert the_one(packages("numpy==2.4.0\n", names=["ablation"]), "needs one below 2.3")[0] == "missing"
+    assert not any("2.3" in what for _, what, _ in packages("numpy==2.4.0\n"))
+
+
+def test_a_repository_without_its_pins_is_told(study):
+    (found,) = environment.findings(choose(study, ["cifar_lt"]), CPU)
+    assert found.state == "missing" and found.mend.startswith("git checkout -- pyproject.toml requirements/lock.txt")
+
+
+def test_operators_of_another_torch_and_without_cuda(packages):
+    lock = f"numpy=={version('numpy')}\n"
+    wrong = packages(lock, names=["ablation"], torch=Torch(version="2", operators_error="undefined symbol: _ZN3c10"))
+    state, _, mend = the_one(wrong, "do not load (undefined symbol: _ZN3c10)")
+    assert state == "missing" and "pip uninstall --yes onedl-mmcv" in mend and "install.sh" in mend
+    blind = Torch(version="2.13.0", cuda="13.0")  # as PyPI's torch on a laptop: nothing to complain of
+    assert the_one(packages(lock, names=["ablation"], torch=blind), "are of this torch")[0] == "ok"
+    for_gpus = packages(lock, names=["ablation"], torch=blind, resources=EIGHT)
+    assert the_one(for_gpus, "compiled without CUDA")[2].startswith("FORCE_CUDA=1 ")
+    seen = packages(lock, names=["ablation"], torch=replace(blind, devices=(A100,)))
+    assert the_one(seen, "compiled without CUDA")[0] == "missing"
+    assert the_one(packages(lock, names=["ablation"], torch=CUDA), "are of this torch")[0] == "ok"
+    assert not any("operators" in what for _, what, _ in packages(lock))  # classifiers have none
+
+
+# ------------------------------------------------------------------------------------------------------- asking torch
+@pytest.fixture
+def ask(tmp_path):
+    """``ask(body)``: what is found of a Python that is a shell script."""
+
+    def make(body: str, seconds: float = 20.0) -> Torch:
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\n{body}\n")
+        python.chmod(stat.S_IRWXU)
+        return torch_here.finish(torch_here.start(tmp_path, operators=True, python=str(python)), seconds)
+
+    return make
+
+
+def test_what_torch_says_is_read_after_whatever_an_import_prints(ask):
+    said = {
+        "torch": "2.13.0",
+        "cuda": "13.0",
+        "unseen": "",
+        "devices": [{"name": "A100", "total": 80 * GB, "free": 79 * GB, "capability": [8, 0]}],
+        "architectures": ["sm_80", "sm_90", "compute_90"],
+        "operators": {"cuda": "13.0"},
+    }
+    found = ask(f"echo hello; echo '{json.dumps(said)}'")
+    assert found == Torch("", "2.13.0", "13.0", "", (A100,), CUDA.architectures, "", "13.0")
+    assert ask("""echo '{"error": "libcudart.so.13: no such file"}'""").error == "libcudart.so.13: no such file"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("echo 'Illegal instruction' >&2; exit 132", "ended with code 132: Illegal instruction"),
+        ("kill -SEGV $$", "ended with code -11: it said nothing"),
+        ("echo no JSON", "cannot be read"),
+        ("exit 0", "cannot be read"),
+        ("exec sleep 60", "not loaded within 0.3 seconds"),
+    ],
+)
+def test_a_python_that_fails_is_told(ask, body, words):
+    assert words in ask(body, seconds=0.3 if "sleep" in body else 20.0).error
+
+
+def test_the_real_torch_is_asked():
+    found = torch_here.finish(torch_here.start(ROOT, operators=False))
+    assert (found.error, found.version, found.cuda) == ("", real_torch.__version__, real_torch.version.cuda)
+    assert len(found.devices) == real_torch.cuda.device_count()
+
+
+# ---------------------------------------------------------------------------------------------------------------- GPUs
+def said(study, torch: Torch, names=("ablation",), on_slurm: int = 0):
+    return [(f.state, f.what, f.mend) for f in gpu.findings(choose(study, names), torch, on_slurm)]
+
+
+@pytest.fixture
+def eight(make_study):
+    """A study whose detectors want eight GPUs."""
+    return make_study(detection={**DETECTION, "resources": EIGHT})
+
+
+def with_devices(*devices: Device) -> Torch:
+    return Torch(version="2.13.0", cuda="13.0", devices=devices, architectures=CUDA.architectures)
+
+
+def test_no_gpu(eight, study, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi
+    assert said(study, CPU, ["cifar_lt"]) == [("ok", "None is seen, and scale tiny needs none.", "")]
+    assert said(eight, Torch(error="broken"))[0][0] == "warning"
+    ((state, what, mend),) = said(eight, CPU)
+    assert state == "missing" and "a build without CUDA" in what
+    assert mend.endswith("--constraint requirements/lock.txt --index-url https://pypi.org/simple torch==2.13.0")
+    assert said(eight, CPU, on_slurm=8)[0][0] == "missing"  # jobs would load the same torch
+    assert said(eight, CUDA, on_slurm=8) == [("ok", "None here, as on a login node; nodes of the cluster have 8.", "")]
+    assert said(eight, CUDA)[0][0] == "missing"
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 470.82\necho 470.82\n")
+    (tmp_path / "nvidia-smi").chmod(stat.S_IRWXU)
+    old = Torch(version="2.13.0", cuda="13.0", unseen="The NVIDIA driver on your system is too old")
+    assert "though driver 470.82 does: The NVIDIA driver on your system is too old." in said(eight, old)[0][1]
+
+
+def test_gpus_that_are_there(eight):
+    assert said(eight, with_devices(*[A100] * 8)) == [("ok", "8 GPUs (A100, 80 GB, with bf16); a run wants 8.", "")]
+    ((state, what, _),) = said(eight, with_devices(A100, A100))
+    assert state == "warning" and what.startswith("2 GPUs (A100, 80 GB, with bf16) where a run wants 8")
+    busy = Device("A100", 80 * GB, 3 * GB, (8, 0))
+    assert [state for state, _, _ in said(eight, with_devices(*[A100] * 7, busy))] == ["ok", "warning"]
+    old = Device("V100", 32 * GB, 32 * GB, (7, 0))
+    found = said(eight, with_devices(*[old] * 8))
+    assert "without bf16" in found[0][1] and "no code for V100 (compute capability 7.0)" in found[1][1]
+
+
+def test_bf16_where_the_scale_trains_in_it(make_study):
+    study = make_study(resources={"gpu": 1}, precision="bf16")
+    old = Device("T4", 16 * GB, 16 * GB, (7, 5))
+    torch = Torch(version="2", cuda="12.8", devices=(old,), architectures=("sm_75",))
+    assert [state for state, _, _ in said(study, torch, ["cifar_lt"])] == ["ok", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("architectures", "capability", "runs"),
+    [
+        (("sm_80",), (8, 0), True),
+        (("sm_80",), (8, 6), True),
+        (("sm_86",), (8, 0), False),
+        (("sm_80",), (9, 0), False),
+        (("compute_80",), (9, 0), True),
+        (("sm_75", "sm_80", "sm_120"), (7, 0), False),
+        (("sm_90a",), (9, 0), True),
+        (("gfx90a",), (9, 0), True),
+        ((), (8, 0), True),
+    ],
+)
+def test_code_for_one_gpu_runs_on_its_later_kin(architectures, capability, runs):
+    assert gpu.runs_on(architectures, capability) is runs

@@ -1,0 +1,100 @@
+"""Resampled images: weights against images literally repeated, and intervals that cover."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import lvis_problem
+
+from fasa.errors import UserError
+from fasa.evaluation import evaluate, load_ground_truth
+from fasa.evaluation.metrics import bootstrap, overlaps
+from fasa.evaluation.metrics.bootstrap import _summary
+
+Json = dict[str, Any]
+
+
+def distinct(results: list[Json], seed: int) -> list[Json]:
+    """The same detections with scores that never tie: copies of an image then stand together in every order."""
+    scores = np.random.default_rng(seed).permutation(len(results)) / len(results)
+    return [entry | {"score": float(score)} for entry, score in zip(results, scores, strict=True)]
+
+
+def repeated(annotations: Json, results: list[Json], count: dict[int, int]) -> tuple[Json, list[Json]]:
+    """Every image as often as ``count`` says, each copy under an id of its own."""
+    images, objects, found = [], [], []
+    for image in annotations["images"]:
+        for k in range(count[image["id"]]):
+            new = image["id"] * 1000 + k
+            images.append(image | {"id": new})
+            objects += [
+                copy.copy(a) | {"image_id": new} for a in annotations["annotations"] if a["image_id"] == image["id"]
+            ]
+            found += [d | {"image_id": new} for d in results if d["image_id"] == image["id"]]
+    objects = [entry | {"id": k + 1} for k, entry in enumerate(objects)]
+    return annotations | {"images": images, "annotations": objects}, found
+
+
+@pytest.mark.parametrize("protocol", ["standard", "fixed", "pool"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_weight_is_a_repetition(seed, protocol):
+    annotations, results = lvis_problem(seed)
+    results = distinct(results, seed)
+    file = overlaps(load_ground_truth(annotations), results)
+    ids = file.ground_truth.image_ids.tolist()
+    count = np.random.default_rng(seed).integers(0, 4, len(ids)).astype(np.int32)
+    count[0] = max(count[0], 1)
+    more = repeated(annotations, results, dict(zip(ids, count.tolist(), strict=True)))
+    literal = evaluate(overlaps(load_ground_truth(more[0]), more[1]), protocol).summary
+    assert _summary(file, protocol, count) == literal
+
+
+def test_once_each_is_the_figure_itself():
+    annotations, results = lvis_problem(3)
+    file = overlaps(load_ground_truth(annotations), results)
+    for protocol in ("standard", "fixed", "pool"):
+        once = np.ones(len(file.ground_truth.image_ids), np.int32)
+        assert _summary(file, protocol, once) == evaluate(file, protocol).summary
+
+
+def test_intervals_are_reproducible_and_paired():
+    annotations, results = lvis_problem(7)
+    truth = load_ground_truth(annotations)
+    one, same = overlaps(truth, results), overlaps(truth, results)
+    worse = overlaps(truth, [entry | {"score": 1 - entry["score"]} for entry in results])
+    intervals, differences = bootstrap([one, same, worse], samples=60, seed=1)
+    assert bootstrap([one, same, worse], samples=60, seed=1) == (intervals, differences)
+    assert intervals[0] == intervals[1]
+    for name, interval in differences[1].items():
+        assert interval.low == interval.high == 0, name
+    assert "AP" in intervals[0] and intervals[0]["AP"].low < intervals[0]["AP"].high
+    assert differences[2]["AP"] != differences[1]["AP"]
+
+
+def test_its_interval_is_the_percentiles_of_its_draws():
+    annotations, results = lvis_problem(11)
+    file = overlaps(load_ground_truth(annotations), results)
+    images = len(file.ground_truth.image_ids)
+    rng = np.random.default_rng(5)
+    draws = []
+    for _ in range(40):
+        count = np.bincount(rng.integers(images, size=images), minlength=images).astype(np.int32)
+        draws.append(_summary(file, "standard", count)["AP"])
+    (mine,), _ = bootstrap([file], samples=40, seed=5)
+    if None in draws:
+        assert "AP" not in mine
+    else:
+        assert [mine["AP"].low, mine["AP"].high] == pytest.approx(np.percentile(draws, [2.5, 97.5]))
+
+
+def test_mistakes():
+    annotations, results = lvis_problem(0)
+    other = overlaps(load_ground_truth(lvis_problem(1)[0]), [])
+    file = overlaps(load_ground_truth(annotations), results)
+    with pytest.raises(UserError, match="at least 2 samples"):
+        bootstrap([file], samples=1)
+    with pytest.raises(UserError, match="same images"):
+        bootstrap([file, other], samples=5)

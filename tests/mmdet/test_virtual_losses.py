@@ -1,0 +1,86 @@
+"""FASA's virtual features through each classification loss of a box head: 0.1 of their mean, classifier alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+
+import fasa.mmdet.losses  # noqa: F401
+from fasa import FASA
+from fasa.mmdet.bbox_head import AugmentedBBoxHead
+
+COUNTS = [50, 2, 300]
+LOSSES = {
+    "softmax": {"type": "CrossEntropyLoss", "use_sigmoid": False},
+    "EQL": {"type": "EqualizationLoss", "image_counts": COUNTS, "num_images": 1000, "threshold": 0.01},
+    "BAGS": {"type": "BalancedGroupSoftmax", "instance_counts": COUNTS, "boundaries": (10, 100)},
+    "ArcFace": {"type": "ArcFaceAngular", "image_counts": COUNTS},
+    "Balanced Softmax": {"type": "BalancedSoftmax", "instance_counts": COUNTS},
+}
+
+
+def box_head(loss: dict[str, Any]) -> AugmentedBBoxHead:
+    """A head with FASA that draws every class it has seen, from the first epoch on."""
+    torch.manual_seed(0)
+    own = {} if loss["type"] == "CrossEntropyLoss" else {"num_classes": 3}
+    cosine = {"type": "NormedLinear", "temperature": 20, "bias": False}
+    head = AugmentedBBoxHead(
+        in_channels=2,
+        fc_out_channels=5,
+        roi_feat_size=1,
+        num_classes=3,
+        loss_cls={**loss, **own},
+        cls_predictor_cfg=cosine if loss["type"] == "ArcFaceAngular" else {"type": "Linear"},
+        augmenter={"name": "fasa", "options": {"scale": 1e6, "start_epoch": 0}},
+        class_counts=COUNTS,
+    )
+    head.init_weights()
+    return head
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["ragged", "static shapes"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_tenth_of_the_mean_virtual_loss_is_added(name: str, static: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr(FASA, "_static_shapes", lambda self: static)  # what a GPU is given
+    head, stock = (
+        box_head(LOSSES[name]),
+        MODELS.build({**LOSSES[name]} | ({} if name == "softmax" else {"num_classes": 3})),
+    )
+    maps, labels = torch.randn(4, 2, 1, 1), torch.tensor([0, 3, 2, 3])
+    cls_score, bbox_pred = head(maps)
+    targets = torch.zeros(4, 4)
+    torch.manual_seed(1)
+    losses = head.loss(cls_score, bbox_pred, torch.zeros(4, 5), labels, torch.ones(4), targets, targets)
+    torch.manual_seed(1)
+    real = stock(cls_score, labels, torch.ones(4), avg_factor=4.0)
+    # Classes seen once have no variance: their virtual features are their real ones.
+    features = maps.flatten(1)
+    for fc in head.shared_fcs:
+        features = fc(features).relu()
+    logits, seen = head.fc_cls(features[[0, 2]]), torch.tensor([0, 2])
+    virtual = head.loss_cls(logits, seen) if name == "softmax" else head.loss_cls.virtual(logits, seen).mean()
+    torch.testing.assert_close(losses["virtual"], 0.1 * virtual)
+    torch.testing.assert_close(losses["loss_cls"], real + 0.1 * virtual)
+    (losses["loss_cls"] - real).backward()
+    assert head.fc_cls.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_virtual_features_reach_the_classifier_alone(name: str) -> None:
+    head = box_head(LOSSES[name])
+    head(torch.randn(4, 2, 1, 1))
+    head.augmenter.loss(head._features, torch.tensor([0, 1, 2, 3])).backward()
+    touched = {key for key, weight in head.named_parameters() if weight.grad is not None and weight.grad.any()}
+    assert touched and touched <= {"fc_cls.weight", "fc_cls.bias"}
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "softmax"])
+def test_single_losses_are_not_random(name: str) -> None:
+    loss = MODELS.build({**LOSSES[name], "num_classes": 3})
+    logits, labels = torch.randn(200, loss.channels), torch.randint(0, 4, (200,))
+    first = loss.per_example(logits, labels)
+    assert first.shape == (200,)
+    assert torch.equal(first, loss.per_example(logits, labels))

@@ -1,0 +1,133 @@
+"""One writer at a time: real processes that hold, leave, are killed, or sit on another host."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fasa.study import lease as module
+from fasa.study.lease import Busy, lease
+
+ROOT = Path(__file__).parents[2]
+HOLD = "import sys, time, pathlib, fasa.study.lease as l\nwith l.lease(pathlib.Path(sys.argv[1])): print('held', flush=True); {}"
+
+
+def holder(folder: Path, then: str = "time.sleep(600)", job: str = "77") -> subprocess.Popen:
+    """A process that has the lease of ``folder`` when this returns."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLURM_JOB_ID": job}
+    command = [sys.executable, "-c", HOLD.format(then), str(folder)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.4)
+    monkeypatch.setattr(module, "POLL", 0.05)
+
+
+def test_the_refusal_names_the_holder(tmp_path):
+    process = holder(tmp_path)
+    try:
+        with pytest.raises(Busy) as refusal, lease(tmp_path):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+    since = json.loads((tmp_path / "lease").read_text())["since"]
+    assert str(refusal.value) == (
+        f"{tmp_path} is being trained by process {process.pid} on {module._here()['host']}, Slurm job 77, since "
+        f"{since}; wait for it or stop it."
+    )
+    with lease(tmp_path):  # killed, so the lock is free at once
+        assert json.loads((tmp_path / "lease").read_text())["pid"] == os.getpid()
+    assert json.loads((tmp_path / "lease").read_text()) == {}
+
+
+def test_a_successor_waits_for_one_that_is_leaving(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 20)
+    process = holder(tmp_path, "time.sleep(1)")
+    started = time.monotonic()
+    with lease(tmp_path):
+        assert 0.3 < time.monotonic() - started < 15
+        assert process.wait() == 0
+
+
+def test_a_signal_to_the_holder_lets_go(tmp_path):
+    process = holder(tmp_path)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == -signal.SIGTERM
+    with lease(tmp_path):
+        pass
+
+
+def elsewhere(folder: Path, ago: float) -> Path:
+    """The lease of a holder on another host that gave its last sign of life ``ago`` seconds ago."""
+    path = folder / "lease"
+    path.write_text(json.dumps({"host": "node-9", "pid": 1, "job": None, "since": "2026-01-01T00:00:00+00:00"}))
+    os.utime(path, (time.time() - ago,) * 2)
+    return path
+
+
+@pytest.mark.parametrize("code", [None, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_holder_on_another_host_lives_while_it_gives_signs(tmp_path, monkeypatch, code):
+    """Where locks reach one node only (None), or are refused."""
+    if code:
+        monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(code, "no locks")))
+    path = elsewhere(tmp_path, ago=10)
+    script = "import os, sys, time\nfor _ in range(100): time.sleep(0.1); os.utime(sys.argv[1])"
+    process = subprocess.Popen([sys.executable, "-c", script, str(path)])
+    try:
+        with pytest.raises(Busy, match="by process 1 on node-9 since 2026"), lease(tmp_path):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("code", [None, errno.ENOLCK])
+def test_a_holder_on_another_host_without_signs_is_dead(tmp_path, monkeypatch, code):
+    if code:
+        monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(code, "no locks")))
+    elsewhere(tmp_path, ago=119)
+    started = time.monotonic()
+    with lease(tmp_path):
+        assert 0.5 < time.monotonic() - started < 10  # past its PATIENCE, until the 120 s are over
+    elsewhere(tmp_path, ago=121)
+    with lease(tmp_path):
+        pass
+
+
+def test_without_locks_a_process_of_this_host_holds_while_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "no locks")))
+    process = holder(tmp_path)
+    os.utime(tmp_path / "lease", (time.time() + 5,) * 2)
+    beat = subprocess.Popen(["sh", "-c", f"for i in 1 2 3 4 5 6 7 8 9; do sleep 0.2; touch {tmp_path}/lease; done"])
+    with pytest.raises(Busy, match=f"process {process.pid}"), lease(tmp_path):
+        pass
+    process.kill()
+    process.wait()
+    beat.wait()
+    with lease(tmp_path):
+        pass
+
+
+def test_a_holder_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PULSE", 0.05)
+    with lease(tmp_path):
+        path = tmp_path / "lease"
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert time.time() - path.stat().st_mtime < 10

@@ -1,0 +1,75 @@
+"""What a run leaves to be read: failures by kind, measurements after what made them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fasa import atomic
+from fasa.errors import UserError
+from fasa.study import Run
+from fasa.study.lease import Busy
+from fasa.study.records import forget_failure, note_failure, read_trained, write_metrics
+
+CLASSES = {"class_names": ["x"], "class_counts": [3]}
+RUN = Run("ce", 1)
+COST = {"device": "cpu", "device_seconds": 1.5, "threads": 1, "fingerprint": "f"}
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "printed"),
+    [
+        (UserError("the loss is nan."), "the loss is nan.", False),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", True),
+        (Busy("another trains."), None, False),
+    ],
+)
+def test_failures_by_kind(study, capsys, error, message, printed):
+    path = study.work_dir("ce", 1) / "failed.json"
+    note_failure(study, RUN, error)
+    assert (json.loads(path.read_text()) == {"message": message}) if message else not path.exists()
+    assert ("Error" in capsys.readouterr().err) == printed
+    if message:
+        assert study.state("ce", 1) == "failed" and message in study.missing_reason("ce", 1)
+    forget_failure(study, RUN)
+    forget_failure(study, RUN)  # no note is no mistake
+    assert study.state("ce", 1) == "missing"
+
+
+def test_metrics_are_written_after_their_provenance(study, monkeypatch):
+    written = []
+    write_json = atomic.write_json
+    monkeypatch.setattr(
+        atomic, "write_json", lambda path, document: written.append(path.name) or write_json(path, document)
+    )
+    path = write_metrics(study, RUN, COST, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
+    assert written == ["provenance.json", "metrics.json"] and path == study.metrics_path("ce", 1)
+    found = study.load_metrics("ce", 1)
+    assert found is None  # the training was another recipe's: its cost says so
+    cost = {**COST, "fingerprint": study.fingerprint("ce")}
+    write_metrics(study, RUN, cost, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
+    found = study.load_metrics("ce", 1)
+    assert found["recipe"] == "ce" and found["seed"] == 1 and found["scale"] == "tiny" and found["dataset"] == "digits"
+    assert found["device_seconds"] == 1.5 and found["measurements"] == {"b": 2} and found["config"] == {"a": 1}
+    provenance = json.loads(path.with_name("provenance.json").read_text())
+    assert 40 <= provenance["evaluation_seconds"] < 60 and "evaluation_seconds" not in found
+    assert provenance["command"] == "fasa train ce --seed 1 --scale tiny" and provenance["device"] == "cpu"
+
+
+def test_a_missing_or_damaged_file_of_a_training_is_named(study):
+    path = study.work_dir("ce", 1) / "cost.json"
+    with pytest.raises(UserError, match=r"cost\.json is missing or damaged; train that run again"):
+        read_trained(study, RUN, "cost.json")
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"cost\.json is missing or damaged"):
+        read_trained(study, RUN, "cost.json")
+
+
+def test_records_need_no_torch():
+    code = "import sys, fasa.study.records; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
