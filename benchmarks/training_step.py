@@ -17,7 +17,7 @@ from statistics import median
 
 import torch
 
-from fasa.study import load_study
+from fasa.study import Run, load_study
 from fasa.tasks.classification.session import choose_device, load_data
 from fasa.tasks.classification.training import Training
 
@@ -32,17 +32,17 @@ def main() -> None:
     parser.add_argument("--device")
     options = parser.parse_args()
     study, device = load_study(scale=options.scale), choose_device(options.device)
-    torch.set_num_threads(study.scale.threads)
+    torch.set_num_threads(study.task_scale(options.base).threads)
     dataset = load_data(study, options.base)
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = dataclasses.replace(study, root=Path(folder))
-        pair = [Training(elsewhere, name, 0, dataset, device) for name in (options.base, options.fasa)]
+        pair = [Training(elsewhere.job(Run(name, 0)), dataset, device) for name in (options.base, options.fasa)]
         for training in pair:
             training.epoch = 1  # FASA adds nothing before
             training._begin_epoch()
             if hasattr(training.augmenter, "fasa"):
                 training.augmenter.fasa.epoch += 1
-        indices = torch.randperm(len(pair[0].train))[: pair[0].recipe.schedule.batch].to(device)
+        indices = torch.randperm(len(pair[0].train))[: pair[0].recipe.schedule.batch_size].to(device)
         times: list[tuple[float, ...]] = []
         for turn in range(options.rounds + 3):
             order = pair if turn % 2 else pair[::-1]

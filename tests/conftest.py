@@ -14,7 +14,7 @@ import yaml
 
 from fasa.datasets import LongTailDataset
 from fasa.datasets.pack import save_pack
-from fasa.study import Study, load_study
+from fasa.study import Run, Study, load_study
 from fasa.tasks.classification.training import Training
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -22,11 +22,10 @@ COUNTS = (30, 18, 10, 6, 4, 3)  # training images of each class of the tiny data
 SIDE = 8
 
 # Small enough for a second, long enough that every phase (drops, DRW, M2m, Chu's second epoch) is met.
-TINY_SCALE = {
-    "description": "A few steps of everything, for one test.",
+TINY_CLASSIFICATION = {
     "seeds": [0, 1],
     "epochs": 0.025,
-    "schedule": {"batch": 16},
+    "schedule": {"batch_size": 16},
     "epoch_length": 3,
     "backbones": {
         "resnet32": {"blocks": [1, 1, 1], "width": 4},
@@ -35,6 +34,7 @@ TINY_SCALE = {
     },
     "checkpoint_seconds": 0,
 }
+TINY_SCALE = {"description": "A few steps of everything, for one test.", "classification": TINY_CLASSIFICATION}
 
 
 @pytest.fixture(autouse=True)
@@ -90,12 +90,17 @@ def study_root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_study(study_root: Path) -> Callable[..., Study]:
-    """``make_study(recipes, scale)``: the study at scale ``tiny`` with further recipes and a changed scale."""
+    """``make_study(recipes, …)``: the study at scale ``tiny`` with further recipes and a changed part for classifiers.
 
-    def make(recipes: dict[str, Any] | None = None, **scale: Any) -> Study:
+    ``detection`` is the scale's part for detectors.
+    """
+
+    def make(recipes: dict[str, Any] | None = None, detection: dict[str, Any] | None = None, **changes: Any) -> Study:
         if recipes:
             (study_root / "configs/recipes/of_this_test.yaml").write_text(yaml.safe_dump(recipes))
-        (study_root / "configs/scales/tiny.yaml").write_text(yaml.safe_dump({**TINY_SCALE, **scale}))
+        scale = {**TINY_SCALE, "classification": {**TINY_CLASSIFICATION, **changes}}
+        scale |= {"detection": detection} if detection else {}
+        (study_root / "configs/scales/tiny.yaml").write_text(yaml.safe_dump(scale))
         return load_study(study_root, "tiny")
 
     return make
@@ -110,7 +115,7 @@ def study(make_study: Callable[..., Study]) -> Study:
 @pytest.fixture
 def packed(study: Study, dataset: LongTailDataset) -> Study:
     """:func:`study` with its data prepared."""
-    save_pack(study.pack_path("ce"), dataset)
+    save_pack(study.data_path("ce"), dataset)
     return study
 
 
@@ -122,7 +127,7 @@ def build(dataset: LongTailDataset) -> Callable[..., Training]:
         for needed in study.recipe(name).needs():
             if not (study.work_dir(needed, seed) / "model.pt").exists():
                 _exhaust(make(study, needed, seed))
-        return Training(study, name, seed, dataset, torch.device("cpu"))
+        return Training(study.job(Run(name, seed)), dataset, torch.device("cpu"))
 
     return make
 

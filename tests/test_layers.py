@@ -18,17 +18,17 @@ ROOMS = {
     "mmdet": {"method", "augmenters", "torch_files"},
     "evaluation": set(),
     "datasets": set(),
-    "study": set(),
-    "tasks": {"method", "augmenters", "mmdet", "evaluation", "datasets", "study", "torch_files"},
-    "reporting": {"study"},
-    "doctor": {"study", "datasets"},  # torch and mmcv it asks in a process of its own
+    "tasks": {"method", "augmenters", "mmdet", "evaluation", "datasets", "strict", "torch_files"},
+    "study": {"tasks", "strict"},
+    "reporting": {"study", "datasets"},
+    "doctor": {"study", "tasks", "datasets", "strict"},  # torch and mmcv it asks in a process of its own
 }
 # What the three products that others install may import beside the standard library.
 TORCH = {"torch", "sklearn", "numpy"}
 PACKAGES = {
     "method": TORCH,
     "augmenters": TORCH,
-    "mmdet": TORCH | {"mmdet", "mmengine", "mmcv"},
+    "mmdet": TORCH | {"mmdet", "mmengine", "mmcv", "cv2", "pycocotools"},
     "evaluation": {"numpy", "numba", "pycocotools", "msgspec", "rich"},
 }
 OFFICIAL = {"evaluation/score/official.py": {"lvis", "tidecv"}}  # what --verify compares with

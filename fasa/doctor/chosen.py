@@ -8,7 +8,7 @@ from functools import cached_property
 
 from fasa.errors import UserError
 from fasa.study import Run, Study
-from fasa.study.detection_recipes import DetectionRecipe
+from fasa.tasks.detection.recipe import DetectionRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Chosen:
     @cached_property
     def gpus(self) -> int:
         """GPUs of the widest run; 0 where none wants any."""
-        return max((self.study.resources(name).get("gpu", 0) for name in self.recipes), default=0)
+        return max((self.study.task_scale(name).resources.get("gpu", 0) for name in self.recipes), default=0)
 
     @cached_property
     def detectors(self) -> tuple[str, ...]:
@@ -63,10 +63,10 @@ def choose(study: Study, names: Sequence[str]) -> Chosen:
         if name in study.recipes:
             study.recipe(name)  # refuses what is of another scale
             runs += [Run(name, seed) for seed in study.seeds(name)]
-        elif name in study.users() or name in study.withheld:
+        elif name in study.artifacts() or name in study.unavailable:
             runs += study.runs(name)
         else:
             raise UserError(
-                f"there is no table, figure or recipe '{name}'; tables and figures: {', '.join(study.users())}."
+                f"there is no table, figure or recipe '{name}'; tables and figures: {', '.join(study.artifacts())}."
             )
     return Chosen(study, study.with_needed(tuple(dict.fromkeys(runs))))

@@ -16,7 +16,7 @@ from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding
 from fasa.doctor.network import reachable
 from fasa.errors import UserError
-from fasa.study.strict import read_yaml
+from fasa.strict import read_yaml
 
 ARCHIVES = {"cifar100_lt": CIFAR100}
 OFFICIAL = {  # what a user's folder holds, and where that is from
@@ -31,7 +31,7 @@ KEYS = {"lvis": "lvis", "coco_lt": "coco"}  # of configs/config.yaml
 
 def findings(chosen: Chosen) -> Iterator[Finding]:
     """What there is to say of the data; the first recipe that reads a set stands for all that do."""
-    first = {chosen.study.pack_path(name): name for name in reversed(chosen.recipes)}
+    first = {chosen.study.data_path(name): name for name in reversed(chosen.recipes)}
     for path, recipe in sorted(first.items()):
         yield _prepared(chosen, recipe, path) if path.exists() else _to_prepare(chosen, recipe)
 
@@ -89,7 +89,7 @@ def _filled(folder: Path) -> bool:
 
 def _to_prepare(chosen: Chosen, recipe: str) -> Finding:
     name, command = chosen.study.recipe(recipe).data.name, _command(chosen, recipe)
-    path = chosen.study.pack_path(recipe)
+    path = chosen.study.data_path(recipe)
     if name in OFFICIAL:
         return _to_be_given(chosen, name, command)
     if name in ARCHIVES:

@@ -13,7 +13,7 @@ from pathlib import Path
 from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding
 from fasa.study.cost import Costs
-from fasa.study.lease import NO_LOCKS
+from fasa.tasks.lease import NO_LOCKS
 
 GB = 1e9
 TIGHT = 1.25  # free space, over what is needed, below which something else may take it
@@ -85,7 +85,9 @@ def _usable(root: Path, names: list[str]) -> Finding:
 
 
 def _memory(chosen: Chosen) -> Finding:
-    widest = max((chosen.study.resources(name).get("mem_mb", 0) for name in chosen.recipes), default=0) / 1000
+    widest = (
+        max((chosen.study.task_scale(name).resources.get("mem_mb", 0) for name in chosen.recipes), default=0) / 1000
+    )
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GB
     told = f"{there:,.0f} GB of memory here, and the largest run asks for {widest:,.1f}"
     return Finding("ok", f"{told}.") if there >= widest else Finding("warning", f"{told}: the system may end it.")

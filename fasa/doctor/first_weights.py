@@ -14,7 +14,7 @@ from fasa.doctor.network import reachable
 def findings(chosen: Chosen) -> Iterator[Finding]:
     """What there is to say of them, a line for each file."""
     study = chosen.study
-    first = {path: name for name in reversed(chosen.detectors) if (path := study.pretrained_path(name))}
+    first = {path: name for name in reversed(chosen.detectors) if (path := study.first_weights(name))}
     published = study.scale.detection.weights if study.scale.detection else {}
     lost: dict[Path, list[str]] = {}
     for path, recipe in sorted(first.items()):

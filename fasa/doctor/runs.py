@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fasa.doctor.chosen import Chosen
 from fasa.doctor.finding import Finding, count
-from fasa.study.heartbeat import read_heartbeat
-from fasa.study.lease import DEAD
+from fasa.tasks.heartbeat import read_heartbeat
+from fasa.tasks.lease import DEAD
 
 GB = 1e9
 WORTH_TELLING = 0.1  # GB of older checkpoints

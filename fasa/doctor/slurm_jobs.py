@@ -40,8 +40,8 @@ def widest(chosen: Chosen) -> Job:
     """The job that asks for most."""
 
     def job(recipe: str) -> Job:
-        asked = chosen.study.resources(recipe)
-        return Job(recipe, asked.get("gpu", 0), chosen.study.threads(recipe), asked.get("mem_mb", 0))
+        asked = chosen.study.task_scale(recipe).resources
+        return Job(recipe, asked.get("gpu", 0), chosen.study.task_scale(recipe).threads, asked.get("mem_mb", 0))
 
     return max(map(job, chosen.recipes), key=lambda one: (one.gpus, one.memory_mb, one.cpus))
 
@@ -139,7 +139,7 @@ def times(chosen: Chosen, groups: Sequence[Group], site: Site) -> Iterator[Findi
     if not offered or not waiting:
         return
     asked = [(runtime_minutes(study, run.recipe), f"training {run.recipe}") for run in chosen.to_train]
-    asked += [(study.resources(recipe).get("runtime", 0), f"measuring {recipe}") for recipe in waiting]
+    asked += [(study.task_scale(recipe).resources.get("runtime", 0), f"measuring {recipe}") for recipe in waiting]
     minutes, job = max(asked)
     name, limit = offered[0].partition, max(group.minutes for group in offered)
     sent = min(minutes, site.max_runtime or minutes)
@@ -168,7 +168,7 @@ def times(chosen: Chosen, groups: Sequence[Group], site: Site) -> Iterator[Findi
 
 def _minutes(chosen: Chosen, recipe: str) -> float:
     """Minutes that a training is estimated to take, on all its GPUs."""
-    gpus = chosen.study.resources(recipe).get("gpu", 0)
+    gpus = chosen.study.task_scale(recipe).resources.get("gpu", 0)
     return training_seconds(chosen.study, recipe) / max(1, gpus) / 60
 
 

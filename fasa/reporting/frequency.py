@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fasa.study.shots import FEW, MANY, has_limits, shots
+from fasa.datasets.shots import FEW, MANY, has_limits, shots
 
 LETTERS = {"f": "frequent", "c": "common", "r": "rare"}
 # LVIS's letters follow its training images; generated scenes put the bounds where LVIS's shares of classes are.

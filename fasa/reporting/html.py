@@ -60,7 +60,7 @@ def render_html(study: Study) -> str:
         lstrip_blocks=True,
     )
     load = cache(study.load_metrics)
-    shown = study.current()
+    shown = study.started_artifacts()
     every = dict.fromkeys(run for name in shown for run in study.runs(name))
     runs = [(run.recipe, run.seed, load(run.recipe, run.seed)) for run in every]
     made = [metrics for _, _, metrics in runs if metrics is not None]

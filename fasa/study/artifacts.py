@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from fasa.errors import UserError
-from fasa.study.strict import Strict, parse, read_yaml
+from fasa.strict import Strict, parse, read_yaml
 
 UNPUBLISHED = "not in the paper"  # so begins ``published_as`` of tables and figures that are ours
 

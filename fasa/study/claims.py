@@ -9,8 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fasa.errors import UserError
+from fasa.strict import Strict, parse, read_yaml
 from fasa.study.artifacts import Figure, Row, Table, is_ours
-from fasa.study.strict import Strict, parse, read_yaml
 
 MARGINS = ("not lower", "not higher")
 

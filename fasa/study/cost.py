@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from statistics import mean
 from typing import Literal, NamedTuple
 
-from fasa.study.detection_recipes import DetectionRecipe
-from fasa.study.heartbeat import read_heartbeat
-from fasa.study.study import Run, Study
+from fasa.study.study import Study
+from fasa.tasks.heartbeat import read_heartbeat
+from fasa.tasks.task import Run
 
 GB = 1e9
 MARGIN = (
@@ -94,7 +94,7 @@ class Costs:
 
     def of(self, run: Run, state: str) -> RunPlan:
         """The plan of one run that is in ``state``."""
-        asked = self.study.resources(run.recipe)
+        asked = self.study.task_scale(run.recipe).resources
         training, evaluation = self.training(run.recipe), self.evaluation(run.recipe)
         memory = asked.get("mem_mb", 0) / 1000
         return RunPlan(run, state, asked.get("gpu", 0), training, evaluation, memory, self.disk_gb(run.recipe))
@@ -102,17 +102,31 @@ class Costs:
     def _training(self, recipe: str) -> Estimate:
         if own := self._own(recipe):
             return own
-        resolved = self.study.resolved
-        kind, epochs = _kind(resolved[recipe]), resolved[recipe].schedule.epochs
+        epochs = self.study.recipe(recipe).schedule.epochs
         akin = [
-            found.seconds / other.schedule.epochs
-            for name, other in resolved.items()
-            if _kind(other) == kind and (found := self._own(name))
+            found.seconds / self.study.recipe(name).schedule.epochs
+            for name in self._akin(recipe)
+            if (found := self._own(name))
         ]
         if akin:
             return Estimate(mean(akin) * epochs, "akin")
-        guess = self.study.part(recipe).seconds.get(resolved[recipe].backbone, 0.0)
-        return Estimate(guess * epochs if isinstance(resolved[recipe], DetectionRecipe) else guess, "guessed")
+        guess = self.study.task(recipe).training_seconds(self.study.recipe(recipe), self.study.task_scale(recipe))
+        return Estimate(guess, "guessed")
+
+    def _akin(self, recipe: str) -> list[str]:
+        """The recipes, this one among them, whose epochs take about as long."""
+        return self._kinds[self._kind(recipe)]
+
+    def _kind(self, recipe: str) -> tuple[str, Hashable]:
+        task = self.study.task(recipe)
+        return task.name, task.akin(self.study.recipe(recipe))
+
+    @cached_property
+    def _kinds(self) -> dict[tuple[str, Hashable], list[str]]:
+        kinds: dict[tuple[str, Hashable], list[str]] = {}
+        for name in self.study.resolved:
+            kinds.setdefault(self._kind(name), []).append(name)
+        return kinds
 
     def _own_seconds(self, recipe: str) -> Estimate | None:
         """Of the runs of ``recipe`` that have ended, or else of those that train."""
@@ -120,7 +134,9 @@ class Costs:
         ended = [found for seed in seeds if (found := _measured(self.study, recipe, seed)) is not None]
         if ended:
             return Estimate(mean(ended), "measured")
-        beats = [beat for seed in seeds if (beat := read_heartbeat(self.study, Run(recipe, seed))) and beat.epoch >= 1]
+        fingerprint = self.study.fingerprint(recipe)
+        found = (read_heartbeat(self.study.work_dir(recipe, seed), fingerprint) for seed in seeds)
+        beats = [beat for beat in found if beat and beat.epoch >= 1]
         if beats:
             return Estimate(mean(beat.seconds / beat.epoch * beat.epochs for beat in beats), "running")
         return None
@@ -129,14 +145,8 @@ class Costs:
         """Device seconds of measuring one run of ``recipe``: as its own or recipes akin took, or else a guess."""
         if (own := self._measuring(recipe)) is not None:
             return own
-        resolved = self.study.resolved
-        kind = _kind(resolved[recipe])
-        akin = [
-            took
-            for name, other in resolved.items()
-            if _kind(other) == kind and (took := self._measuring(name)) is not None
-        ]
-        return mean(akin) if akin else self.study.part(recipe).evaluate_seconds
+        akin = [took for name in self._akin(recipe) if (took := self._measuring(name)) is not None]
+        return mean(akin) if akin else self.study.task_scale(recipe).evaluate_seconds
 
     def _measuring_seconds(self, recipe: str) -> float | None:
         """The mean over the runs of ``recipe`` that say what measuring them took; None where none does."""
@@ -154,7 +164,8 @@ class Costs:
             folder = self.study.work_dir(recipe, seed)
             if (folder / "model.pt").exists():
                 left.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / GB)
-        return mean(left) if left else self.study.part(recipe).disk_gb.get(self.study.recipe(recipe).backbone, 0.0)
+        guesses = self.study.task_scale(recipe).disk_gb
+        return mean(left) if left else guesses.get(self.study.recipe(recipe).backbone, 0.0)
 
 
 def run_plans(study: Study, names: Sequence[str], seeds: int | None = None) -> dict[str, list[RunPlan]]:
@@ -213,7 +224,7 @@ def runtime_minutes(study: Study, recipe: str) -> int:
     there is no estimate.
     """
     seconds = training_seconds(study, recipe)
-    asked = study.resources(recipe)
+    asked = study.task_scale(recipe).resources
     if not seconds:
         return asked["runtime"]
     minutes = MARGIN * seconds / max(1, asked.get("gpu", 0)) / 60
@@ -228,13 +239,6 @@ def training_seconds(study: Study, recipe: str) -> float:
 @lru_cache(maxsize=1)
 def _costs(study: Study) -> Costs:
     return Costs(study)
-
-
-def _kind(recipe: object) -> tuple[object, ...]:
-    """What recipes share whose epochs take about the same time."""
-    if isinstance(recipe, DetectionRecipe):
-        return recipe.data.name, recipe.detector, recipe.backbone, recipe.stage_two, recipe.calibrated
-    return recipe.data.name, recipe.backbone, recipe.freeze
 
 
 def _added(study: Study, name: str, each: Sequence[RunPlan], cores: int | None) -> Plan:
@@ -258,7 +262,7 @@ def _elapsed(study: Study, each: Sequence[RunPlan], cores: int | None) -> float 
     waiting = [one for one in each if one.seconds]
     if cores is None or any(one.gpus for one in waiting):
         return None
-    shared = sum(one.seconds * min(cores, study.threads(one.run.recipe)) for one in waiting) / cores
+    shared = sum(one.seconds * min(cores, study.task_scale(one.run.recipe).threads) for one in waiting) / cores
     return max(shared, *(one.seconds for one in waiting)) if waiting else 0.0
 
 

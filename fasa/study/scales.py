@@ -1,115 +1,67 @@
-"""Scales: how large to run a recipe, and the one place where its numbers are made smaller."""
+"""Scales: how large to run a recipe, and by which task."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import create_model
 
 from fasa.errors import UserError
-from fasa.study.bases import resolve
-from fasa.study.detection_recipes import DetectionRecipe
-from fasa.study.detection_scales import DetectionScale
-from fasa.study.recipes import AnyRecipe, Recipe
-from fasa.study.strict import Strict, parse, read_yaml
+from fasa.strict import Strict, parse, read_yaml, resolve
+from fasa.tasks.recipe import Recipe, TaskScale
+from fasa.tasks.task import Task, tasks
 
 
 class Scale(Strict):
-    """A scale.
+    """A scale, with a part for each task that it runs, under the task's name.
 
     Attributes:
         description: one sentence for tables and reports.
-        seeds: the seeds of every classifier's run; a scale without them runs no classifiers, and what follows, up to
-            ``disk_gb``, has no place in it.
         comparable: whether absolute figures may be held against the published ones.
-        data: overrides of a recipe's data, by data set.
-        epochs: factor of all epoch numbers, ``drw_epoch``, drops and the augmenter's ``epochs`` among them.
-        schedule: overrides of the schedule (batch, rate, …).
-        epoch_length: overrides ``epoch_length`` where a recipe sets one.
-        backbones: overrides by backbone (blocks, width).
-        heads: overrides of head options by head.
-        threads: CPU threads of one run.
-        precision: ``fp32`` or ``bf16`` (on a GPU).
-        evaluate_every: epochs between two looks at the test images; the last epoch is always one.
-        checkpoint_seconds: time between two checkpoints.
-        resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
-        seconds: guess of one run's seconds, by backbone, until measured ones exist.
-        evaluate_seconds: guess of the seconds that measuring one run takes, until measured ones exist.
-        disk_gb: guess of the gigabytes that one run leaves, by backbone, until there are any.
-        detection: the same for detectors; a scale without it runs none.
     """
 
     name: str
     description: str
-    seeds: tuple[int, ...] = ()
     comparable: bool = False
-    data: dict[str, dict[str, Any]] = {}
-    epochs: float = Field(1.0, gt=0, le=1)
-    schedule: dict[str, Any] = {}
-    epoch_length: int | None = None
-    backbones: dict[str, dict[str, Any]] = {}
-    heads: dict[str, dict[str, float]] = {}
-    threads: int = Field(1, gt=0)
-    precision: str = Field("fp32", pattern="^(fp32|bf16)$")
-    evaluate_every: int = Field(1, gt=0)
-    checkpoint_seconds: float = Field(60, ge=0)
-    resources: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    evaluate_seconds: float = Field(0.0, ge=0)
-    disk_gb: dict[str, float] = {}
-    detection: DetectionScale | None = None
 
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        """Classifiers' fields stand together, and there is something to run."""
-        idle = sorted(self.model_fields_set - {"name", "description", "comparable", "detection", "seeds"})
-        if not self.seeds and idle:
-            raise ValueError(f"without 'seeds' it runs no classifiers, so {', '.join(idle)} would say nothing")
-        if not self.seeds and self.detection is None:
-            raise ValueError("it needs 'seeds' to run classifiers, or a part 'detection' to run detectors")
-        return self
+    @property
+    def parts(self) -> dict[str, TaskScale]:
+        """The part of each task that this scale runs, by its name."""
+        return {name: part for name in tasks() if (part := getattr(self, name, None)) is not None}
 
-    def lacks(self, recipe: AnyRecipe) -> str | None:
+    def task(self, recipe: Recipe) -> Task | None:
+        """The task that runs ``recipe`` here; None where there is none."""
+        return next((tasks()[name] for name in self.parts if isinstance(recipe, tasks()[name].recipe_model)), None)
+
+    def unsupported_reason(self, recipe: Recipe) -> str | None:
         """What keeps this scale from running ``recipe``, as what it has: "no detection"; None where nothing does."""
-        on_detectors = isinstance(recipe, DetectionRecipe)
-        if not (self.detection if on_detectors else self.seeds):
-            return f"no {recipe.task}"
-        devices = self.detection.devices if on_detectors else 1
-        return "but one device" if devices == 1 and recipe.augmenter.of_each_process else None
+        task = self.task(recipe)
+        if task is None:
+            able = [task.name for task in tasks().values() if isinstance(recipe, task.recipe_model)]
+            return f"no {' or '.join(able)}"
+        return task.unsupported_reason(recipe, self.parts[task.name])
 
-    def apply(self, recipe: AnyRecipe) -> AnyRecipe:
-        """``recipe`` at this scale, which lacks nothing for it."""
-        if isinstance(recipe, DetectionRecipe):
-            return self.detection.apply(recipe, f"scale '{self.name}', recipe '{recipe.name}'")
-        content = recipe.model_dump()
-        content["data"].update(self.data.get(recipe.data.name, {}))
-        content["head_options"].update(self.heads.get(recipe.head, {}))
-        schedule = content["schedule"]
-        schedule.update(self.schedule)
-        if schedule["epoch_length"] is not None and self.epoch_length is not None:
-            schedule["epoch_length"] = self.epoch_length
-        schedule["epochs"] = self.epoch(schedule["epochs"])
-        schedule["warmup"] = round(schedule["warmup"] * self.epochs)
-        drops: dict[int, float] = {}
-        for start, factor in schedule["drops"].items():  # two that fall on one epoch now are both taken there
-            drops[self.epoch(start)] = drops.get(self.epoch(start), 1.0) * factor
-        schedule["drops"] = drops
-        content["loss"]["drw_epoch"] = self.epoch(content["loss"]["drw_epoch"]) if content["loss"]["drw_epoch"] else 0
-        epochs = content["augmenter"].pop("epochs")
-        content["augmenter"]["options"].update({name: self.epoch(value) for name, value in epochs.items()})
-        return parse(Recipe, content, f"scale '{self.name}', recipe '{recipe.name}'")
+    def apply(self, recipe: Recipe) -> Recipe:
+        """``recipe`` at this scale, which has what it takes."""
+        task = self.task(recipe)
+        assert task is not None
+        return task.at_scale(recipe, self.parts[task.name], f"scale '{self.name}', recipe '{recipe.name}'")
 
-    def epoch(self, epoch: int) -> int:
-        """An epoch number of a recipe at this scale, at least 1."""
-        return max(1, round(epoch * self.epochs))
+
+@cache
+def scale_model() -> type[Scale]:
+    """A scale's model, with a field for each task."""
+    parts: dict[str, Any] = {name: (task.scale_model | None, None) for name, task in tasks().items()}
+    return create_model("Scale", __base__=Scale, __doc__=Scale.__doc__, **parts)
 
 
 def load_scale(folder: Path, name: str) -> Scale:
     """The scale ``name`` of ``folder``, told whole or by its difference from a ``base``, another scale.
 
     Raises:
-        UserError: no such scale, an unknown key or base in it, or bases in a circle.
+        UserError: no such scale, an unknown key or base in it, bases in a circle, no task, or two for one recipe.
     """
 
     def path(name: str) -> Path:
@@ -124,4 +76,10 @@ def load_scale(folder: Path, name: str) -> Scale:
         raise UserError(f"{asked}; choose one of {', '.join(sorted(one.stem for one in folder.glob('*.yaml')))}.")
 
     content = resolve(name, read, lambda name: f"{path(name)}: scale '{name}'")
-    return parse(Scale, {**content, "name": name}, str(path(name)))
+    scale = parse(scale_model(), {**content, "name": name}, str(path(name)))
+    models = [tasks()[task].recipe_model for task in scale.parts]
+    if not models:
+        raise UserError(f"{path(name)}: scale '{name}' needs a part for a task: {', '.join(tasks())}.")
+    if len(models) > len(set(models)):
+        raise UserError(f"{path(name)}: scale '{name}' has two tasks for the same recipes; keep one of them.")
+    return scale

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from fasa.errors import UserError
 from fasa.study.cost import Costs
-from fasa.study.heartbeat import Beat, read_heartbeat
-from fasa.study.study import Run, Study
+from fasa.study.study import Study
+from fasa.tasks.heartbeat import Beat, read_heartbeat
+from fasa.tasks.task import Run
 
 # A training that beats is running; one that left a checkpoint and is silent was stopped, or waits in a queue.
 STATES = ("done", "trained", "running", "stopped", "stale", "failed", "missing")
@@ -70,7 +71,7 @@ class Watch:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.users = {name: study.with_needed(study.runs(name)) for name in study.current()}
+        self.users = {name: study.with_needed(study.runs(name)) for name in study.started_artifacts()}
         self.runs = tuple(dict.fromkeys(run for runs in self.users.values() for run in runs))
         self._costs = Costs(study)
         self._done: dict[Run, tuple[int, int]] = {}  # date and size of the measurements that were read
@@ -104,7 +105,7 @@ class Watch:
         if state == "failed":
             return state, None, _failure(self.study, run)
         if state in ("training", "stale", "missing"):  # before its first checkpoint a training is one of these
-            beat = read_heartbeat(self.study, run)
+            beat = read_heartbeat(self.study.work_dir(run.recipe, run.seed), self.study.fingerprint(run.recipe))
             if beat is not None and beat.alive(now):
                 return "running", beat, None
         return ("stopped" if state == "training" else state), None, None

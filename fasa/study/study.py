@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,13 +10,11 @@ from typing import Any
 
 from fasa.errors import UserError
 from fasa.study.artifacts import Figure, Table, load_figures, load_tables
-from fasa.study.detection_recipes import DetectionRecipe
-from fasa.study.detection_scales import DEFAULT, DetectionScale
-from fasa.study.recipes import AnyRecipe, load_recipes
+from fasa.study.fingerprints import fingerprint
+from fasa.study.recipes import load_recipes
 from fasa.study.scales import Scale, load_scale
-
-# Raise when a change of the code changes what a recipe trains, so that old runs count as stale.
-RECIPE_VERSION = 1
+from fasa.tasks.recipe import DEFAULT, Recipe, TaskScale
+from fasa.tasks.task import Job, Run, Task
 
 REASONS = {
     "done": "measured",
@@ -31,51 +27,54 @@ REASONS = {
 STATES = tuple(REASONS)
 
 
-@dataclass(frozen=True, order=True)
-class Run:
-    """A recipe at the study's scale with a seed: trained once, however many tables use it."""
-
-    recipe: str
-    seed: int
-
-
 @dataclass(frozen=True, eq=False)
 class Study:
     """Everything that ``configs/`` says, at one scale, with paths relative to ``root``.
 
-    ``tables`` and ``figures`` are those that the scale can run whole; ``withheld`` has the others' names, and which
+    ``tables`` and ``figures`` are those that the scale can run whole; ``unavailable`` has the others' names, and which
     of the two each is.
     """
 
     root: Path
     scale: Scale
-    recipes: dict[str, AnyRecipe]
+    recipes: dict[str, Recipe]
     tables: dict[str, Table]
     figures: dict[str, Figure]
-    withheld: dict[str, str] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
 
+    # ------------------------------------------------------------------------------------------- recipes at this scale
     @cached_property
-    def resolved(self) -> dict[str, AnyRecipe]:
+    def resolved(self) -> dict[str, Recipe]:
         """Every recipe that this scale can run, at this scale."""
-        return {name: self.scale.apply(recipe) for name, recipe in self.recipes.items() if not self.scale.lacks(recipe)}
+        able = {name: recipe for name, recipe in self.recipes.items() if not self.scale.unsupported_reason(recipe)}
+        return {name: self.scale.apply(recipe) for name, recipe in able.items()}
 
-    def recipe(self, name: str) -> AnyRecipe:
-        """The recipe ``name`` at this scale.
+    def recipe(self, name: str) -> Any:
+        """The recipe ``name`` at this scale, of its task's own class.
 
         Raises:
             UserError: there is none of that name, or this scale does not run it.
         """
         if name not in self.resolved:
             if name in self.recipes:
-                lack = self.scale.lacks(self.recipes[name])
-                raise UserError(f"scale '{self.scale.name}' has {lack}, so it cannot run '{name}'; choose another.")
+                reason = self.scale.unsupported_reason(self.recipes[name])
+                raise UserError(f"scale '{self.scale.name}' has {reason}, so it cannot run '{name}'; choose another.")
             raise UserError(f"there is no recipe '{name}'; known: {', '.join(self.resolved)}.")
         return self.resolved[name]
 
+    def task(self, name: str) -> Task:
+        """The task that runs recipe ``name`` at this scale."""
+        task = self.scale.task(self.recipe(name))
+        assert task is not None
+        return task
+
+    def task_scale(self, name: str) -> TaskScale:
+        """The part of the scale that recipe ``name`` is run by."""
+        return self.scale.parts[self.task(name).name]
+
     def description(self, name: str) -> str:
         """One sentence of what a run of recipe ``name`` is at this scale."""
-        own = self.scale.detection.description if isinstance(self.recipe(name), DetectionRecipe) else ""
-        return own or self.scale.description
+        return self.task_scale(name).description or self.scale.description
 
     def fingerprint(self, name: str) -> str:
         """A hash of all that decides a run of recipe ``name`` but its seed, the runs that it starts from included.
@@ -83,95 +82,59 @@ class Study:
         Made once for a study, as its recipes are: a plan asks for it many times for each run.
         """
         if name not in self._fingerprints:
-            self._fingerprints[name] = self._hash(name)
+            recipe = self.recipe(name)
+            beside = self.task(name).decided_by(self.recipes[name], recipe, self.task_scale(name), self.root)
+            needed = [self.fingerprint(needed) for needed in recipe.needs()]
+            self._fingerprints[name] = fingerprint(recipe, beside, needed)
         return self._fingerprints[name]
 
     @cached_property
     def _fingerprints(self) -> dict[str, str]:
         return {}
 
-    def _hash(self, name: str) -> str:
-        recipe = self.recipe(name)
-        content = {
-            "recipe": recipe.model_dump(exclude={"name"}),
-            **self._beside(recipe),
-            "needs": [self.fingerprint(needed) for needed in recipe.needs()],
-            "version": RECIPE_VERSION,
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    def job(self, run: Run) -> Job:
+        """All that its task must know of ``run``."""
+        name = run.recipe
+        return Job(
+            run=run,
+            scale_name=self.scale.name,
+            declared=self.recipes[name],
+            recipe=self.recipe(name),
+            scale=self.task_scale(name),
+            fingerprint=self.fingerprint(name),
+            root=self.root,
+            data=self.data_path(name),
+            first_weights=self.first_weights(name),
+            work_dir=self.work_dir(name, run.seed),
+            metrics=self.metrics_path(name, run.seed),
+            measurements=self.measurements(name),
+            needed={needed: self.job(Run(needed, run.seed)) for needed in self.recipe(name).needs()},
+        )
 
-    def _beside(self, recipe: AnyRecipe) -> dict[str, Any]:
-        """What else decides a run: parts of the scale, and for a detector the files that its config is made of."""
-        if isinstance(recipe, DetectionRecipe):
-            files = self.config_files(recipe)
-            return {
-                "config": [_code(path) for path in files],
-                "pretraining": self.scale.detection.pretraining,
-            }
-        return {"backbone": self.scale.backbones.get(recipe.backbone, {}), "precision": self.scale.precision}
-
-    def config_files(self, recipe: DetectionRecipe) -> list[Path]:
-        """The files of ``configs/detection`` that make a detector's config, each laid over the ones before."""
-        folder = self.root / "configs" / "detection"
-        data = "coco_lt" if self.recipes[recipe.name].data.name == "coco_lt" else "lvis"
-        files = [folder / f"{recipe.detector}_{data}.py"]
-        backbone = folder / "backbones" / f"{recipe.backbone}.py"
-        files += [backbone] if backbone.exists() else []  # r50 is what the first file has
-        scale = self.scale.detection.model
-        if scale:
-            own = folder / "scales" / f"{scale}_{recipe.backbone}.py"
-            files += [folder / "scales" / f"{scale}.py", *([own] if own.exists() else [])]
-        for path in files:
-            if not path.exists():
-                raise UserError(f"{path} is missing, which recipe '{recipe.name}' at scale '{self.scale.name}' needs.")
-        return files
-
-    def pretrained_path(self, name: str) -> Path | None:
-        """The weights that the backbone of recipe ``name`` starts from; None where its config says what."""
-        recipe = self.recipe(name)
-        if not isinstance(recipe, DetectionRecipe):
-            return None
-        if urls := self.scale.detection.weights.get(recipe.backbone):
-            return self.root / "resources" / "weights" / urls[0].rpartition("/")[2]
-        if self.scale.detection.pretraining is None:
-            return None
-        return self.root / "resources" / "glyphs" / "backbones" / f"{self.scale.name}_{recipe.backbone}.pt"
-
-    def part(self, name: str) -> Scale | DetectionScale:
-        """The part of the scale that recipe ``name`` is run by: that of detectors or that of classifiers."""
-        return self.scale.detection if isinstance(self.recipe(name), DetectionRecipe) else self.scale
-
-    def threads(self, name: str) -> int:
-        """CPU threads of a run of recipe ``name``."""
-        return self.part(name).threads
-
-    def resources(self, name: str) -> dict[str, int]:
-        """What a run of recipe ``name`` asks a cluster for: ``gpu``, ``mem_mb``, ``runtime`` in minutes."""
-        return self.part(name).resources
-
-    def users(self) -> dict[str, tuple[str, ...]]:
+    # ---------------------------------------------------------------------------------------------- tables and figures
+    def artifacts(self) -> dict[str, tuple[str, ...]]:
         """The recipes that each table and figure reads, by its name."""
-        return {user.name: user.recipes() for user in (*self.tables.values(), *self.figures.values())}
+        return {one.name: one.recipes() for one in (*self.tables.values(), *self.figures.values())}
 
-    def in_all(self) -> tuple[str, ...]:
+    def default_artifacts(self) -> tuple[str, ...]:
         """The tables and figures that are made together: all but those made on request."""
-        return tuple(name for name in self.users() if name not in self.tables or not self.tables[name].on_request)
+        return tuple(name for name in self.artifacts() if name not in self.tables or not self.tables[name].on_request)
 
-    def current(self) -> tuple[str, ...]:
-        """:meth:`in_all`, and what is made on request where a run that only it reads was begun."""
+    def started_artifacts(self) -> tuple[str, ...]:
+        """:meth:`default_artifacts`, and what is made on request where a run that only it reads was begun."""
         shared = set(self.runs())
 
         def begun(run: Run) -> bool:
             places = self.work_dir(run.recipe, run.seed), self.metrics_path(run.recipe, run.seed)
             return any(place.exists() for place in places)
 
-        together = self.in_all()
+        together = self.default_artifacts()
         return tuple(
-            name for name in self.users() if name in together or any(map(begun, set(self.runs(name)) - shared))
+            name for name in self.artifacts() if name in together or any(map(begun, set(self.runs(name)) - shared))
         )
 
-    def asked(self, recipe: str) -> frozenset[str]:
-        """The measurements that rows of tables print of ``recipe``, by the first part of their names."""
+    def measurements(self, recipe: str) -> frozenset[str]:
+        """What rows of tables print of ``recipe``, by the first part of its name."""
         return frozenset(
             (row.measure or column.key).split(".")[0]
             for table in self.tables.values()
@@ -180,35 +143,34 @@ class Study:
             for column in table.columns
         )
 
-    def check_user(self, name: str) -> None:
+    def check_artifact(self, name: str) -> None:
         """See that this scale has the table or figure ``name``.
 
         Raises:
             UserError: there is none of that name, or this scale cannot run it.
         """
-        if name in self.withheld:
+        if name in self.unavailable:
             raise UserError(
-                f"scale '{self.scale.name}' cannot run all of {self.withheld[name]} '{name}': choose another scale, "
-                f"or one of {', '.join(self.users())}."
+                f"scale '{self.scale.name}' cannot run all of {self.unavailable[name]} '{name}': choose another scale, "
+                f"or one of {', '.join(self.artifacts())}."
             )
-        if name not in self.users():
-            raise UserError(f"there is no table or figure '{name}'; known: {', '.join(self.users())}.")
+        if name not in self.artifacts():
+            raise UserError(f"there is no table or figure '{name}'; known: {', '.join(self.artifacts())}.")
 
     def seeds(self, recipe: str) -> tuple[int, ...]:
-        """The seeds of recipe ``recipe``: a detector's are all that the tables and figures of it ask for."""
-        if not isinstance(self.recipe(recipe), DetectionRecipe):
-            return self.scale.seeds
-        asked = self.scale.detection.seeds
-        users = [name for name, recipes in self.users().items() if recipe in recipes]
-        named = {seed for name in (recipe, *users) for seed in asked.get(name, ())}
+        """The seeds of recipe ``recipe``: all that the tables and figures of it ask for."""
+        asked = self.task_scale(recipe).seeds
+        readers = [name for name, recipes in self.artifacts().items() if recipe in recipes]
+        named = {seed for name in (recipe, *readers) for seed in asked.get(name, ())}
         return tuple(sorted(named)) or asked[DEFAULT]
 
-    def runs(self, user: str | None = None) -> tuple[Run, ...]:
+    def runs(self, artifact: str | None = None) -> tuple[Run, ...]:
         """The runs that a table or figure reads, or all that are made together."""
-        if user is not None:
-            self.check_user(user)
-        users = self.users()
-        names = dict.fromkeys(name for one in ([user] if user else self.in_all()) for name in users[one])
+        if artifact is not None:
+            self.check_artifact(artifact)
+        recipes = self.artifacts()
+        wanted = [artifact] if artifact else self.default_artifacts()
+        names = dict.fromkeys(name for one in wanted for name in recipes[one])
         return tuple(Run(name, seed) for name in names for seed in self.seeds(name))
 
     def with_needed(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
@@ -224,14 +186,14 @@ class Study:
             add(run)
         return tuple(ordered)
 
-    def pack_path(self, name: str) -> Path:
+    # ------------------------------------------------------------------------------------------------- where files lie
+    def data_path(self, name: str) -> Path:
         """The prepared data of recipe ``name``: one file for each way to cut a data set."""
-        data = self.recipe(name).data
-        if isinstance(self.recipe(name), DetectionRecipe):
-            cut = "-".join(f"{key}-{_short(value)}" for key, value in data.options.items()) or "official"
-            return self.root / "resources" / data.name / cut / "manifest.json"
-        cut = f"ratio-{data.imbalance_ratio:g}-heldout-{data.heldout_per_class}-subset-{data.subset_seed}"
-        return self.root / "resources" / data.name / f"{cut}.npz"
+        return self.task(name).data_path(self.root, self.recipe(name))
+
+    def first_weights(self, name: str) -> Path | None:
+        """The file that the backbone of recipe ``name`` starts from; None where its config says what."""
+        return self.task(name).first_weights(self.root, self.scale.name, self.recipe(name), self.task_scale(name))
 
     def work_dir(self, recipe: str, seed: int) -> Path:
         """Where a run leaves its weights and history."""
@@ -268,6 +230,7 @@ class Study:
         """This scale's report."""
         return self.results / "report.html"
 
+    # --------------------------------------------------------------------------------------------------- what is there
     def load_metrics(self, recipe: str, seed: int) -> dict[str, Any] | None:
         """The measurements of a run made by today's recipe; None where there are none.
 
@@ -305,18 +268,6 @@ class Study:
         return REASONS[state]
 
 
-def _code(path: Path) -> str:
-    """A config file's statements: its comments and its layout train nothing."""
-    try:
-        return ast.unparse(ast.parse(path.read_text()))
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is not a config: {error}.") from error
-
-
-def _short(value: Any) -> str:
-    return "to".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
-
-
 def _fingerprint_in(path: Path) -> str | None:
     try:
         return json.loads(path.read_text())["fingerprint"]
@@ -337,13 +288,14 @@ def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
     tables = load_tables(configs / "tables", recipes)
     figures = load_figures(configs / "figures.yaml", recipes)
     size = load_scale(configs / "scales", scale)
-    for name in size.detection.seeds if size.detection else ():
-        if name not in (DEFAULT, *tables, *figures, *recipes):
-            path = configs / "scales" / f"{scale}.yaml"
-            raise UserError(f"{path}: 'detection.seeds' names '{name}', which is no table, figure or recipe.")
+    for task, part in size.parts.items():
+        for name in part.seeds:
+            if name not in (DEFAULT, *tables, *figures, *recipes):
+                path = configs / "scales" / f"{scale}.yaml"
+                raise UserError(f"{path}: '{task}.seeds' names '{name}', which is no table, figure or recipe.")
 
-    def whole(user: Table | Figure) -> bool:
-        return not any(size.lacks(recipes[recipe]) for recipe in user.recipes())
+    def whole(artifact: Table | Figure) -> bool:
+        return not any(size.unsupported_reason(recipes[recipe]) for recipe in artifact.recipes())
 
     return Study(
         root,

@@ -88,7 +88,7 @@ def test_nothing_is_missing_and_nothing_is_changed(here, capsys):
 
 
 def test_what_is_missing_is_told_to_programs_and_by_the_exit_code(here, capsys):
-    here.pack_path("ce").write_bytes(b"torn")
+    here.data_path("ce").write_bytes(b"torn")
     assert main(["doctor", "--scale", "tiny", "ldam", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["scale"], document["names"], document["missing"]) == ("tiny", ["ldam"], 1)

@@ -57,7 +57,7 @@ def test_tables_figures_and_recipes_with_what_they_start_from(study):
 
 # ---------------------------------------------------------------------------------------------------------------- data
 def test_a_pack_is_read_to_its_last_pixel(packed):
-    path = packed.pack_path("ce")
+    path = packed.data_path("ce")
     assert said(data, packed)[0][0] == "ok"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -88,7 +88,7 @@ def test_scenes_are_drawn_by_the_workflow_and_then_looked_at(detectors):
     study = detectors()
     command = "fasa data rfs --scale tiny"
     assert said(data, study, ["ablation"])[0][::2] == ("note", command)
-    manifest = study.pack_path("rfs")
+    manifest = study.data_path("rfs")
     generate(GlyphScenes(**SCENES), manifest.parent / "scenes")
     atomic.write_json(manifest, {})  # what it says is for trainings
     state, what, _ = said(data, study, ["ablation"])[0]
@@ -123,7 +123,7 @@ def test_official_data_is_the_users_to_give(lvis):
 def test_official_data_is_looked_at_after_it_was_checked(lvis):
     study, folder = lvis
     splits = [Split(str(folder / f"lvis_v1_{part}.json"), f"{folder}/") for part in ("train", "val")]
-    manifest = study.pack_path("rfs")
+    manifest = study.data_path("rfs")
     write_manifest(Manifest("lvis", *splits, ("a",), ("r",), (1,), (1,), 1, 1e-3, 1e-3), manifest)
     assert said(data, study, ["ablation"])[0][0] == "ok"
     later = manifest.stat().st_mtime + 10
@@ -141,7 +141,7 @@ def test_official_data_is_looked_at_after_it_was_checked(lvis):
 def test_weights_that_are_fetched(detectors, offline, monkeypatch):
     url = f"https://example.invalid/net-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth"
     study = detectors(weights={"r50": [url]})
-    path, command = study.pretrained_path("rfs"), "fasa pretrain rfs --scale tiny"
+    path, command = study.first_weights("rfs"), "fasa pretrain rfs --scale tiny"
     state, what, mend = said(first_weights, study, ["ablation"])[0]
     assert state == "missing" and url in what and mend == f"FASA_MIRROR=file:///FOLDER {command}"
     monkeypatch.setattr(first_weights, "reachable", set)  # all of them
@@ -155,7 +155,7 @@ def test_weights_that_are_fetched(detectors, offline, monkeypatch):
 def test_weights_that_the_scale_trains_and_classifiers_which_have_none(detectors):
     study = detectors(pretraining={"first_class": 4, "classes": 2, "per_class": 2, "epochs": 1})
     assert said(first_weights, study, ["ablation"])[0][::2] == ("note", "fasa pretrain rfs --scale tiny")
-    atomic.write_text(study.pretrained_path("rfs"), "weights")
+    atomic.write_text(study.first_weights("rfs"), "weights")
     assert said(first_weights, study, ["ablation"])[0][0] == "ok"
     assert said(first_weights, study) == []
 

@@ -13,8 +13,8 @@ import pytest
 from fasa import atomic
 from fasa.doctor import disk, runs
 from fasa.doctor.chosen import choose
-from fasa.study.heartbeat import Heartbeat
 from fasa.study.study import Run
+from fasa.tasks.heartbeat import Heartbeat
 
 
 def of_disk(study, names=("cifar_lt",), here=False):
@@ -75,7 +75,7 @@ def test_memory_counts_where_runs_train_here(make_study):
 def test_runs_that_failed_or_train_or_are_damaged(study):
     assert of_runs(study) == [("ok", "0 of 2 are measured; 0 train now.", "")]
     atomic.write_json(study.work_dir("ldam", 0) / "failed.json", {"message": "no"})
-    Heartbeat(study, Run("ldam", 1), 5).beat(1.0, 0.1, 1.0)
+    Heartbeat(study.job(Run("ldam", 1)), 5).beat(1.0, 0.1, 1.0)
     assert of_runs(study) == [
         ("ok", "0 of 2 are measured; 1 train now.", ""),
         ("warning", "1 failed; the reasons:", "fasa status --scale tiny"),

@@ -81,7 +81,7 @@ def test_a_loss_that_is_not_finite_is_told_and_mended(kind, run, tmp_path):
     shutil.copytree(run.study.root / "configs", configs)
     path = configs / "scales/smoke.yaml"
     scale = yaml.safe_load(path.read_text())
-    (scale if kind == "classifier" else scale["detection"])["schedule"]["rate"] = 1e30
+    scale["classification" if kind == "classifier" else "detection"]["schedule"]["lr"] = 1e30
     path.write_text(yaml.safe_dump(scale, sort_keys=False))
     assert attempt(study.root, *run.command()) == 2
     failure = json.loads((study.work_dir(run.recipe, 0) / "failed.json").read_text())["message"]
@@ -99,7 +99,7 @@ def test_missing_data_is_named(run, tmp_path):
     (study.work_dir(run.recipe, 0) / "model.pt").unlink()
     (study.root / "resources").unlink()
     assert attempt(study.root, *run.command()) == 2
-    assert f"{study.pack_path(run.recipe).relative_to(study.root)} is missing" in said(study.root)
+    assert f"{study.data_path(run.recipe).relative_to(study.root)} is missing" in said(study.root)
     assert "Traceback" not in said(study.root)
     assert study.state(run.recipe, 0) == "failed"
     (study.root / "resources").symlink_to((run.study.root / "resources").resolve())
@@ -111,7 +111,7 @@ def test_missing_data_is_named(run, tmp_path):
 def test_images_that_vanish_amid_a_training_are_named(detector, tmp_path):
     """After its first checkpoint a detector's images are gone; then they are back."""
     study = detector.again(tmp_path / "vanishing")
-    manifest = json.loads(study.pack_path(detector.recipe).read_text())
+    manifest = json.loads(study.data_path(detector.recipe).read_text())
     images = Path(manifest["train"]["images"])
     away = images.with_name("away")
     process = start(study.root, list(detector.command()))

@@ -18,10 +18,10 @@ from fasa.reporting.findings.readme import insert_summary
 from fasa.study import load_study
 from fasa.study.artifacts import Column, Row, Table
 from fasa.study.claims import Check, Claim
-from fasa.study.scales import Scale
+from fasa.study.scales import scale_model
 
 ROOT = Path(__file__).parents[2]
-SCALE = Scale(name="mini", description="Small.", seeds=(0, 1, 2))
+SCALE = scale_model()(name="mini", description="Small.", classification={"seeds": [0, 1, 2]})
 
 
 def table(**changes):

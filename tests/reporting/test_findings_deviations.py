@@ -11,7 +11,7 @@ import pytest
 from fasa.reporting.findings.deviations import insert_effects
 from fasa.reporting.findings.kept import KeptCell, Results
 from fasa.study.artifacts import Column, Row, Table
-from fasa.study.scales import Scale
+from fasa.study.scales import scale_model
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/deviations.md").read_text()
@@ -51,7 +51,7 @@ def ambiguities(*deviations):
 
 def kept(scale, column, **rows):
     cells = {("t", row, column): KeptCell(dict(enumerate(values)), "") for row, values in rows.items()}
-    size = Scale(name=scale, description="Small.", seeds=(0,))
+    size = scale_model()(name=scale, description="Small.", classification={"seeds": [0]})
     return Results(size, Path("tables"), Path("figures"), cells, {"t": ("glyphs",)})
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from fasa.cli import main
 from fasa.study import Run, load_study
-from fasa.study.heartbeat import Heartbeat
 from fasa.study.status import Watch
+from fasa.tasks.heartbeat import Heartbeat
 
 ROOT = Path(__file__).parents[2]
 TABLES = {"ambiguities": "mini", "ambiguities_detection": "mini", "ambiguities_processes": "mini_two_devices"}  # scales
@@ -71,7 +71,7 @@ def test_a_row_changes_one_choice(name, row):
 
 def test_made_on_request_is_not_made_with_the_others(study_root, monkeypatch, capsys):
     study = load_study(study_root, "mini")
-    assert not AT_MINI & {*study.in_all()} and {*study.in_all(), *AT_MINI} == {*study.users()}
+    assert not AT_MINI & {*study.default_artifacts()} and {*study.default_artifacts(), *AT_MINI} == {*study.artifacts()}
     own, together = Run("ldam_fasa_ewm", 0), study.runs()
     assert own in study.runs("ambiguities") and own not in together and Run("ldam_fasa", 0) in together
     monkeypatch.chdir(study_root)
@@ -84,10 +84,10 @@ def test_made_on_request_is_not_made_with_the_others(study_root, monkeypatch, ca
 
 def test_once_begun_it_is_shown_with_the_others(study_root):
     study = load_study(study_root, "mini")
-    assert study.current() == study.in_all() == tuple(Watch(study).users)
+    assert study.started_artifacts() == study.default_artifacts() == tuple(Watch(study).users)
     study.metrics_path("ldam_fasa", 0).parent.mkdir(parents=True)  # other tables read it too
-    assert study.current() == study.in_all()
-    Heartbeat(study, Run("ldam_fasa_ewm", 0), 40).beat(3.0, 1.0, 30.0)
-    assert study.current() == tuple(name for name in study.users() if name != "ambiguities_detection")
+    assert study.started_artifacts() == study.default_artifacts()
+    Heartbeat(study.job(Run("ldam_fasa_ewm", 0)), 40).beat(3.0, 1.0, 30.0)
+    assert study.started_artifacts() == tuple(name for name in study.artifacts() if name != "ambiguities_detection")
     snapshot = Watch(study).look()
     assert snapshot.states[Run("ldam_fasa_ewm", 0)] == "running" and "ambiguities" in snapshot.users

@@ -8,7 +8,7 @@ from fasa import atomic
 from fasa.cli import main
 from fasa.study import Run, load_study
 from fasa.study.cost import Costs, in_words, plan_of, plans, run_plans, runtime_minutes
-from fasa.study.heartbeat import Heartbeat
+from fasa.tasks.heartbeat import Heartbeat
 
 COST = {
     "data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}},
@@ -61,10 +61,10 @@ def test_what_a_run_took_replaces_the_guess(make_study):
 
 def test_a_running_training_says_what_it_will_take(make_study):
     study = make_study(detection=COST)
-    beat = Heartbeat(study, Run("rfs", 0), 12)
+    beat = Heartbeat(study.job(Run("rfs", 0)), 12)
     beat.beat(0.5, 1.0, 10.0)
     assert Costs(study).training("rfs").source == "guessed"  # the first epoch warms up: too early to tell
-    Heartbeat(study, Run("rfs", 0), 12).beat(3.0, 1.0, 30.0)
+    Heartbeat(study.job(Run("rfs", 0)), 12).beat(3.0, 1.0, 30.0)
     costs = Costs(study)
     assert costs.training("rfs") == (120.0, "running") and costs.training("rfs_24") == (240.0, "akin")
     leave_cost(study, "rfs", 0, 130.0)

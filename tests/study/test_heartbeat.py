@@ -7,10 +7,15 @@ import math
 
 import pytest
 
-from fasa.study import Run, heartbeat
-from fasa.study.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
+from fasa.study import Run
+from fasa.tasks import heartbeat
+from fasa.tasks.heartbeat import NAME, Heartbeat, read_heartbeat
 
 RUN = Run("ce", 0)
+
+
+def last_of(study):
+    return read_heartbeat(study.work_dir("ce", 0), study.fingerprint("ce"))
 
 
 @pytest.fixture
@@ -27,33 +32,33 @@ def clock(monkeypatch):
 
 def test_a_beat_says_where_a_training_is(study, clock, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    one = Heartbeat(study, RUN, 10)
+    one = Heartbeat(study.job(RUN), 10)
     one.beat(2.0, 3.5, 40.0)  # resumed at epoch 2
-    first = read_heartbeat(study, RUN)
+    first = last_of(study)
     assert (first.epoch, first.epochs, first.loss, first.seconds, first.slurm_job) == (2.0, 10, 3.5, 40.0, "77")
     assert first.seconds_per_epoch is None and first.remaining() is None
     clock.now += 60
     one.beat(5.0, 2.5, 90.0)
-    beat = read_heartbeat(study, RUN)
+    beat = last_of(study)
     assert beat.seconds_per_epoch == 20.0 and beat.remaining() == 100.0  # 3 epochs of this attempt in 60 s
     assert beat.updated - beat.started == 60.0
     assert beat.alive(beat.updated + 120) and not beat.alive(beat.updated + 121)
 
 
 def test_beats_are_five_seconds_apart_but_the_end_is_told(study, clock):
-    one = Heartbeat(study, RUN, 10)
+    one = Heartbeat(study.job(RUN), 10)
     seen = []
     for epoch in (1.0, 2.0, 3.0, 10.0):
         one.beat(epoch, 1.0, 1.0)
-        seen.append(read_heartbeat(study, RUN).epoch)
+        seen.append(last_of(study).epoch)
         clock.now += 3
     assert seen == [1.0, 1.0, 3.0, 10.0]
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, None])
 def test_a_loss_that_is_no_number_is_null(study, loss):
-    Heartbeat(study, RUN, 10).beat(1.0, loss, 1.0)
-    assert json.loads(heartbeat_path(study, RUN).read_text())["loss"] is None
+    Heartbeat(study.job(RUN), 10).beat(1.0, loss, 1.0)
+    assert json.loads((study.work_dir("ce", 0) / NAME).read_text())["loss"] is None
 
 
 def test_a_disk_that_is_full_stops_nothing(study, monkeypatch):
@@ -61,22 +66,22 @@ def test_a_disk_that_is_full_stops_nothing(study, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(heartbeat.os, "replace", full)
-    Heartbeat(study, RUN, 10).beat(1.0, 1.0, 1.0)
-    assert read_heartbeat(study, RUN) is None
+    Heartbeat(study.job(RUN), 10).beat(1.0, 1.0, 1.0)
+    assert last_of(study) is None
     monkeypatch.undo()
-    heartbeat_path(study, RUN).parent.parent.rename(study.root / "away")
-    heartbeat_path(study, RUN).parent.parent.write_text("a file where the folder was")
-    Heartbeat(study, RUN, 10).beat(1.0, 1.0, 1.0)
+    (study.work_dir("ce", 0) / NAME).parent.parent.rename(study.root / "away")
+    (study.work_dir("ce", 0) / NAME).parent.parent.write_text("a file where the folder was")
+    Heartbeat(study.job(RUN), 10).beat(1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}"])
 def test_a_damaged_beat_is_none(study, text):
-    Heartbeat(study, RUN, 10).beat(1.0, 1.0, 1.0)
-    heartbeat_path(study, RUN).write_text(text)
-    assert read_heartbeat(study, RUN) is None
+    Heartbeat(study.job(RUN), 10).beat(1.0, 1.0, 1.0)
+    (study.work_dir("ce", 0) / NAME).write_text(text)
+    assert last_of(study) is None
 
 
 def test_an_older_recipes_beat_is_none(study, make_study):
-    Heartbeat(study, RUN, 10).beat(1.0, 1.0, 1.0)
-    assert read_heartbeat(study, RUN) is not None
-    assert read_heartbeat(make_study(epochs=0.05), RUN) is None
+    Heartbeat(study.job(RUN), 10).beat(1.0, 1.0, 1.0)
+    assert last_of(study) is not None
+    assert last_of(make_study(epochs=0.05)) is None

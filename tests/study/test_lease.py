@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from fasa.study import lease as module
-from fasa.study.lease import Busy, lease
+from fasa.tasks import lease as module
+from fasa.tasks.lease import Busy, lease
 
 ROOT = Path(__file__).parents[2]
-HOLD = "import sys, time, pathlib, fasa.study.lease as l\nwith l.lease(pathlib.Path(sys.argv[1])): print('held', flush=True); {}"
+HOLD = "import sys, time, pathlib\nfrom fasa.tasks.lease import lease\nwith lease(pathlib.Path(sys.argv[1])): print('held', flush=True); {}"
 
 
 def holder(folder: Path, then: str = "time.sleep(600)", job: str = "77") -> subprocess.Popen:

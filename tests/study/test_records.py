@@ -12,8 +12,8 @@ import pytest
 from fasa import atomic
 from fasa.errors import UserError
 from fasa.study import Run
-from fasa.study.lease import Busy
-from fasa.study.records import forget_failure, note_failure, read_trained, write_metrics
+from fasa.tasks.lease import Busy
+from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
 
 CLASSES = {"class_names": ["x"], "class_counts": [3]}
 RUN = Run("ce", 1)
@@ -30,13 +30,13 @@ COST = {"device": "cpu", "device_seconds": 1.5, "threads": 1, "fingerprint": "f"
 )
 def test_failures_by_kind(study, capsys, error, message, printed):
     path = study.work_dir("ce", 1) / "failed.json"
-    note_failure(study, RUN, error)
+    note_failure(study.job(RUN), error)
     assert (json.loads(path.read_text()) == {"message": message}) if message else not path.exists()
     assert ("Error" in capsys.readouterr().err) == printed
     if message:
         assert study.state("ce", 1) == "failed" and message in study.missing_reason("ce", 1)
-    forget_failure(study, RUN)
-    forget_failure(study, RUN)  # no note is no mistake
+    forget_failure(study.job(RUN))
+    forget_failure(study.job(RUN))  # no note is no mistake
     assert study.state("ce", 1) == "missing"
 
 
@@ -46,12 +46,12 @@ def test_metrics_are_written_after_their_provenance(study, monkeypatch):
     monkeypatch.setattr(
         atomic, "write_json", lambda path, document: written.append(path.name) or write_json(path, document)
     )
-    path = write_metrics(study, RUN, COST, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
+    path = write_metrics(study.job(RUN), COST, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
     assert written == ["provenance.json", "metrics.json"] and path == study.metrics_path("ce", 1)
     found = study.load_metrics("ce", 1)
     assert found is None  # the training was another recipe's: its cost says so
     cost = {**COST, "fingerprint": study.fingerprint("ce")}
-    write_metrics(study, RUN, cost, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
+    write_metrics(study.job(RUN), cost, {"a": 1}, "digits", CLASSES, {"b": 2}, time.monotonic() - 40)
     found = study.load_metrics("ce", 1)
     assert found["recipe"] == "ce" and found["seed"] == 1 and found["scale"] == "tiny" and found["dataset"] == "digits"
     assert found["device_seconds"] == 1.5 and found["measurements"] == {"b": 2} and found["config"] == {"a": 1}
@@ -63,13 +63,13 @@ def test_metrics_are_written_after_their_provenance(study, monkeypatch):
 def test_a_missing_or_damaged_file_of_a_training_is_named(study):
     path = study.work_dir("ce", 1) / "cost.json"
     with pytest.raises(UserError, match=r"cost\.json is missing or damaged; train that run again"):
-        read_trained(study, RUN, "cost.json")
+        read_trained(study.job(RUN), "cost.json")
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(UserError, match=r"cost\.json is missing or damaged"):
-        read_trained(study, RUN, "cost.json")
+        read_trained(study.job(RUN), "cost.json")
 
 
 def test_records_need_no_torch():
-    code = "import sys, fasa.study.records; sys.exit('torch' in sys.modules)"
+    code = "import sys, fasa.tasks.records; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -8,7 +8,7 @@ import yaml
 from fasa.cli import main
 from fasa.errors import UserError
 from fasa.study import Run, load_study
-from fasa.study.detection_scales import DetectionScale
+from fasa.tasks.detection.scale import DetectionScale
 
 SMALL = {"data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}}, "model": "small"}
 COST = {"threads": 1, "resources": {"gpu": 0, "mem_mb": 1, "runtime": 1}, "seconds": {"r50": 60, "r101": 90}}
@@ -28,15 +28,15 @@ def test_drops_stay_inside_a_shortened_schedule(factor, twelve, twenty_four):
     scale = DetectionScale(epochs=factor)
     for epochs, drops, (length, expected) in ((12, (8, 11), twelve), (24, (16, 22), twenty_four)):
         assert scale.epoch(epochs) == length
-        assert scale.drops(drops, length) == expected
+        assert scale.milestones(drops, length) == expected
 
 
 def test_the_kept_scales_drop_twice_before_their_end():
     for name in ("mini", "paper"):
         study = load_study(scale=name)
         for recipe in study.resolved.values():
-            if recipe.task == "detection":
-                first, second = recipe.schedule.drops
+            if recipe.kind == "detector":
+                first, second = recipe.schedule.milestones
                 assert 0 < first < second < recipe.schedule.epochs, recipe.name
 
 
@@ -87,12 +87,12 @@ def detectors_only(study_root):
 
 def test_a_scale_offers_only_what_it_can_run_whole(detectors_only, study):
     assert "ablation" in detectors_only.tables and "cifar_lt" not in detectors_only.tables
-    assert detectors_only.withheld["cifar_lt"] == "table" and detectors_only.withheld["learning_curves"] == "figure"
-    assert "cifar_lt" in study.tables and study.withheld["ablation"] == "table"  # tiny has no detectors
+    assert detectors_only.unavailable["cifar_lt"] == "table" and detectors_only.unavailable["learning_curves"] == "figure"
+    assert "cifar_lt" in study.tables and study.unavailable["ablation"] == "table"  # tiny has no detectors
     for one in (detectors_only, study):
         every = {**one.tables, **one.figures}
-        assert not every.keys() & one.withheld.keys()
-        assert len(every) + len(one.withheld) == len(load_study(scale="mini_two_devices").users())
+        assert not every.keys() & one.unavailable.keys()
+        assert len(every) + len(one.unavailable) == len(load_study(scale="mini_two_devices").artifacts())
         assert all(run.recipe in one.resolved for run in one.runs())
 
 
@@ -111,7 +111,7 @@ def test_what_is_withheld_is_told_in_a_sentence(detectors_only, monkeypatch, cap
 
 def test_what_is_about_several_devices_needs_them(study_root):
     one, two = (load_study(study_root, name) for name in ("mini", "mini_two_devices"))
-    assert one.withheld == {"ambiguities_processes": "table"} and not two.withheld
+    assert one.unavailable == {"ambiguities_processes": "table"} and not two.unavailable
     with pytest.raises(UserError, match="scale 'mini' has but one device, so it cannot run 'rfs_fasa_own_statistics'"):
         one.recipe("rfs_fasa_own_statistics")
     assert two.recipe("rfs_fasa_own_statistics").augmenter.options == {"global_statistics": False}
@@ -134,7 +134,11 @@ def test_bases_are_followed_to_the_last(study_root):
     (folder / "far.yaml").write_text("base: near\ndata: {cifar100_lt: {subset_seed: 1}}\n")
     (folder / "near.yaml").write_text("base: mini\nepochs: 0.1\n")
     far, mini = (load_study(study_root, name) for name in ("far", "mini"))
-    assert (far.scale.name, far.scale.epochs, far.scale.threads) == ("far", 0.1, mini.scale.threads)
+    assert (far.scale.name, far.scale.classification.epochs, far.scale.classification.threads) == (
+        "far",
+        0.1,
+        mini.scale.classification.threads,
+    )
     data = far.recipe("ldam").data
     assert (data.subset_seed, data.imbalance_ratio) == (1, mini.recipe("ldam").data.imbalance_ratio)
 
@@ -156,8 +160,8 @@ def test_a_mistake_in_a_base_is_named(study_root, content, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"detection": SMALL, "epochs": 0.5}, "without 'seeds' it runs no classifiers, so epochs would say nothing"),
-        ({}, "it needs 'seeds' to run classifiers, or a part 'detection' to run detectors"),
+        ({"detection": SMALL, "epochs": 0.5}, "unknown key 'epochs'; known here: classification, comparable"),
+        ({}, "scale 'half' needs a part for a task: classification, detection"),
     ],
 )
 def test_half_a_scale_is_refused(study_root, content, words):

@@ -14,9 +14,10 @@ from fasa import atomic
 from fasa.cli import main
 from fasa.reporting import status_screen
 from fasa.reporting.status_page import render_status, span
-from fasa.study import Run, heartbeat, load_study
-from fasa.study.heartbeat import Heartbeat, heartbeat_path
+from fasa.study import Run, load_study
 from fasa.study.status import Watch
+from fasa.tasks import heartbeat
+from fasa.tasks.heartbeat import NAME, Heartbeat
 
 SENTENCE = "the loss is no longer finite <b>at epoch 3</b>; lower the rate."
 
@@ -41,14 +42,14 @@ def start(study, run, monkeypatch, elapsed=60.0):
     now = [1000.0]
     with monkeypatch.context() as patch:
         patch.setattr(heartbeat.time, "monotonic", lambda: now[0])
-        one = Heartbeat(study, run, 10)
+        one = Heartbeat(study.job(run), 10)
         one.beat(1.0, 2.0, 30.0)
         now[0] += elapsed
         one.beat(3.0, 1.5, 90.0)
 
 
 def silence(study, run, seconds):
-    path = heartbeat_path(study, run)
+    path = study.work_dir(run.recipe, run.seed) / NAME
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "updated": content["updated"] - seconds}))
 
@@ -166,7 +167,7 @@ def test_the_page_of_the_whole_paper_is_small_and_whole(study_root, monkeypatch)
     assert f"scale paper: {runs - failed - 1} of {runs} runs done" in page.text
     assert SENTENCE in page.text and "3.0 / 10" in page.text and "1.5000" in page.text
     assert f"… and {failed - 20} more" in page.text
-    assert all(name in page.text for name in study.in_all())
+    assert all(name in page.text for name in study.default_artifacts())
 
 
 @pytest.mark.parametrize(

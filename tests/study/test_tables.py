@@ -167,10 +167,10 @@ def test_a_fasa_row_differs_from_its_baseline_by_fasa_alone(study, name):
 
 
 def test_what_tables_ask_of_a_recipe(study):
-    assert study.asked("rfs") == {"lvis", "cost", "norcal"}  # tables 1, 2 and 12
-    assert study.asked("mask_rcnn_24_fasa") == {"lvis", "lvis_box", "tide", "figures"}
-    assert study.asked("coco_lt_simcal") == {"lvis", "lvis_box"}
-    assert study.asked("ce") == {"accuracy"}
+    assert study.measurements("rfs") == {"lvis", "cost", "norcal"}  # tables 1, 2 and 12
+    assert study.measurements("mask_rcnn_24_fasa") == {"lvis", "lvis_box", "tide", "figures"}
+    assert study.measurements("coco_lt_simcal") == {"lvis", "lvis_box"}
+    assert study.measurements("ce") == {"accuracy"}
 
 
 def test_norcal_is_of_the_baselines_that_have_a_softmax(study):

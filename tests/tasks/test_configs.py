@@ -16,13 +16,13 @@ from mmengine.config import Config
 from fasa.cli import main
 from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.errors import UserError
-from fasa.study import Study, load_study
+from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.configs import build, in_shares, lay_over
 from fasa.tasks.detection.manifest import Manifest, Split, read_manifest, write_manifest
 from fasa.tasks.detection.pretraining import Pretraining
 
 ROOT = Path(__file__).parents[2]
-RECIPES = {name: recipe for name, recipe in load_study(ROOT, "paper").resolved.items() if recipe.task == "detection"}
+RECIPES = {name: recipe for name, recipe in load_study(ROOT, "paper").resolved.items() if recipe.kind == "detector"}
 DISTINCT = list(  # models: schedules, samplers and augmenters' options make no other one
     {
         (
@@ -71,8 +71,8 @@ def study(tmp_path_factory) -> Study:
             repeat_threshold=1e-3,
             tail_threshold=1.1e-3,
         )
-        write_manifest(manifest, study.pack_path(recipe))
-        assert read_manifest(study.pack_path(recipe)) == manifest
+        write_manifest(manifest, study.data_path(recipe))
+        assert read_manifest(study.data_path(recipe)) == manifest
     register_all_modules()
     return study
 
@@ -80,7 +80,7 @@ def study(tmp_path_factory) -> Study:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DISTINCT)
 def test_every_model_builds(study, name):
-    config = build(study, name, seed=3)
+    config = build(study.job(Run(name, 3)))
     assert Config.fromstring(config.pretty_text, ".py").to_dict() == config.to_dict()  # what mmdet's tools read
     detector = MODELS.build(config.model)
     recipe = study.recipe(name)
@@ -96,7 +96,7 @@ def test_every_model_builds(study, name):
 
 @pytest.mark.parametrize("name", [r for r in RECIPES if "coco_lt" not in r])
 def test_schedules_of_lvis(study, name):
-    config = build(study, name, seed=0)
+    config = build(study.job(Run(name, 0)))
     optimizer, (warmup, steps) = config.optim_wrapper.optimizer, config.param_scheduler
     assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ("SGD", 0.02, 0.9, 1e-4)
     assert (warmup.end, warmup.start_factor) == (500, 0.001)
@@ -110,7 +110,7 @@ def test_schedules_of_lvis(study, name):
 
 
 def test_coco_lt_is_class_agnostic_at_one_scale(study):
-    config = build(study, "coco_lt", seed=0)
+    config = build(study.job(Run("coco_lt", 0)))
     assert config.model.roi_head.bbox_head.reg_class_agnostic and config.model.roi_head.mask_head.class_agnostic
     assert [t["scale"] for t in config.train_dataloader.dataset.pipeline if t["type"] == "Resize"] == [(1333, 800)]
     assert config.optim_wrapper.clip_grad.max_norm == 35
@@ -129,7 +129,7 @@ def test_coco_lt_is_class_agnostic_at_one_scale(study):
     ],
 )
 def test_what_is_trained_on_and_what_is_looked_at(study, name, dataset, heldout):
-    config = build(study, name, seed=0)
+    config = build(study.job(Run(name, 0)))
     assert config.train_dataloader.dataset.type == dataset
     hooks = {hook.type: hook for hook in config.custom_hooks}
     loader = hooks.get("AdaptationHook", {}).get("dataloader")
@@ -140,20 +140,23 @@ def test_what_is_trained_on_and_what_is_looked_at(study, name, dataset, heldout)
 
 
 def test_instaboost_is_for_training_images_alone(study, monkeypatch):
-    config = build(study, "rfs_instaboost", seed=0)
+    config = build(study.job(Run("rfs_instaboost", 0)))
     kinds = [transform["type"] for transform in config.train_dataloader.dataset.dataset["pipeline"]]
     assert kinds[:3] == ["LoadImageFromFile", "SafeInstaBoost", "LoadAnnotations"]
-    plain = build(study, "rfs", seed=0)
+    plain = build(study.job(Run("rfs", 0)))
     assert config.heldout_dataloader == plain.heldout_dataloader and config.test_dataloader == plain.test_dataloader
     augmented = study.recipes["rfs_instaboost"].model_copy(update={"augmenter": study.recipes["rfs_fasa"].augmenter})
     both = dataclasses.replace(study, recipes={**study.recipes, "rfs_instaboost": augmented})
-    hooks = [{hook.type: hook for hook in build(both, name, 0).custom_hooks} for name in ("rfs_instaboost", "rfs_fasa")]
+    hooks = [
+        {hook.type: hook for hook in build(both.job(Run(name, 0))).custom_hooks}
+        for name in ("rfs_instaboost", "rfs_fasa")
+    ]
     assert hooks[0]["AdaptationHook"] == hooks[1]["AdaptationHook"]
 
 
 @pytest.mark.parametrize(("name", "metric"), [("rfs", "RunnableLVISMetric"), ("coco_lt", "CocoMetric")])
 def test_mmdets_tools_have_a_metric_and_the_file_to_score(study, name, metric):
-    config = build(study, name, seed=0)
+    config = build(study.job(Run(name, 0)))
     assert config.test_evaluator == {"type": metric, "ann_file": "val.json", "metric": ["bbox", "segm"]}
     assert config.test_evaluator.type in METRICS and config.val_evaluator is None
     assert config.heldout_dataloader.dataset.ann_file == "val.json"
@@ -163,13 +166,13 @@ def test_mmdets_tools_have_a_metric_and_the_file_to_score(study, name, metric):
 def test_devices_must_be_able_to_share_the_batch(study):
     three = study.scale.model_copy(update={"detection": study.scale.detection.model_copy(update={"devices": 3})})
     with pytest.raises(UserError, match="batch of 16 for recipe 'rfs', which its 3 devices cannot share"):
-        build(dataclasses.replace(study, scale=three), "rfs", seed=0)
+        build(dataclasses.replace(study, scale=three).job(Run("rfs", 0)))
 
 
 @pytest.mark.parametrize(("shares", "inner"), [(1, True), (8, True), (4, False)])
 def test_fewer_devices_keep_batch_and_rate(study, shares, inner):
     name = "rfs_fasa" if inner else "coco_lt_simcal"
-    config, whole = build(study, name, seed=0), build(study, name, seed=0)
+    config, whole = build(study.job(Run(name, 0))), build(study.job(Run(name, 0)))
     in_shares(config, shares)
     sampler = config.train_dataloader.batch_sampler
     assert (sampler.type, sampler.shares) == ("ShareBatchSampler", shares)
@@ -186,11 +189,11 @@ def test_fewer_devices_keep_batch_and_rate(study, shares, inner):
 def test_the_proxy_builds(study, name):
     proxy = load_study(study.root, "proxy")
     data = proxy.recipe(name).data
-    paper = read_manifest(study.pack_path(name))
+    paper = read_manifest(study.data_path(name))
     assert paper.classes == data.options["classes"]  # as many as the paper's data set has
-    write_manifest(dataclasses.replace(paper, name="glyphs"), proxy.pack_path(name))
-    config = build(proxy, name, seed=0)
-    assert config.model.backbone.init_cfg.checkpoint == str(proxy.pretrained_path(name))
+    write_manifest(dataclasses.replace(paper, name="glyphs"), proxy.data_path(name))
+    config = build(proxy.job(Run(name, 0)))
+    assert config.model.backbone.init_cfg.checkpoint == str(proxy.first_weights(name))
     assert "RandomFlip" not in {transform["type"] for transform in config.train_pipeline}
     assert config.train_dataloader.batch_size == 16 and config.optim_wrapper.optimizer.type == "SGD"
     detector = MODELS.build(config.model)
@@ -204,12 +207,12 @@ def test_the_proxy_builds(study, name):
 
 
 def test_x101_takes_bgr(study):
-    preprocessor = build(study, "rfs_x101_24", seed=0).model.data_preprocessor
+    preprocessor = build(study.job(Run("rfs_x101_24", 0))).model.data_preprocessor
     assert not preprocessor.bgr_to_rgb and preprocessor.mean == [103.530, 116.280, 123.675]
 
 
 def test_a_cascade_has_three_stages_with_plain_classifiers(study):
-    heads = build(study, "cascade_rfs_r101_24_fasa", seed=0).model.roi_head.bbox_head
+    heads = build(study.job(Run("cascade_rfs_r101_24_fasa", 0))).model.roi_head.bbox_head
     assert [head.type for head in heads] == ["AugmentedBBoxHead"] * 3
     assert {head.loss_cls.type for head in heads} == {"CrossEntropyLoss"} and all("augmenter" in head for head in heads)
     assert [head.bbox_coder.target_stds[0] for head in heads] == [0.1, 0.05, 0.033]
@@ -223,7 +226,7 @@ def test_a_mapping_is_laid_over_each_entry_of_a_list():
 
 def test_data_comes_first():
     with pytest.raises(UserError, match="fasa data"):
-        build(load_study(ROOT, "paper"), "mask_rcnn", seed=0)
+        build(load_study(ROOT, "paper").job(Run("mask_rcnn", 0)))
 
 
 def test_a_scale_without_detection_says_so(study):

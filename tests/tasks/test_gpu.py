@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 def final(study, dataset, name: str, graphed: bool = True) -> tuple[dict[str, torch.Tensor], list[float]]:
     """Weights and training losses at the end of a run on the GPU."""
-    training = Training(study, name, 0, dataset, torch.device("cuda"))
+    training = Training(study.job(Run(name, 0)), dataset, torch.device("cuda"))
     if not graphed:
         training.step = training._step
     for _ in training.run():
@@ -35,11 +35,11 @@ def test_a_graphed_training_is_the_eager_one(study, dataset, tmp_path, name):
 
 
 def test_only_augmenters_with_static_shapes_are_graphed(study, dataset):
-    assert isinstance(Training(study, "ldam_fasa", 0, dataset, torch.device("cuda")).step, GraphedStep)
+    assert isinstance(Training(study.job(Run("ldam_fasa", 0)), dataset, torch.device("cuda")).step, GraphedStep)
 
 
 def test_a_step_never_waits_for_the_device(study, dataset):
-    training = Training(study, "ldam_fasa", 0, dataset, torch.device("cuda"))
+    training = Training(study.job(Run("ldam_fasa", 0)), dataset, torch.device("cuda"))
     training.augmenter.fasa.epoch += 1
     batches = training._begin_epoch()
     training._step(batches[0])
@@ -52,7 +52,7 @@ def test_a_step_never_waits_for_the_device(study, dataset):
 
 def test_runs_side_by_side_are_as_if_alone(packed):
     runs = [Run("ldam_fasa", 0), Run("ldam_fasa", 1), Run("ldam", 0)]
-    assert session.train(packed, runs, torch.device("cuda")) == {}
+    assert session.train([packed.job(run) for run in runs], torch.device("cuda")) == {}
     assert all((packed.work_dir(run.recipe, run.seed) / "model.pt").exists() for run in runs)
 
 

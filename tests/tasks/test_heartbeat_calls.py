@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from fasa.study import Run
-from fasa.study import heartbeat as module
-from fasa.study.heartbeat import read_heartbeat
+from fasa.tasks import heartbeat as module
+from fasa.tasks.heartbeat import read_heartbeat
 
 
 def test_a_classifier_beats_at_every_step(study, build, monkeypatch):
@@ -14,9 +13,9 @@ def test_a_classifier_beats_at_every_step(study, build, monkeypatch):
     training = build(study, "ldam_fasa")
     epochs = []
     for _ in training.run():
-        epochs.append(read_heartbeat(study, Run("ldam_fasa", 0)).epoch)
+        epochs.append(read_heartbeat(study.work_dir("ldam_fasa", 0), study.fingerprint("ldam_fasa")).epoch)
     assert epochs == sorted(epochs) and epochs[0] < 1 and len(set(epochs)) == len(epochs)
-    last = read_heartbeat(study, Run("ldam_fasa", 0))
+    last = read_heartbeat(study.work_dir("ldam_fasa", 0), study.fingerprint("ldam_fasa"))
     history = json.loads((study.work_dir("ldam_fasa", 0) / "history.json").read_text())
     assert last.epoch == last.epochs == 5
     assert last.loss == history["train_loss"][-1] and 0 < last.seconds <= training.seconds + 1e-3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 from torch import nn
 
 from fasa.datasets.pack import save_pack
+from fasa.datasets.shots import shots
 from fasa.errors import UserError
 from fasa.study import Run
-from fasa.study.shots import shots
 from fasa.tasks.classification import session
 from fasa.tasks.classification.heads import CausalHead
 from fasa.tasks.classification.measurements import class_means, logit_adjusted, measure, predict
@@ -162,10 +163,10 @@ def test_predictions_are_those_deployed(build, study):
 @pytest.fixture
 def evaluated(study, dataset):
     """A trained and measured run, its study and its metrics."""
-    save_pack(study.pack_path("ldam_fasa"), dataset)
+    save_pack(study.data_path("ldam_fasa"), dataset)
     run = Run("ldam_fasa", 1)
-    assert session.train(study, [run], CPU) == {}
-    path = session.evaluate(study, run, CPU)
+    assert session.train([study.job(run)], CPU) == {}
+    path = session.evaluate(study.job(run), CPU, time.monotonic())
     return study, run, path, json.loads(path.read_text())
 
 
@@ -206,17 +207,17 @@ def test_metrics_agree_with_the_training(evaluated):
 def test_measuring_twice_gives_the_same(evaluated):
     study, run, path, _ = evaluated
     before = path.read_bytes()
-    session.evaluate(study, run, CPU)
+    session.evaluate(study.job(run), CPU, time.monotonic())
     assert path.read_bytes() == before
 
 
 def test_an_untrained_or_damaged_run_is_told(evaluated):
     study, run, _, _ = evaluated
     with pytest.raises(UserError, match=r"seed-0/model\.pt is missing; train that run first"):
-        session.evaluate(study, Run("ldam_fasa", 0), CPU)
+        session.evaluate(study.job(Run("ldam_fasa", 0)), CPU, time.monotonic())
     (study.work_dir(run.recipe, run.seed) / "history.json").write_text("{")
     with pytest.raises(UserError, match=r"history\.json is missing or damaged; train that run again"):
-        session.evaluate(study, run, CPU)
+        session.evaluate(study.job(run), CPU, time.monotonic())
 
 
 def test_results_of_an_older_recipe_do_not_count(evaluated, make_study):
@@ -225,7 +226,7 @@ def test_results_of_an_older_recipe_do_not_count(evaluated, make_study):
     assert changed.load_metrics(run.recipe, run.seed) is None
     assert changed.missing_reason(run.recipe, run.seed) == "its results are of an older recipe"
     with pytest.raises(UserError, match="trained by another version of its recipe"):
-        session.evaluate(changed, run, CPU)
+        session.evaluate(changed.job(run), CPU, time.monotonic())
 
 
 def test_a_run_without_held_out_images_is_measured(study, by_hand):

@@ -11,7 +11,7 @@ from mmdet.registry import MODELS
 
 from fasa.cli import main
 from fasa.errors import UserError
-from fasa.study import Study, load_study
+from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.configs import build
 from fasa.tasks.detection.pretraining import (
     Pretraining,
@@ -152,7 +152,7 @@ def test_from_glyphs_to_a_detector(
     assert "fasa pretrain mask_rcnn --scale smoke" in capsys.readouterr().err
 
     assert fasa("pretrain", "mask_rcnn") == 0
-    path = study.pretrained_path("mask_rcnn")
+    path = study.first_weights("mask_rcnn")
     made = path.stat().st_mtime_ns
     assert fasa("pretrain", "mask_rcnn") == 0
     assert path.stat().st_mtime_ns == made  # what is there is not made again
@@ -167,7 +167,7 @@ def test_from_glyphs_to_a_detector(
     (study.root / "configs/scales/same.yaml").write_text("base: smoke\n")  # other scales' of the same settings will do
     monkeypatch.setattr("fasa.tasks.detection.pretraining.pretrain", None)
     assert main(["pretrain", "mask_rcnn", "--scale", "same"]) == 0
-    assert load_study(study.root, "same").pretrained_path("mask_rcnn").read_bytes() == path.read_bytes()
+    assert load_study(study.root, "same").first_weights("mask_rcnn").read_bytes() == path.read_bytes()
 
     pretrain_on(study.root, epochs=2)  # other settings: neither the run nor its start is of today's recipe
     assert fasa("train", "mask_rcnn", "--seed", "0") == 2
@@ -179,12 +179,12 @@ def test_from_glyphs_to_a_detector(
 def test_every_weight_of_the_deeper_backbones_is_used(study: Study, name: str, kind: str, blocks: int) -> None:
     assert fasa("data", name) == 0
     assert fasa("pretrain", name) == 0
-    detector = MODELS.build(build(study, name, seed=0).model)
+    detector = MODELS.build(build(study.job(Run(name, 0))).model)
     backbone = detector.backbone
     assert type(backbone).__name__ == kind
     assert sum(len(getattr(backbone, layer)) for layer in backbone.res_layers) == blocks
     detector.init_weights()
-    start = torch.load(study.pretrained_path(name), weights_only=True)["state_dict"]
+    start = torch.load(study.first_weights(name), weights_only=True)["state_dict"]
     assert start.keys() == backbone.state_dict().keys()
     for key, value in backbone.state_dict().items():
         assert torch.equal(value, start[key]), key

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from test_configs import DISTINCT
 
 from fasa.datasets.class_counts import class_counts
-from fasa.study import Study, load_study
+from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.configs import build
 from fasa.tasks.detection.manifest import Manifest, Split, write_manifest
 
@@ -46,14 +46,14 @@ def study(tmp_path_factory) -> Study:
         tail_threshold=0.1,
     )
     for name in ("mask_rcnn", "coco_lt"):
-        write_manifest(manifest, study.pack_path(name))
+        write_manifest(manifest, study.data_path(name))
     register_all_modules()
     return study
 
 
 @pytest.mark.parametrize("name", DISTINCT)
 def test_one_step(study, name):
-    config = build(study, name, seed=0)
+    config = build(study.job(Run(name, 0)))
     config.model.backbone.init_cfg = None
     config.model.pop("stage_one", None)
     loader = config.train_dataloader

@@ -80,7 +80,7 @@ def study(tmp_path_factory) -> Study:
         repeat_threshold=0.1,
         tail_threshold=0.1,
     )
-    write_manifest(manifest, study.pack_path(RECIPE))
+    write_manifest(manifest, study.data_path(RECIPE))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         assert main(["train", RECIPE, "--seed", "0", "--scale", "smoke"]) == 0
@@ -105,7 +105,7 @@ def test_every_figure_is_that_of_the_official_tools(study):
 def test_the_best_of_each_class_have_masks_where_lvis_judges(study, tmp_path, monkeypatch):
     truth = load_ground_truth(study.root / "val.json")
     monkeypatch.setattr(RPNHead, "predict", oracle(truth))
-    detector, images, _ = trained_detector(study, Run(RECIPE, 0))
+    detector, images, _ = trained_detector(study.job(Run(RECIPE, 0)))
     topk_inference.write_detections(detector, images, tmp_path / "best.npz", truth, per_class=20)
     found = load_detections(tmp_path / "best.npz")
     judged = truth.verified[np.searchsorted(truth.image_ids, found.image_id), found.category_id - 1]

@@ -18,7 +18,7 @@ from fasa.evaluation import average_precision, load_detections, load_ground_trut
 from fasa.study import Run, Study, load_study
 from fasa.study.artifacts import Column, Row, Table
 from fasa.tasks.detection.inference import nms_by_class, write_detections
-from fasa.tasks.detection.session import asks_for_best_of_classes, check_norcal, evaluate
+from fasa.tasks.detection.session import check_norcal, evaluate
 from fasa.tasks.detection.topk_inference import FLOOR
 from fasa.tasks.detection.training import trained_detector
 
@@ -47,7 +47,7 @@ def fasa(*arguments: str) -> int:
 
 
 def truth_path(study: Study) -> str:
-    return json.loads(study.pack_path("mask_rcnn_fasa").read_text())["val"]["annotations"]
+    return json.loads(study.data_path("mask_rcnn_fasa").read_text())["val"]["annotations"]
 
 
 def metrics(study: Study, recipe: str) -> dict:
@@ -55,7 +55,7 @@ def metrics(study: Study, recipe: str) -> dict:
 
 
 def test_data_train_evaluate(study):
-    assert study.pack_path("mask_rcnn_fasa").exists()
+    assert study.data_path("mask_rcnn_fasa").exists()
     assert study.state("mask_rcnn_fasa", 0) in ("trained", "done")
     assert fasa("evaluate", "mask_rcnn_fasa", "--seed", "0") == 0
     assert study.state("mask_rcnn_fasa", 0) == "done"
@@ -72,7 +72,7 @@ def test_data_train_evaluate(study):
     assert np.allclose(measured["virtual_features"], used[1:].sum(0) * iterations, atol=0.006)
     assert measured["fixed_detections"] == "best of each image"  # no table prints Fixed or Pool of this recipe
     detections = study.work_dir("mask_rcnn_fasa", 0) / "detections.npz"
-    manifest = json.loads(study.pack_path("mask_rcnn_fasa").read_text())
+    manifest = json.loads(study.data_path("mask_rcnn_fasa").read_text())
     assert average_precision(manifest["val"]["annotations"], detections) == measured["lvis"]
 
 
@@ -114,15 +114,15 @@ def test_cost_and_features_and_examples_are_measured(study):
 def test_fixed_and_pool_of_all_detections_of_each_class(study, tmp_path):
     """A table that prints them makes a run be measured on the best of each class; 10,000 are more than there are."""
     run, truth = Run("mask_rcnn_fasa", 0), load_ground_truth(truth_path(study))
-    assert not asks_for_best_of_classes(study, run.recipe)
+    assert not study.measurements(run.recipe) & {"fixed", "pool"}
     row = Row(id="row", label="row", recipe=run.recipe)
     table = Table(
         name="best", title="", published_as="", dataset="", caption="", tolerance=1, rows=(row,),
         columns=(Column(key="pool.APr", label=""),),
     )  # fmt: skip
     asking = dataclasses.replace(study, tables={**study.tables, "best": table})
-    assert asks_for_best_of_classes(asking, run.recipe) and not asks_for_best_of_classes(asking, "mask_rcnn")
-    evaluate(asking, run)
+    assert asking.measurements(run.recipe) & {"fixed", "pool"} and not asking.measurements("mask_rcnn") & {"fixed"}
+    evaluate(asking.job(run), time.monotonic())
     measured = metrics(study, run.recipe)["measurements"]
     assert measured["fixed_detections"] == "best of each class"
     best = load_detections(study.work_dir(*dataclasses.astuple(run)) / "best_of_classes.npz")
@@ -130,7 +130,7 @@ def test_fixed_and_pool_of_all_detections_of_each_class(study, tmp_path):
         np.searchsorted(truth.image_ids, best.image_id), np.searchsorted(truth.category_ids, best.category_id)
     ]
     assert ((best.mask_area >= 0) == judged).all() and 0 < judged.sum() < len(best)
-    detector, images, _ = trained_detector(study, run)
+    detector, images, _ = trained_detector(study.job(run))
     detector.roi_head.test_cfg.update(score_thr=FLOOR, max_per_img=-1)
     write_detections(detector, images, tmp_path / "all.npz")
     assert len(best) == len(load_detections(tmp_path / "all.npz")) < 10_000 * len(truth.category_ids)
@@ -170,13 +170,13 @@ def test_norcal_is_refused_without_a_softmax(study):
     for row in rows:
         assert asking.asked(row.recipe) == {"norcal"}
         with pytest.raises(UserError, match=f"asks for NorCal of '{row.recipe}', whose scores are no softmax"):
-            check_norcal(asking, row.recipe)
-    check_norcal(study, "mask_rcnn")
-    check_norcal(study, "bags")  # nobody asks
+            check_norcal(asking.job(Run(row.recipe, 0)))
+    check_norcal(study.job(Run("mask_rcnn", 0)))
+    check_norcal(study.job(Run("bags", 0)))  # nobody asks
 
 
 def test_suppression_class_by_class_changes_nothing(study):
-    detector, images, _ = trained_detector(study, Run("mask_rcnn_fasa", 0))
+    detector, images, _ = trained_detector(study.job(Run("mask_rcnn_fasa", 0)))
     settings = dict(detector.roi_head.test_cfg.nms)
     with torch.no_grad():
         for batch in images:

@@ -62,7 +62,7 @@ def test_a_recipe_of_lvis(study):
 
 def test_a_recipe_of_coco_lt(study):
     """The scenes as COCO has them: its classes' names, and no frequencies."""
-    scenes = read_manifest(study.pack_path("coco_lt"))
+    scenes = read_manifest(study.data_path("coco_lt"))
     names = CocoDataset.METAINFO["classes"]
     splits = {}
     for part in ("train", "val"):
@@ -80,8 +80,8 @@ def test_a_recipe_of_coco_lt(study):
         | {"name": "coco_lt", "category_names": names, "frequencies": ("",) * len(names)}
         | {"instance_counts": counts, "image_counts": counts}
     )
-    write_manifest(manifest, study.pack_path("coco_lt"))
+    write_manifest(manifest, study.data_path("coco_lt"))
     try:
         assert figures(study, "coco_lt_fasa") >= {"coco/segm_mAP", "coco/bbox_mAP_50"}
     finally:
-        write_manifest(scenes, study.pack_path("coco_lt"))
+        write_manifest(scenes, study.data_path("coco_lt"))

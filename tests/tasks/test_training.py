@@ -37,7 +37,7 @@ def test_rates_of_ldam_at_the_papers_scale(study_root):
     rates = [learning_rate(schedule, epoch) for epoch in range(schedule.epochs)]
     expected = [0.02, 0.04, 0.06, 0.08] + [0.1] * 156 + [1e-3] * 20 + [1e-5] * 20
     assert rates == pytest.approx(expected)
-    assert (schedule.batch, schedule.momentum, schedule.weight_decay) == (128, 0.9, 2e-4)
+    assert (schedule.batch_size, schedule.momentum, schedule.weight_decay) == (128, 0.9, 2e-4)
 
 
 def test_rates_of_tde_at_the_papers_scale(study_root):
@@ -45,7 +45,7 @@ def test_rates_of_tde_at_the_papers_scale(study_root):
     rates = [learning_rate(schedule, epoch) for epoch in range(schedule.epochs)]
     warm = [0.2 * ((1 / 3) * (1 - e / 5) + e / 5) for e in (1, 2, 3, 4)]
     assert rates == pytest.approx(warm + [0.2] * 115 + [2e-3] * 40 + [2e-5] * 41)
-    assert (schedule.batch, schedule.weight_decay, schedule.drop_last) == (256, 5e-4, True)
+    assert (schedule.batch_size, schedule.weight_decay, schedule.drop_last) == (256, 5e-4, True)
 
 
 def test_rate_of_chus_second_phase_is_constant(study_root):
@@ -75,7 +75,7 @@ def test_epoch_lengths_on_cifar_lt(study_root, monkeypatch, dataset, cifar_count
         train_images=np.zeros((10_847, 3, 1, 1), np.uint8),
         train_labels=labels,
     )
-    training = Training(load_study(study_root, "paper"), name, 0, data, CPU)
+    training = Training(load_study(study_root, "paper").job(Run(name, 0)), data, CPU)
     batches = training._begin_epoch()
     assert (len(batches), len(batches[-1])) == (length, last)
     seen = torch.cat(batches)[:10_847]
@@ -152,9 +152,9 @@ def test_adaptation_looks_where_the_recipe_says(make_study, build, source, count
 def test_adaptation_without_held_out_images_is_refused(study, dataset):
     empty = replace(dataset, heldout_images=dataset.heldout_images[:0], heldout_labels=dataset.heldout_labels[:0])
     with pytest.raises(UserError, match=r"recipe 'ldam_fasa' adapts on .*; raise data\.heldout_per_class"):
-        list(Training(study, "ldam_fasa", 0, empty, CPU).run())
+        list(Training(study.job(Run("ldam_fasa", 0)), empty, CPU).run())
     for name in ("ldam", "ldam_fasa_static"):
-        assert len(list(Training(study, name, 0, empty, CPU).run())) == 25
+        assert len(list(Training(study.job(Run(name, 0)), empty, CPU).run())) == 25
 
 
 def test_phase_two_trains_the_classifier_alone(study, build, train):
@@ -191,7 +191,7 @@ def test_a_seed_decides_the_weights(study, train):
 
 def test_a_needed_run_must_be_there(study, dataset):
     with pytest.raises(UserError, match=r"ce_r34/seed-0/model\.pt is missing; train that run first"):
-        Training(study, "ce_r34_chu", 0, dataset, CPU)
+        Training(study.job(Run("ce_r34_chu", 0)), dataset, CPU)
 
 
 # ----------------------------------------------------------------------------------------------------------- session
@@ -199,12 +199,12 @@ def test_runs_side_by_side_are_as_if_alone(packed):
     runs = [Run("ldam_fasa", 0), Run("ldam_fasa", 1), Run("tde_fasa", 0), Run("ce_r34_fasa", 0), Run("ldam", 1)]
     alone = {}
     for run in runs:
-        assert session.train(packed, [run], CPU) == {}
+        assert session.train([packed.job(run) for run in [run]], CPU) == {}
         folder = packed.work_dir(run.recipe, run.seed)
         alone[run] = weights(packed, *(run.recipe, run.seed)), (folder / "history.json").read_text()
         for path in folder.rglob("*.*"):
             path.unlink()
-    assert session.train(packed, runs, CPU) == {}
+    assert session.train([packed.job(run) for run in runs], CPU) == {}
     for run, (state, history) in alone.items():
         assert_same(weights(packed, run.recipe, run.seed), state)
         assert (packed.work_dir(run.recipe, run.seed) / "history.json").read_text() == history
@@ -218,7 +218,7 @@ def test_one_run_fails_and_the_others_go_on(packed, monkeypatch):
         return loss * (math.nan if self.scale == 30 else 1.0), weight
 
     monkeypatch.setattr(Criterion, "forward", diverging)
-    failures = session.train(packed, [Run("ldam", 0), Run("ce", 0)], CPU)
+    failures = session.train([packed.job(run) for run in [Run("ldam", 0), Run("ce", 0)]], CPU)
     assert list(failures) == [Run("ldam", 0)]
     assert "recipe 'ldam', seed 0: the training loss is nan in epoch 0" in str(failures[Run("ldam", 0)])
     failed = packed.work_dir("ldam", 0) / "failed.json"
@@ -229,7 +229,7 @@ def test_one_run_fails_and_the_others_go_on(packed, monkeypatch):
     assert (packed.work_dir("ce", 0) / "model.pt").exists()
 
     monkeypatch.setattr(Criterion, "forward", forward)
-    assert session.train(packed, [Run("ldam", 0)], CPU) == {}
+    assert session.train([packed.job(run) for run in [Run("ldam", 0)]], CPU) == {}
     assert not failed.exists()
 
 
@@ -238,8 +238,8 @@ def test_a_bug_is_recorded_with_its_traceback_and_the_others_go_on(packed, monke
         raise RuntimeError("a tensor of another shape")
 
     monkeypatch.setattr(M2m, "select", broken)
-    session.train(packed, [Run("ce", 0)], CPU)
-    failures = session.train(packed, [Run("ldam_m2m", 0), Run("ce", 1)], CPU)
+    session.train([packed.job(run) for run in [Run("ce", 0)]], CPU)
+    failures = session.train([packed.job(run) for run in [Run("ldam_m2m", 0), Run("ce", 1)]], CPU)
     assert list(failures) == [Run("ldam_m2m", 0)]
     assert "in broken" in capsys.readouterr().err
     assert packed.missing_reason("ldam_m2m", 0) == "failed: RuntimeError: a tensor of another shape"
@@ -247,11 +247,11 @@ def test_a_bug_is_recorded_with_its_traceback_and_the_others_go_on(packed, monke
 
 
 def test_data_must_be_prepared(study):
-    failures = session.train(study, [Run("ldam", 0)], CPU)
+    failures = session.train([study.job(run) for run in [Run("ldam", 0)]], CPU)
     command = "fasa data ldam --scale tiny"
     assert str(failures[Run("ldam", 0)]).endswith(f"ratio-100-heldout-20-subset-0.npz is missing; run: {command}")
     with pytest.raises(UserError, match=command):
-        session.evaluate(study, Run("ldam", 0), CPU)
+        session.evaluate(study.job(Run("ldam", 0)), CPU, 0.0)
 
 
 def test_a_device_that_is_not_there():

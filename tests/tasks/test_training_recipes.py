@@ -33,33 +33,33 @@ def test_every_recipe_trains_at_smoke_scale(study_root, build, name):
 
 
 def test_two_drops_that_fall_on_one_epoch_are_both_taken(make_study):
-    drops = make_study(epochs=0.015).recipe("tde").schedule.drops  # 119 and 159 both become 2
+    drops = make_study(epochs=0.015).recipe("tde").schedule.milestones  # 119 and 159 both become 2
     assert drops == {2: pytest.approx(1e-4)}
-    assert make_study(epochs=0.2).recipe("tde").schedule.drops == {24: 0.01, 32: 0.01}
+    assert make_study(epochs=0.2).recipe("tde").schedule.milestones == {24: 0.01, 32: 0.01}
 
 
 def test_a_scale_shortens_every_epoch_number(make_study):
     study = make_study(epochs=0.1)
     assert study.recipe("ldam").schedule.epochs == 20
     assert study.recipe("ldam").loss.drw_epoch == 16
-    assert study.recipe("ldam").schedule.drops == {16: 0.01, 18: 0.01}
+    assert study.recipe("ldam").schedule.milestones == {16: 0.01, 18: 0.01}
     assert study.recipe("ldam_m2m").augmenter.options["start_epoch"] == 16
     assert study.recipe("ldam_no_drw").loss.drw_epoch == 0
-    assert study.recipe("ldam").schedule.batch == 16
+    assert study.recipe("ldam").schedule.batch_size == 16
     assert (study.recipe("ce_r34_chu").schedule.epoch_length, study.recipe("ce").schedule.epoch_length) == (3, None)
 
 
 def test_a_recipe_takes_its_bases_values_and_replaces_augmenter_and_drops(make_study):
     study = make_study(
         {
-            "slow": {"base": "ldam_fasa_static", "schedule": {"rate": 0.01, "drops": {100: 0.5}}},
+            "slow": {"base": "ldam_fasa_static", "schedule": {"lr": 0.01, "milestones": {100: 0.5}}},
             "moved": {"base": "slow", "augmenter": {"name": "fasa", "options": {"momentum": 0.2}}},
         },
         epochs=1.0,
     )
     slow, moved, ldam = study.recipe("slow"), study.recipe("moved"), study.recipe("ldam")
-    assert slow.schedule.drops == moved.schedule.drops == {100: 0.5}
-    assert (slow.schedule.rate, slow.schedule.warmup, slow.loss) == (0.01, ldam.schedule.warmup, ldam.loss)
+    assert slow.schedule.milestones == moved.schedule.milestones == {100: 0.5}
+    assert (slow.schedule.lr, slow.schedule.warmup, slow.loss) == (0.01, ldam.schedule.warmup, ldam.loss)
     assert slow.augmenter.options == {"adaptive": False, "scale": 5}
     assert moved.augmenter.options == {"momentum": 0.2}
 
@@ -81,8 +81,8 @@ def refused(root, monkeypatch, capsys, *arguments) -> str:
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"base": "ce", "shedule": {"rate": 1}}, "unknown key 'shedule'; known here: .*schedule"),
-        ({"base": "ce", "schedule": {"ratte": 1}}, "unknown key 'schedule.ratte'; known here: .*rate, warmup"),
+        ({"base": "ce", "shedule": {"lr": 1}}, "unknown key 'shedule'; known here: .*schedule"),
+        ({"base": "ce", "schedule": {"lrr": 1}}, "unknown key 'schedule.lrr'; known here: .*lr, milestones"),
         ({"base": "cee"}, "names an unknown base 'cee'"),
         ({"base": "mine"}, "has itself among its bases"),
         ({"base": "ce", "teacher": "socrates"}, "needs an unknown recipe 'socrates'"),
@@ -142,7 +142,7 @@ def test_unknown_names_on_the_command_line(study_root, monkeypatch, capsys):
     [
         ("{specific: 0.3,", "{specific: 0.4,", {"ce_r34_chu"}),
         ("backbone: resnet34\n", "backbone: resnet34\n  loss: {prior: 1}\n", {"ce_r34", "ce_r34_chu", "ce_r34_fasa"}),
-        ("rate: 0.2\n", "rate: 0.21\n", {"tde", "tde_fasa"}),
+        ("lr: 0.2\n", "lr: 0.21\n", {"tde", "tde_fasa"}),
         ("signal: metric", "signal: loss", {"ldam_fasa_metric"}),
         (", steps: 10", ", steps: 11", {"ldam_m2m"}),
     ],
@@ -192,7 +192,7 @@ def test_seeds_threads_and_checkpoints_do_not_matter_but_the_network_does(study_
     path.write_text(yaml.safe_dump({**scale, "precision": "bf16"}))
     after, recipes = fingerprints(study_root, "smoke"), load_study(study_root, "smoke").recipes
     same = {name for name in before if after[name] == before[name]}
-    assert same == {name for name in before if recipes[name].task == "detection"}  # whose precision is MMDetection's
+    assert same == {name for name in before if recipes[name].kind == "detector"}  # whose precision is MMDetection's
 
 
 def test_needed_runs_come_first_and_of_the_same_seed(study_root):

@@ -12,7 +12,8 @@ import torch
 
 from fasa.datasets.pack import save_pack
 from fasa.errors import UserError
-from fasa.study import Run, Study, lease
+from fasa.study import Run, Study
+from fasa.tasks import lease
 from fasa.tasks.classification import checkpoint, session
 from fasa.tasks.classification.classifier import load_classifier
 
@@ -141,7 +142,7 @@ def test_a_changed_recipe_starts_anew_and_loses_nothing(make_study, build):
     while next(steps) < 2:
         pass
     steps.close()
-    changed = make_study({"mine": {"base": "ldam_fasa", "schedule": {"rate": 0.2}}})
+    changed = make_study({"mine": {"base": "ldam_fasa", "schedule": {"lr": 0.2}}})
     assert next(build(changed, "mine").run()) == 0
     study = make_study({"mine": {"base": "ldam_fasa"}})
     assert next(build(study, "mine").run()) == 2
@@ -189,12 +190,12 @@ def test_a_second_writer_is_refused_while_the_first_holds_the_lease(study, build
 
 def test_being_refused_is_no_failure_of_the_run(study, dataset, impatient):
     """The first writer's run is going on; the second one's message must not stand as that run's fate."""
-    save_pack(study.pack_path("ce"), dataset)
+    save_pack(study.data_path("ce"), dataset)
     folder = study.checkpoint_dir("ce", 0)
     folder.mkdir(parents=True)
     with (folder / "lease").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        failures = session.train(study, [Run("ce", 0), Run("ce", 1)], torch.device("cpu"))
+        failures = session.train([study.job(run) for run in [Run("ce", 0), Run("ce", 1)]], torch.device("cpu"))
     assert list(failures) == [Run("ce", 0)]
     assert not (study.work_dir("ce", 0) / "failed.json").exists()
     assert (study.work_dir("ce", 1) / "model.pt").exists()

@@ -43,7 +43,7 @@ def sent(checkout: Path, tools: Path, **site: str) -> dict[str, str]:
     """The line with which each of :data:`RUNS` is sent off at scale ``paper``."""
     study = load_study(checkout, "paper")
     for recipe in RUNS:  # as if its data were prepared and its first weights fetched
-        for path in filter(None, (study.pack_path(recipe), study.pretrained_path(recipe))):
+        for path in filter(None, (study.data_path(recipe), study.first_weights(recipe))):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     text = lines_of(checkout, tools, [f"work_dirs/paper/{recipe}/seed-0/model.pt" for recipe in RUNS], **site)
@@ -88,7 +88,7 @@ def test_a_site_says_where_jobs_go_and_how_long_they_may_be(checkout, tmp_path):
 def test_measuring_asks_for_no_longer_than_the_site_allows(checkout, tmp_path):
     study, run = load_study(checkout, "paper"), ("mask_rcnn_24", 0)
     made = [study.work_dir(*run) / name for name in ("cost.json", "history.json", "model.pt")]
-    for path in (study.pack_path(run[0]), study.pretrained_path(run[0]), *made):
+    for path in (study.data_path(run[0]), study.first_weights(run[0]), *made):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     measured = study.metrics_path(*run).relative_to(checkout)
@@ -101,7 +101,7 @@ def test_measuring_asks_for_no_longer_than_the_site_allows(checkout, tmp_path):
 @pytest.mark.slow
 def test_data_is_prepared_where_the_head_is(checkout, tmp_path):
     study = load_study(checkout, "smoke")
-    packs = [study.pack_path(recipe) for recipe in ("crt", "ldam_fasa")]
+    packs = [study.data_path(recipe) for recipe in ("crt", "ldam_fasa")]
     names = [str(path.relative_to(checkout)) for path in packs]
     assert lines_of(checkout, tmp_path / "tools", names, "--config", "scale=smoke") == ""
     assert all(path.exists() for path in packs)

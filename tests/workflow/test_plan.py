@@ -24,7 +24,7 @@ def test_everything_is_planned_from_nothing(snakemake):
     jobs = planned(snakemake("-n", "-q", "rules").stdout)
     study = load_study(ROOT, "smoke")
     assert jobs["train"] == jobs["evaluate"] == len(study.with_needed(study.runs()))
-    assert jobs["table"] + jobs["figure"] == len(study.in_all())
+    assert jobs["table"] + jobs["figure"] == len(study.default_artifacts())
     assert jobs["figure"] == len(study.figures)
     assert jobs["findings"] == jobs["report"] == 1
     assert jobs["prepare"] == jobs["prepare_detection"] == 1

@@ -1,5 +1,5 @@
 # One target for each table and figure: `snakemake table_cifar_lt`, `snakemake figure_fig4a`.
-for user in study.users():
+for user in study.artifacts():
 
     rule:
         name:
@@ -15,7 +15,7 @@ def refusal_of(user):
 
     def refuse(wildcards):
         try:
-            study.check_user(user)
+            study.check_artifact(user)
         except UserError as error:
             sys.exit(f"fasa: {error}")
 
@@ -23,7 +23,7 @@ def refusal_of(user):
 
 
 # Those that the scale cannot run: the same names, which say so.
-for user, kind in study.withheld.items():
+for user, kind in study.unavailable.items():
 
     rule:
         name:

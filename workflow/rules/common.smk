@@ -44,7 +44,7 @@ def weights_needed_by(wildcards):
 
 def pretrained_of(wildcards):
     """The weights that a small detector's backbone starts from, where its scale has any."""
-    return study.pretrained_path(wildcards.recipe) or []
+    return study.first_weights(wildcards.recipe) or []
 
 
 def recipe_of_pretrained(wildcards):
@@ -52,19 +52,19 @@ def recipe_of_pretrained(wildcards):
     return next(
         name
         for name in study.resolved
-        if (path := study.pretrained_path(name)) and path.stem == wildcards.backbone
+        if (path := study.first_weights(name)) and path.stem == wildcards.backbone
     )
 
 
 def pack_of(wildcards):
-    return study.pack_path(wildcards.recipe)
+    return study.data_path(wildcards.recipe)
 
 
 def recipe_of_pack(wildcards):
     """A recipe that uses a prepared file; all that do cut the data alike."""
     folder = study.root / "resources" / wildcards.dataset
     wanted = (folder / f"{wildcards.cut}.npz", folder / wildcards.cut / "manifest.json")
-    return next(name for name in study.resolved if study.pack_path(name) in wanted)
+    return next(name for name in study.resolved if study.data_path(name) in wanted)
 
 
 def source_of(dataset):
@@ -74,7 +74,7 @@ def source_of(dataset):
 
 
 def threads_of(wildcards):
-    return study.threads(wildcards.recipe)
+    return study.task_scale(wildcards.recipe).threads
 
 
 def max_runtime():
@@ -111,11 +111,11 @@ def runtime_of_training(wildcards):
 
 def asked_of_cluster(recipe, name):
     """What a run of ``recipe`` asks a cluster for."""
-    amount = study.resources(recipe)[name]
+    amount = study.task_scale(recipe).resources[name]
     return within_longest(amount) if name == "runtime" else amount
 
 
-# It differs between classifiers and detectors.
+# It differs between tasks.
 RESOURCES = {
     name: lambda wildcards, name=name: asked_of_cluster(wildcards.recipe, name)
     for name in ("gpu", "mem_mb", "runtime")
@@ -128,12 +128,14 @@ def fingerprint_of(wildcards):
 
 
 def fingerprint_of_measuring(wildcards):
-    """What a run and what is measured on it follow from: tables that come to ask for NorCal have it measured again.
+    """What a run and its measurements follow from: tables that come to ask for more, as NorCal, have it measured again.
 
     Alone where they do not ask: whatever else was measured stays.
     """
-    norcal = "norcal" in study.asked(wildcards.recipe)
-    return fingerprint_of(wildcards) + (" norcal" if norcal else "")
+    recipe = wildcards.recipe
+    optional = study.task(recipe).optional_measurements
+    asked = [name for name in optional if name in study.measurements(recipe)]
+    return " ".join([fingerprint_of(wildcards), *asked])
 
 
 def rendered(user):
@@ -147,24 +149,14 @@ def rendered(user):
 def everything():
     """Measurements, tables and figures. Measurements too: a partial table must not pass for a finished one."""
     return metrics_of(None) + [
-        path for user in study.in_all() for path in rendered(user)
-    ]
-
-
-def shown_by(task):
-    """The tables and figures that need runs of one task alone."""
-    return [
-        user
-        for user, recipes in study.users().items()
-        if user in study.in_all()
-        and all(study.recipes[name].task == task for name in recipes)
+        path for user in study.default_artifacts() for path in rendered(user)
     ]
 
 
 def served_by(recipes):
     """The tables and figures that these recipes are enough for."""
-    users, enough = study.users(), {*recipes}
-    return [user for user in study.in_all() if {*users[user]} <= enough]
+    users, enough = study.artifacts(), {*recipes}
+    return [user for user in study.default_artifacts() if {*users[user]} <= enough]
 
 
 def of_the_paper(users):

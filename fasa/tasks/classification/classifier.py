@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from fasa import torch_files
 from fasa.errors import UserError
-from fasa.study.recipes import Recipe
 from fasa.tasks.classification.heads import HEADS
 from fasa.tasks.classification.networks import build_backbone
+from fasa.tasks.classification.recipe import ClassificationRecipe
 
 
 class Classifier(nn.Module):
     """Normalised images ``[n, 3, H, W]`` to logits ``[n, C]`` as deployed (the head's ``infer``)."""
 
-    def __init__(self, recipe: Recipe, classes: int, backbone_options: dict[str, Any]) -> None:
+    def __init__(self, recipe: ClassificationRecipe, classes: int, backbone_options: dict[str, Any]) -> None:
         super().__init__()
         self.network = build_backbone(recipe.backbone, **backbone_options)
         try:

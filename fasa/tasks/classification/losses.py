@@ -26,7 +26,7 @@ class Criterion(nn.Module):
 
     Args:
         class_counts: training images of each class, ``[C]``.
-        scale: factor of all logits (LDAM: 30, as its head gives cosines).
+        logit_scale: factor of all logits (LDAM: 30, as its head gives cosines).
         margin: largest margin of LDAM; class ``c`` gets ``margin * (min N / N_c)^(1/4)`` (Cao et al. 2019); 0 for none.
         prior: multiple of ``log N_c`` added to the logits (Balanced Softmax, Ren et al. 2020: 1).
         drw_beta: ``beta`` of the class weights from ``drw_epoch`` on; 0 for none.
@@ -41,14 +41,14 @@ class Criterion(nn.Module):
     def __init__(
         self,
         class_counts: Tensor,
-        scale: float = 1.0,
+        logit_scale: float = 1.0,
         margin: float = 0.0,
         prior: float = 0.0,
         drw_beta: float = 0.0,
         drw_epoch: int = 0,
     ) -> None:
         super().__init__()
-        self.scale, self.drw_epoch = scale, drw_epoch
+        self.logit_scale, self.drw_epoch = logit_scale, drw_epoch
         self.register_buffer("margins", (margin * (class_counts.min() / class_counts.double()) ** 0.25).float())
         self.register_buffer("offsets", (prior * class_counts.double().log()).float())
         self.register_buffer("deferred", effective_number_weights(class_counts, drw_beta))
@@ -61,9 +61,9 @@ class Criterion(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Losses:
         """Losses ``[n]`` and weights ``[n]`` of logits ``[n, C]`` for labels ``[n]``."""
         margin = functional.one_hot(labels, logits.shape[1]) * self.margins
-        adjusted = self.scale * (logits.float() - margin) + self.offsets
+        adjusted = self.logit_scale * (logits.float() - margin) + self.offsets
         return functional.cross_entropy(adjusted, labels, reduction="none"), self.class_weights[labels]
 
     def validation(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy ``[n]`` on scaled logits: no margin, prior or class weight, whose switch would fake a jump."""
-        return functional.cross_entropy(self.scale * logits.float(), labels, reduction="none")
+        return functional.cross_entropy(self.logit_scale * logits.float(), labels, reduction="none")

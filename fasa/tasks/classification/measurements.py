@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from fasa.datasets import LongTailDataset
-from fasa.study.recipes import Recipe
-from fasa.study.shots import shots
+from fasa.datasets.shots import shots
 from fasa.tasks.classification.augment import Images
 from fasa.tasks.classification.classifier import Classifier
+from fasa.tasks.classification.recipe import ClassificationRecipe
 
 # Multiples of the log prior that the held-out labels may choose from.
 TEMPERATURES = [round(0.1 * k, 1) for k in range(31)]
@@ -43,7 +43,7 @@ def logit_adjusted(logits: Tensor, counts: Tensor, temperature: float) -> Tensor
 
 def measure(
     classifier: Classifier,
-    recipe: Recipe,
+    recipe: ClassificationRecipe,
     dataset: LongTailDataset,
     history: dict[str, list[Any]],
     device: torch.device,
@@ -59,12 +59,10 @@ def measure(
     held_logits, _, held_labels = split(dataset.heldout_images, dataset.heldout_labels)
     hits = (logits.argmax(1) == labels).float()
     per_class = class_means(hits, labels, len(counts))
-    scaled = functional.softmax(recipe.loss.scale * logits, 1)
+    scaled = functional.softmax(recipe.loss.logit_scale * logits, 1)
     true_probability = scaled.gather(1, labels[:, None]).squeeze(1)
-    scores = recipe.loss.scale * logits
-    tau = max(
-        TEMPERATURES, key=lambda t: _balanced(logit_adjusted(recipe.loss.scale * held_logits, counts, t), held_labels)
-    )
+    scores, held_scores = recipe.loss.logit_scale * logits, recipe.loss.logit_scale * held_logits
+    tau = max(TEMPERATURES, key=lambda t: _balanced(logit_adjusted(held_scores, counts, t), held_labels))
     measurements: dict[str, Any] = {
         "accuracy": {
             "last": _fraction(hits),
@@ -89,11 +87,11 @@ def measure(
     return measurements
 
 
-def _virtual(probabilities: list[list[float]], recipe: Recipe, images: int) -> list[float]:
+def _virtual(probabilities: list[list[float]], recipe: ClassificationRecipe, images: int) -> list[float]:
     """Expected number of virtual features of each class over the training: its probability times the steps it had."""
     schedule = recipe.schedule
     rounding = int if schedule.drop_last else lambda x: -int(-x // 1)
-    steps = schedule.epoch_length or max(1, rounding(images / schedule.batch))
+    steps = schedule.epoch_length or max(1, rounding(images / schedule.batch_size))
     first = recipe.augmenter.options.get("start_epoch", 1)
     return _list(torch.tensor(probabilities[first:]).sum(0) * steps, 2)
 

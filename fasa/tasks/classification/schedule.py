@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fasa.study.recipes import Schedule
+from fasa.tasks.classification.recipe import Schedule
 
 
 def learning_rate(schedule: Schedule, epoch: int) -> float:
@@ -15,5 +15,5 @@ def learning_rate(schedule: Schedule, epoch: int) -> float:
     """
     share = (epoch + 1) / schedule.warmup if schedule.warmup else 1.0
     if share < 1:
-        return schedule.rate * (schedule.warmup_from * (1 - share) + share)
-    return schedule.rate * math.prod(factor for start, factor in schedule.drops.items() if epoch >= start)
+        return schedule.lr * (schedule.warmup_from * (1 - share) + share)
+    return schedule.lr * math.prod(factor for start, factor in schedule.milestones.items() if epoch >= start)

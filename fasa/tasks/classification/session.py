@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fasa.datasets import LongTailDataset, load_pack
 from fasa.errors import UserError
-from fasa.study import Run, Study
-from fasa.study.records import forget_failure, note_failure, read_trained, write_metrics
 from fasa.tasks.classification.classifier import Classifier, load_classifier
 from fasa.tasks.classification.measurements import measure
 from fasa.tasks.classification.training import Training
+from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
+from fasa.tasks.task import Job, Run
 from fasa.tasks.termination import Terminated, deferred
 
 
@@ -37,20 +36,19 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def load_data(study: Study, recipe: str) -> LongTailDataset:
-    """The prepared data of a recipe.
+def load_data(job: Job) -> LongTailDataset:
+    """The prepared data of a run.
 
     Raises:
         UserError: it was not prepared.
     """
-    path = study.pack_path(recipe)
-    if not path.exists():
-        raise UserError(f"{path} is missing; run: fasa data {recipe} --scale {study.scale.name}")
-    return load_pack(path)
+    if not job.data.exists():
+        raise UserError(f"{job.data} is missing; run: fasa data {job.run.recipe} --scale {job.scale_name}")
+    return load_pack(job.data)
 
 
-def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, Exception]:
-    """Train ``runs`` round-robin, a step of each in turn; the failed ones and why. The others go on.
+def train(jobs: Sequence[Job], device: torch.device) -> dict[Run, Exception]:
+    """Train ``jobs`` round-robin, a step of each in turn; the failed ones and why. The others go on.
 
     Every run has its own generator, so what stands beside it changes nothing. On a GPU each has its own stream and its
     steps are launches that do not wait, so the runs overlap.
@@ -58,71 +56,68 @@ def train(study: Study, runs: Sequence[Run], device: torch.device) -> dict[Run, 
     Raises:
         Terminated: SIGTERM came; each run was saved at the end of its epoch.
     """
-    torch.set_num_threads(study.scale.threads)
+    torch.set_num_threads(jobs[0].scale.threads)
     packs: dict[Path, LongTailDataset] = {}
     failures: dict[Run, Exception] = {}
     left = None
 
-    def fail(run: Run, error: Exception) -> None:
-        failures[run] = error
-        note_failure(study, run, error)
+    def fail(job: Job, error: Exception) -> None:
+        failures[job.run] = error
+        note_failure(job, error)
 
     with _progress() as progress, deferred() as told_to_stop:
         active = {}
-        for run in runs:
-            forget_failure(study, run)
+        for job in jobs:
+            forget_failure(job)
             try:
-                pack = study.pack_path(run.recipe)
-                if pack not in packs:
-                    packs[pack] = load_data(study, run.recipe)
-                training = Training(study, run.recipe, run.seed, packs[pack], device)
-                task = progress.add_task(f"{run.recipe} seed {run.seed}", total=training.recipe.schedule.epochs)
+                if job.data not in packs:
+                    packs[job.data] = load_data(job)
+                training = Training(job, packs[job.data], device)
+                bar = progress.add_task(str(job), total=training.recipe.schedule.epochs)
                 stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-                active[run] = training.run(told_to_stop), task, stream
+                active[job] = training.run(told_to_stop), bar, stream
             except Exception as error:
-                fail(run, error)
+                fail(job, error)
         if device.type == "cuda":
             torch.cuda.synchronize(device)  # what was built on the default stream is there before others read it
         while active:
-            for run, (steps, task, stream) in list(active.items()):
+            for job, (steps, bar, stream) in list(active.items()):
                 try:
                     with torch.cuda.stream(stream):  # nothing, where there is none
-                        progress.update(task, completed=next(steps))
+                        progress.update(bar, completed=next(steps))
                 except StopIteration:
-                    progress.update(task, completed=progress.tasks[task].total)
-                    del active[run]
+                    progress.update(bar, completed=progress.tasks[bar].total)
+                    del active[job]
                 except Terminated as error:
                     left = error
-                    del active[run]
+                    del active[job]
                 except Exception as error:
-                    fail(run, error)
-                    del active[run]
+                    fail(job, error)
+                    del active[job]
     if left:
         raise left
     return failures
 
 
-def evaluate(study: Study, run: Run, device: torch.device, started: float | None = None) -> Path:
+def evaluate(job: Job, device: torch.device, started: float) -> Path:
     """Measure a finished run and write its ``provenance.json`` and, last, its ``metrics.json``; the latter's path.
 
-    ``started`` is when that began by ``time.monotonic``, where it was before this call.
+    ``started`` is when that began by ``time.monotonic``.
 
     Raises:
         UserError: the run is not trained, its files are damaged, or an older recipe made them.
     """
-    started = time.monotonic() if started is None else started
-    torch.set_num_threads(study.scale.threads)
-    recipe, folder = study.recipe(run.recipe), study.work_dir(run.recipe, run.seed)
-    dataset = load_data(study, run.recipe)
-    options = study.scale.backbones.get(recipe.backbone, {})
+    torch.set_num_threads(job.scale.threads)
+    recipe = job.recipe
+    dataset = load_data(job)
+    options = job.scale.backbones.get(recipe.backbone, {})
     classifier = Classifier(recipe, len(dataset.class_counts), options)
-    load_classifier(folder / "model.pt", classifier, study.fingerprint(run.recipe))
-    cost, history = (read_trained(study, run, name) for name in ("cost.json", "history.json"))
+    load_classifier(job.weights, classifier, job.fingerprint)
+    cost, history = (read_trained(job, name) for name in ("cost.json", "history.json"))
     return write_metrics(
-        study,
-        run,
+        job,
         cost,
-        config={**recipe.model_dump(), "backbone_options": options, "precision": study.scale.precision},
+        config={**recipe.model_dump(), "backbone_options": options, "precision": job.scale.precision},
         dataset=dataset.name,
         classes={
             "class_names": list(dataset.class_names),

@@ -15,15 +15,17 @@ from fasa import atomic
 from fasa.augmenters import AUGMENTERS, Trainee, Validation
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
-from fasa.study import Run, Study
-from fasa.study.heartbeat import Heartbeat
-from fasa.study.lease import lease
 from fasa.tasks.classification import checkpoint
 from fasa.tasks.classification.augment import Images
 from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
 from fasa.tasks.classification.graphs import GraphedStep
 from fasa.tasks.classification.losses import Criterion, weighted_mean
+from fasa.tasks.classification.recipe import ClassificationRecipe
+from fasa.tasks.classification.scale import ClassificationScale
 from fasa.tasks.classification.schedule import learning_rate
+from fasa.tasks.heartbeat import Heartbeat
+from fasa.tasks.lease import lease
+from fasa.tasks.task import Job
 from fasa.tasks.termination import Terminated
 
 
@@ -31,16 +33,16 @@ class Training:
     """A run in training.
 
     Args:
-        study: recipes and scale.
-        name, seed: the run.
+        job: the run.
         dataset: the data of the recipe.
         device: where everything lives.
     """
 
-    def __init__(self, study: Study, name: str, seed: int, dataset: LongTailDataset, device: torch.device) -> None:
-        self.study, self.name, self.seed, self.device = study, name, seed, device
-        self.recipe, self.fingerprint = study.recipe(name), study.fingerprint(name)
-        self.work_dir, self.checkpoints = study.work_dir(name, seed), study.checkpoint_dir(name, seed)
+    def __init__(self, job: Job, dataset: LongTailDataset, device: torch.device) -> None:
+        self.job, self.device = job, device
+        self.name, self.seed = job.run.recipe, job.run.seed
+        self.recipe: ClassificationRecipe = job.recipe
+        self.scale: ClassificationScale = job.scale
         recipe, schedule = self.recipe, self.recipe.schedule
         self.counts = torch.as_tensor(dataset.class_counts, device=device)
         self.train = self._images(dataset, dataset.train_images)
@@ -50,18 +52,18 @@ class Training:
         sources = {"heldout": held_out, "test": self.test, "train": (self.train, self.labels)}
         self.held_out = sources[recipe.validation]
 
-        torch.manual_seed(seed)  # the weights' first values; all later chance is the generator's
-        self.generator = torch.Generator(device).manual_seed(seed)
-        self.classifier = self._classifier(name).to(device, memory_format=torch.channels_last)
+        torch.manual_seed(self.seed)  # the weights' first values; all later chance is the generator's
+        self.generator = torch.Generator(device).manual_seed(self.seed)
+        self.classifier = self._classifier(job).to(device, memory_format=torch.channels_last)
         if recipe.start_from:
-            self._load(self.classifier, recipe.start_from)
+            self._load(self.classifier, job.needed[recipe.start_from])
         if recipe.freeze:
             self.classifier.network.requires_grad_(False)
         self.criterion = Criterion(self.counts, **recipe.loss.model_dump()).to(device)
         self.augmenter = self._augmenter().to(device)
         self.optimiser = torch.optim.SGD(
             [p for p in self.classifier.parameters() if p.requires_grad],
-            lr=schedule.rate,
+            lr=schedule.lr,
             momentum=schedule.momentum,
             weight_decay=schedule.weight_decay,
         )
@@ -83,10 +85,10 @@ class Training:
             UserError: the loss is no longer finite, or the checkpoint belongs to another recipe.
             Terminated: it was told to stop, and has saved.
         """
-        with lease(self.checkpoints):
+        with lease(self.job.checkpoints):
             self._resume()
             started = saved = time.monotonic()
-            heart = Heartbeat(self.study, Run(self.name, self.seed), self.recipe.schedule.epochs)
+            heart = Heartbeat(self.job, self.recipe.schedule.epochs)
             while self.epoch < self.recipe.schedule.epochs:
                 batches = self._begin_epoch()
                 for done, indices in enumerate(batches, 1):
@@ -96,7 +98,7 @@ class Training:
                 self._end_epoch(len(batches))
                 now = time.monotonic()
                 leaves = told_to_stop() and self.epoch < self.recipe.schedule.epochs
-                if leaves or now - saved >= self.study.scale.checkpoint_seconds:
+                if leaves or now - saved >= self.scale.checkpoint_seconds:
                     self._save(self._seconds_since(started))
                     saved = time.monotonic()
                 if leaves:
@@ -124,12 +126,12 @@ class Training:
             self.classifier.network.eval()
         self.augmenter.train()
         self.total_loss.zero_()
-        passes = math.ceil((schedule.epoch_length or 0) * schedule.batch / n) or 1
+        passes = math.ceil((schedule.epoch_length or 0) * schedule.batch_size / n) or 1
         order = torch.cat([torch.randperm(n, generator=self.generator, device=self.device) for _ in range(passes)])
-        batches = list(order.split(schedule.batch))
+        batches = list(order.split(schedule.batch_size))
         if schedule.epoch_length:
             return batches[: schedule.epoch_length]
-        short = len(batches[-1]) < schedule.batch and len(batches) > 1
+        short = len(batches[-1]) < schedule.batch_size and len(batches) > 1
         return batches[:-1] if schedule.drop_last and short else batches
 
     def _step(self, indices: Tensor) -> None:
@@ -137,7 +139,7 @@ class Training:
         head = self.classifier.head
         indices = self.augmenter.select(indices)
         images, labels = self.augmenter.images(self.train.cropped(indices, self.generator), self.labels[indices])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.study.scale.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.scale.precision == "bf16"):
             maps = self.classifier.network(self.train.normalised(images))
         features, labels = self.augmenter.features(maps.float(), labels)
         loss = weighted_mean(self.criterion(head(features), labels))
@@ -169,7 +171,7 @@ class Training:
             entry["validation_loss"] = float(validation[0].loss.sum() / validation[0].count.sum())
             self._refuse_infinite("validation", entry["validation_loss"])
         last = self.epoch + 1 == self.recipe.schedule.epochs
-        look = last or (self.epoch + 1) % self.study.scale.evaluate_every == 0
+        look = last or (self.epoch + 1) % self.scale.evaluate_every == 0
         tested = self._evaluate(*self.test) if look else None
         entry["accuracy"] = float(tested.correct.sum() / tested.count.sum()) if tested else None
         for key, value in entry.items():
@@ -180,7 +182,7 @@ class Training:
         if not math.isfinite(loss):
             raise UserError(
                 f"recipe '{self.name}', seed {self.seed}: the {which} loss is {loss} in epoch {self.epoch}; "
-                "lower schedule.rate or lengthen schedule.warmup."
+                "lower schedule.lr or lengthen schedule.warmup."
             )
 
     @torch.no_grad()
@@ -196,7 +198,7 @@ class Training:
 
     # ----------------------------------------------------------------------------------------- state and files
     def _resume(self) -> None:
-        state = checkpoint.newest_checkpoint(self.checkpoints, self.fingerprint)
+        state = checkpoint.newest_checkpoint(self.job.checkpoints, self.job.fingerprint)
         if state is None:
             return
         self.classifier.load_state_dict(state["classifier"])
@@ -207,7 +209,7 @@ class Training:
 
     def _save(self, seconds: float) -> None:
         state = {
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.job.fingerprint,
             "classifier": self.classifier.state_dict(),
             "augmenter": self.augmenter.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -216,36 +218,35 @@ class Training:
             "seconds": seconds,
             "history": self.history,
         }
-        checkpoint.save_checkpoint(self.checkpoints, self.epoch, state)
+        checkpoint.save_checkpoint(self.job.checkpoints, self.epoch, state)
 
     def _finish(self) -> None:
         """Keep the end as a checkpoint, so that a lost file below costs nothing; the weights come last."""
         self._save(self.seconds)
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         cost = {"device": device, "device_seconds": round(self.seconds, 1), "threads": torch.get_num_threads()}
-        cost["fingerprint"] = self.fingerprint
-        atomic.write_json(self.work_dir / "cost.json", cost)
-        atomic.write_json(self.work_dir / "history.json", self.history)
-        save_classifier(self.work_dir / "model.pt", self.classifier, self.fingerprint)
+        cost["fingerprint"] = self.job.fingerprint
+        atomic.write_json(self.job.work_dir / "cost.json", cost)
+        atomic.write_json(self.job.work_dir / "history.json", self.history)
+        save_classifier(self.job.weights, self.classifier, self.job.fingerprint)
 
     # ------------------------------------------------------------------------------------------------- set-up
     def _images(self, dataset: LongTailDataset, images: Any) -> Images:
         tensor = torch.as_tensor(images, device=self.device)
         return Images(tensor, dataset.mean, dataset.std, dataset.pad, dataset.flip)
 
-    def _classifier(self, recipe: str) -> Classifier:
-        resolved = self.study.recipe(recipe)
-        return Classifier(resolved, len(self.counts), self.study.scale.backbones.get(resolved.backbone, {}))
+    def _classifier(self, job: Job) -> Classifier:
+        return Classifier(job.recipe, len(self.counts), self.scale.backbones.get(job.recipe.backbone, {}))
 
-    def _load(self, classifier: Classifier, recipe: str) -> None:
-        path = self.study.work_dir(recipe, self.seed) / "model.pt"
-        load_classifier(path, classifier, self.study.fingerprint(recipe))
+    def _load(self, classifier: Classifier, job: Job) -> None:
+        load_classifier(job.weights, classifier, job.fingerprint)
 
     def _teacher(self) -> Classifier | None:
         if self.recipe.teacher is None:
             return None
-        teacher = self._classifier(self.recipe.teacher)
-        self._load(teacher, self.recipe.teacher)
+        job = self.job.needed[self.recipe.teacher]
+        teacher = self._classifier(job)
+        self._load(teacher, job)
         return teacher.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def _augmenter(self) -> Any:
@@ -261,7 +262,7 @@ class Training:
             labels=self.labels,
             class_counts=self.counts,
             feature_dim=self.classifier.network.feature_dim,
-            batch=self.recipe.schedule.batch,
+            batch=self.recipe.schedule.batch_size,
             generator=self.generator,
             teacher=self._teacher(),
         )

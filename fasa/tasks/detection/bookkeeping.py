@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 
 from fasa import atomic
 from fasa.errors import UserError
-from fasa.study.heartbeat import Heartbeat
 from fasa.tasks.detection.iteration_cost import IterationCost
+from fasa.tasks.heartbeat import Heartbeat
 
 CHECK_EVERY = 20  # iterations between two looks at the loss, each of which waits for the device
 COST_FILE = "iterations.json"

@@ -9,9 +9,11 @@ from typing import Any
 from mmengine.config import Config
 
 from fasa.errors import UserError
-from fasa.study import Study
-from fasa.study.detection_recipes import DetectionRecipe
 from fasa.tasks.detection.manifest import LISTS, Manifest, list_path, read_manifest
+from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.detection.scale import DetectionScale
+from fasa.tasks.detection.task import config_files
+from fasa.tasks.task import Job
 
 DATASETS = {"lvis": "LVISV1Dataset", "glyphs": "GlyphDataset", "coco_lt": "CocoDataset"}
 BY_INSTANCES = {"bags": "BalancedGroupSoftmax", "balanced_softmax": "BalancedSoftmax"}  # losses of the same arguments
@@ -26,8 +28,8 @@ class PlainConfig(Config):
         return "".join(f"{key} = {value!r}\n" for key, value in self.to_dict().items())
 
 
-def build(study: Study, name: str, seed: int, work_dir: Path | None = None) -> Config:
-    """The whole config of recipe ``name`` at the study's scale with a seed; mmdet's own tools run it.
+def build(job: Job, work_dir: Path | None = None) -> Config:
+    """The whole config of a run; mmdet's own tools run it.
 
     It is that of one process of the scale's ``devices``. ``heldout_dataloader`` has all validation images by the
     training pipeline, for what is measured on a finished run.
@@ -36,21 +38,20 @@ def build(study: Study, name: str, seed: int, work_dir: Path | None = None) -> C
         UserError: the data set is not prepared, a file of configs/detection is missing, or the devices cannot share the
             batch.
     """
-    recipe = study.recipe(name)
-    data = study.pack_path(name)
-    manifest = read_manifest(data)
-    config = layered(study.config_files(recipe))
+    recipe: DetectionRecipe = job.recipe
+    manifest = read_manifest(job.data)
+    config = layered(config_files(job.root, job.declared, job.scale))
     config.custom_imports = {"imports": ["fasa.mmdet"], "allow_failed_imports": False}
-    config.randomness = {"seed": seed}
-    config.work_dir = str(work_dir or study.work_dir(name, seed) / "runner")
+    config.randomness = {"seed": job.run.seed}
+    config.work_dir = str(work_dir or job.work_dir / "runner")
     config.load_from = None  # the second stages load their first one's weights by themselves, strictly
-    stage_one = study.work_dir(recipe.start_from, seed) / "model.pt" if recipe.start_from else None
-    _set_model(config.model, recipe, manifest, data, stage_one)
-    if pretrained := study.pretrained_path(name):
-        config.model.backbone.init_cfg = {"type": "Pretrained", "checkpoint": str(pretrained)}
-    _set_data(config, study, recipe, manifest)
+    stage_one = job.needed[recipe.start_from].weights if recipe.start_from else None
+    _set_model(config.model, recipe, manifest, job.data, stage_one)
+    if job.first_weights:
+        config.model.backbone.init_cfg = {"type": "Pretrained", "checkpoint": str(job.first_weights)}
+    _set_data(config, job, manifest)
     _set_schedule(config, recipe)
-    _set_hooks(config, study, recipe, manifest)
+    _set_hooks(config, job, manifest)
     return config
 
 
@@ -136,9 +137,10 @@ def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances:
         head.cls_predictor_cfg = {"type": "NormedLinear", "temperature": 20, "bias": False}
 
 
-def _set_data(config: Config, study: Study, recipe: DetectionRecipe, manifest: Manifest) -> None:
-    scale = study.scale.detection
-    images = share_of_batch(study, recipe)
+def _set_data(config: Config, job: Job, manifest: Manifest) -> None:
+    recipe: DetectionRecipe = job.recipe
+    scale: DetectionScale = job.scale
+    images = share_of_batch(job)
     leaf = config.train_dataloader.dataset
     while "dataset" in leaf:
         leaf = leaf.dataset
@@ -154,7 +156,8 @@ def _set_data(config: Config, study: Study, recipe: DetectionRecipe, manifest: M
     loader.dataset = leaf  # by assignment: a config's update merges what is there with what comes
     if recipe.calibrated:
         loader.dataset = {"type": "ClassImagePairs", "dataset": leaf}
-        loader.sampler = {"type": "BilevelSampler", "batch": recipe.schedule.batch, **recipe.schedule.sampler}
+        schedule = recipe.schedule
+        loader.sampler = {"type": "BilevelSampler", "batch": schedule.batch_size, **schedule.sampler_options}
         loader.pop("batch_sampler", None)
     elif recipe.sampler == "class_aware":
         loader.sampler = {"type": "ClassCycleSampler"}
@@ -170,16 +173,16 @@ def _set_data(config: Config, study: Study, recipe: DetectionRecipe, manifest: M
     config.test_evaluator = metric
 
 
-def share_of_batch(study: Study, recipe: DetectionRecipe) -> int:
+def share_of_batch(job: Job) -> int:
     """Images of a step on each of the scale's devices.
 
     Raises:
         UserError: the devices cannot share the batch.
     """
-    devices, batch = study.scale.detection.devices, recipe.schedule.batch
+    devices, batch = job.scale.devices, job.recipe.schedule.batch_size
     if batch % devices:
         raise UserError(
-            f"scale '{study.scale.name}' has a batch of {batch} for recipe '{recipe.name}', which its {devices} "
+            f"scale '{job.scale_name}' has a batch of {batch} for recipe '{job.run.recipe}', which its {devices} "
             "devices cannot share; change one of them."
         )
     return batch // devices
@@ -218,17 +221,18 @@ def _set_schedule(config: Config, recipe: DetectionRecipe) -> None:
         {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "begin": 0, "end": schedule.warmup},
         {
             "type": "MultiStepLR", "begin": 0, "end": schedule.epochs, "by_epoch": True,
-            "milestones": list(schedule.drops), "gamma": 0.1,
+            "milestones": list(schedule.milestones), "gamma": 0.1,
         },
     ]  # fmt: skip
-    optimizer = {"lr": schedule.rate, "weight_decay": schedule.weight_decay}
+    optimizer = {"lr": schedule.lr, "weight_decay": schedule.weight_decay}
     if schedule.optimizer == "sgd":
         config.optim_wrapper.optimizer = {"type": "SGD", "momentum": schedule.momentum, **optimizer}
     else:
         config.optim_wrapper.optimizer = {"type": "AdamW", **optimizer}
 
 
-def _set_hooks(config: Config, study: Study, recipe: DetectionRecipe, manifest: Manifest) -> None:
+def _set_hooks(config: Config, job: Job, manifest: Manifest) -> None:
+    recipe: DetectionRecipe = job.recipe
     hooks = [{"type": "EpochSeedHook"}]
     if recipe.augmenter.name not in ("none", "moex"):
         hooks.append({"type": "AdaptationHook"})
@@ -236,7 +240,7 @@ def _set_hooks(config: Config, study: Study, recipe: DetectionRecipe, manifest: 
             hooks[-1]["dataloader"] = heldout_loader(
                 validation_dataset(config.heldout_dataloader.dataset, recipe, manifest),
                 config.train_dataloader.batch_size,
-                study.scale.detection.workers,
+                job.scale.workers,
             )
     if recipe.augmenter.name == "yin":
         hooks.append({"type": "AlternationHook"})

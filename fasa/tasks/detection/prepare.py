@@ -19,8 +19,8 @@ from fasa.datasets.glyphs import GlyphScenes, generate
 from fasa.datasets.glyphs.files import verify
 from fasa.errors import UserError
 from fasa.evaluation.threads import cores
-from fasa.study.detection_recipes import DetectionData
 from fasa.tasks.detection.manifest import Manifest, Split, write_manifest
+from fasa.tasks.detection.recipe import DetectionData
 
 INDEX = "class_to_imageid_and_inscount_coco_sampled.pt"
 PUBLISHED = "train_coco2017_LT_sampled.json"

@@ -28,8 +28,9 @@ from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.errors import UserError
 from fasa.evaluation.threads import cores
 from fasa.mmdet.seeding import random_state
-from fasa.study import Study
 from fasa.tasks.detection.configs import layered
+from fasa.tasks.detection.task import config_files
+from fasa.tasks.task import Job
 
 Progress = Callable[[int, int, float], None]
 NOT_OURS = ("init_cfg", "frozen_stages", "norm_eval", "norm_cfg")  # of a backbone: pre-training has its own
@@ -113,22 +114,22 @@ def pretrain(
     return accuracy
 
 
-def provide(study: Study, name: str, progress: Progress | None = None) -> Path:
-    """The file that the backbone of recipe ``name`` starts from, made where it is missing or of older settings.
+def provide(job: Job, progress: Progress | None = None) -> Path:
+    """The file that the backbone of a run starts from, made where it is missing or of older settings.
 
     One of the same settings beside it, another scale's, is copied.
 
     Raises:
         UserError: this scale pre-trains nothing, or see :func:`pretrain`.
     """
-    path, model, spec = _wanted(study, name)
+    path, model, spec = _wanted(job)
     settings = fingerprint(model, spec)
     if _is_of(path, model, settings):
         return path
     if same := next((other for other in path.parent.glob("*.pt") if _is_of(other, model, settings)), None):
         atomic.write_bytes(path, same.read_bytes())
     else:
-        torch.set_num_threads(study.threads(name))
+        torch.set_num_threads(job.scale.threads)
         pretrain(model, path, spec, settings, cores(), progress, get_device())
     return path
 
@@ -141,17 +142,17 @@ def _is_of(path: Path, model: Mapping[str, Any], settings: str) -> bool:
     return True
 
 
-def check(study: Study, name: str) -> None:
-    """Make sure that the file that recipe ``name`` starts from is there: mmengine would leave out a wrong one silently.
+def check(job: Job) -> None:
+    """Make sure that the file that a run starts from is there: mmengine would leave out a wrong one silently.
 
     Raises:
         UserError: it is missing, damaged, or of older settings.
     """
-    path, model, spec = _wanted(study, name)
+    path, model, spec = _wanted(job)
     try:
         check_file(path, model, fingerprint(model, spec))
     except UserError as error:
-        raise UserError(f"{error} Make it with: fasa pretrain {name} --scale {study.scale.name}") from error
+        raise UserError(f"{error} Make it with: fasa pretrain {job.run.recipe} --scale {job.scale_name}") from error
 
 
 def fingerprint(model: Mapping[str, Any], spec: Pretraining) -> str:
@@ -178,12 +179,13 @@ def check_file(path: Path, model: Mapping[str, Any], fingerprint: str) -> None:
         raise UserError(f"{path} does not fit the backbone, of which it would leave a part as it is.")
 
 
-def _wanted(study: Study, name: str) -> tuple[Path, Mapping[str, Any], Pretraining]:
-    path = study.pretrained_path(name)
-    if path is None:
-        raise UserError(f"scale '{study.scale.name}' pre-trains no backbone for '{name}'; its config says the weights.")
-    model = layered(study.config_files(study.recipe(name))).model
-    return path, model, Pretraining(**study.scale.detection.pretraining)
+def _wanted(job: Job) -> tuple[Path, Mapping[str, Any], Pretraining]:
+    if job.first_weights is None or job.scale.pretraining is None:
+        raise UserError(
+            f"scale '{job.scale_name}' pre-trains no backbone for '{job.run.recipe}'; its config says the weights."
+        )
+    model = layered(config_files(job.root, job.declared, job.scale)).model
+    return job.first_weights, model, Pretraining(**job.scale.pretraining)
 
 
 def trainable(config: Mapping[str, Any]) -> nn.Module:

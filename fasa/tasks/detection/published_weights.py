@@ -11,37 +11,38 @@ from mmdet.registry import MODELS
 from fasa import torch_files
 from fasa.datasets.download import fetch, fits, named_checksum
 from fasa.errors import UserError
-from fasa.study import Study
 from fasa.tasks.detection.configs import layered
+from fasa.tasks.detection.task import config_files
+from fasa.tasks.task import Job
 
 HEADLESS = ("fc.",)  # the classifier of ImageNet, which no detector has
 
 
-def provide(study: Study, name: str) -> Path:
-    """The file that the backbone of recipe ``name`` starts from, fetched where it is missing or damaged.
+def provide(job: Job) -> Path:
+    """The file that the backbone of a run starts from, fetched where it is missing or damaged.
 
     Raises:
         UserError: no mirror has it, or the folder cannot be written.
     """
-    path, urls = _wanted(study, name)
+    path, urls = _wanted(job)
     fetch(urls, path, named_checksum(path))
-    check(study, name)
+    check(job)
     return path
 
 
-def check(study: Study, name: str) -> None:
-    """Make sure that the file that recipe ``name`` starts from is there, whole, and fits its backbone.
+def check(job: Job) -> None:
+    """Make sure that the file that a run starts from is there, whole, and fits its backbone.
 
     Raises:
         UserError: it is not.
     """
-    path, _ = _wanted(study, name)
-    mend = f"fetch it with: fasa pretrain {name} --scale {study.scale.name}"
+    path, _ = _wanted(job)
+    mend = f"fetch it with: fasa pretrain {job.run.recipe} --scale {job.scale_name}"
     if not path.exists():
         raise UserError(f"{path} is missing; {mend}.")
     if not fits(path, named_checksum(path)):
         raise UserError(f"{path} has another SHA-256 than its name says; delete it and {mend}.")
-    check_fit(path, layered(study.config_files(study.recipe(name))).model)
+    check_fit(path, layered(config_files(job.root, job.declared, job.scale)).model)
 
 
 def check_fit(path: Path, model: Mapping[str, Any]) -> None:
@@ -59,8 +60,7 @@ def check_fit(path: Path, model: Mapping[str, Any]) -> None:
         raise UserError(f"{path} does not fit the backbone ({min(wrong)} for one); name another file in the scale.")
 
 
-def _wanted(study: Study, name: str) -> tuple[Path, tuple[str, ...]]:
-    path = study.pretrained_path(name)
-    if path is None:
-        raise UserError(f"scale '{study.scale.name}' names no weights for '{name}'.")
-    return path, study.scale.detection.weights[study.recipe(name).backbone]
+def _wanted(job: Job) -> tuple[Path, tuple[str, ...]]:
+    if job.first_weights is None:
+        raise UserError(f"scale '{job.scale_name}' names no weights for '{job.run.recipe}'.")
+    return job.first_weights, job.scale.weights[job.recipe.backbone]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import torch
 from fasa import atomic
 from fasa.errors import UserError
 from fasa.evaluation import load_detections, load_ground_truth
-from fasa.study import Run, Study
-from fasa.study.records import forget_failure, note_failure, read_trained, write_metrics
 from fasa.tasks.detection import norcal, topk_inference
 from fasa.tasks.detection.bookkeeping import COST_FILE
 from fasa.tasks.detection.examples import examples
@@ -24,62 +21,62 @@ from fasa.tasks.detection.manifest import read_manifest
 from fasa.tasks.detection.measurements import BEST_OF_CLASSES, cost, counts_by_category, internals, score
 from fasa.tasks.detection.training import train as train_one
 from fasa.tasks.detection.training import trained_detector
+from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
+from fasa.tasks.task import Job, Run
 from fasa.tasks.termination import at_once
 
 
-def train(study: Study, runs: Sequence[Run]) -> dict[Run, Exception]:
-    """Train ``runs``; the failed ones and why. The others go on.
+def train(jobs: Sequence[Job]) -> dict[Run, Exception]:
+    """Train ``jobs``; the failed ones and why. The others go on.
 
     SIGTERM ends the process and saves nothing: an epoch's random numbers follow from its first step, so within it there
     is no moment to go on from with the same bits. What was trained since the last epoch's end is lost.
     """
     failures: dict[Run, Exception] = {}
-    for run in runs:
-        forget_failure(study, run)
+    for job in jobs:
+        forget_failure(job)
         try:
             with at_once():
-                train_one(study, run)
+                train_one(job)
         except Exception as error:
-            failures[run] = error
-            note_failure(study, run, error)
+            failures[job.run] = error
+            note_failure(job, error)
     return failures
 
 
-def evaluate(study: Study, run: Run, started: float | None = None) -> Path:
+def evaluate(job: Job, started: float) -> Path:
     """Measure a finished run: detections, ``examples.json``, and last ``metrics.json``; the latter's path.
 
-    ``started`` is when that began by ``time.monotonic``, where it was before this call.
+    ``started`` is when that began by ``time.monotonic``.
 
     Raises:
         UserError: the run is not trained, its files are damaged, an older recipe made them, or a table asks for what
             this detector does not have.
     """
-    started = time.monotonic() if started is None else started
-    check_norcal(study, run.recipe)
-    recipe, folder = study.recipe(run.recipe), study.work_dir(run.recipe, run.seed)
-    manifest = read_manifest(study.pack_path(run.recipe))
-    detector, images, heldout = trained_detector(study, run)
-    trained, history = (read_trained(study, run, name) for name in ("cost.json", "history.json"))
+    check_norcal(job)
+    folder = job.work_dir
+    manifest = read_manifest(job.data)
+    detector, images, heldout = trained_detector(job)
+    trained, history = (read_trained(job, name) for name in ("cost.json", "history.json"))
     truth = load_ground_truth(manifest.val.annotations)
     counts = counts_by_category(manifest, truth)
     detections, best = folder / "detections.npz", folder / "best_of_classes.npz"
     write_detections(detector, images, detections)
-    if asks_for_best_of_classes(study, run.recipe):
+    if job.measurements & {*BEST_OF_CLASSES}:  # they take an inference of their own
         topk_inference.write_detections(detector, images, best, truth)
     else:
         best = None
-    bins = counts if study.recipes[run.recipe].data.name == "coco_lt" else None  # on the scale's data, whatever it is
+    bins = counts if job.declared.data.name == "coco_lt" else None  # on the scale's data, whatever it is
     measured = score(truth, detections, best, bins) | internals(detector, heldout, history)
-    if asks_for_norcal(study, run.recipe):
+    if "norcal" in job.measurements:
         measured["norcal"] = norcal.measure(detector, images, truth, torch.tensor(manifest.image_counts), folder)
-    measured["cost"] = cost(_iterations(study, run), history)
+    measured["cost"] = cost(_iterations(job), history)
     shown = examples(truth, load_detections(detections), image_paths(images), counts)
-    atomic.write_json(study.metrics_path(run.recipe, run.seed).with_name("examples.json"), {"examples": shown})
+    atomic.write_json(job.metrics.with_name("examples.json"), {"examples": shown})
     return write_metrics(
-        study,
-        run,
+        job,
         trained,
-        config=recipe.model_dump(),
+        config=job.recipe.model_dump(),
         dataset=manifest.name,
         classes={
             "class_names": list(manifest.category_names),
@@ -91,37 +88,27 @@ def evaluate(study: Study, run: Run, started: float | None = None) -> Path:
     )
 
 
-def asks_for_best_of_classes(study: Study, recipe: str) -> bool:
-    """Whether a row of a table prints AP-Fixed or AP-Pool of ``recipe``, which takes an inference of its own."""
-    return bool(study.asked(recipe) & {*BEST_OF_CLASSES})
-
-
-def check_norcal(study: Study, recipe: str) -> None:
-    """See that NorCal can be measured on ``recipe`` if a row of a table prints it, which takes inferences of its own.
+def check_norcal(job: Job) -> None:
+    """See that NorCal can be measured on a run if a row of a table prints it, which takes inferences of its own.
 
     Raises:
         UserError: the detector's scores are no softmax, which NorCal's formula is of.
     """
-    made = study.recipe(recipe)
-    if asks_for_norcal(study, recipe) and (made.loss.name in ("eql", "bags") or made.calibrated):
+    recipe = job.recipe
+    if "norcal" in job.measurements and (recipe.loss.name in ("eql", "bags") or recipe.calibrated):
         raise UserError(
-            f"a row of a table asks for NorCal of '{recipe}', whose scores are no softmax over the classes and the "
-            "background; give the row another recipe."
+            f"a row of a table asks for NorCal of '{job.run.recipe}', whose scores are no softmax over the classes and "
+            "the background; give the row another recipe."
         )
 
 
-def asks_for_norcal(study: Study, recipe: str) -> bool:
-    """Whether a row of a table prints NorCal of ``recipe``."""
-    return "norcal" in study.asked(recipe)
-
-
-def _iterations(study: Study, run: Run) -> dict[str, Any]:
+def _iterations(job: Job) -> dict[str, Any]:
     """What the training measured of its iterations; nulls where it did not, as before there was such a file.
 
     Raises:
         UserError: the file is damaged.
     """
-    path = study.checkpoint_dir(run.recipe, run.seed) / COST_FILE
+    path = job.checkpoints / COST_FILE
     if not path.exists():
         return IterationCost().measured()
     try:

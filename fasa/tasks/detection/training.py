@@ -21,20 +21,20 @@ from fasa import atomic
 from fasa.errors import UserError
 from fasa.mmdet.adaptation_hook import read_history, unwrapped
 from fasa.mmdet.checkpoints import WHOLE, newest, resumed_by_mmengine
-from fasa.study import Run, Study
-from fasa.study.heartbeat import Heartbeat
-from fasa.study.lease import lease
 from fasa.tasks.detection import pretraining, published_weights, weights
 from fasa.tasks.detection.bookkeeping import BookkeepingHook
 from fasa.tasks.detection.configs import build, in_shares
+from fasa.tasks.heartbeat import Heartbeat
+from fasa.tasks.lease import lease
 from fasa.tasks.processes import launch, processes_for
+from fasa.tasks.task import Job
 
 # mmengine's own, but for processors, which have no numbers
 CPU_WRAPPER = {"type": "MMDistributedDataParallel", "device_ids": None, "broadcast_buffers": False}
 
 
-def train(study: Study, run: Run) -> None:
-    """Train ``run`` to its end and leave ``cost.json``, ``history.json`` and, last, ``model.pt`` in its work folder.
+def train(job: Job) -> None:
+    """Train a run to its end and leave ``cost.json``, ``history.json`` and, last, ``model.pt`` in its work folder.
 
     Where the scale wants several devices there is a process for each GPU, and each does the work of as many devices as
     are lacking; batch and rate stay.
@@ -43,39 +43,38 @@ def train(study: Study, run: Run) -> None:
         UserError: the data is not prepared, a checkpoint is another recipe's, the loss is no longer finite, a process
             was killed, or a device is lacking whose own statistics matter.
     """
-    recipe, devices = study.recipe(run.recipe), study.scale.detection.devices
-    checkpoints = study.checkpoint_dir(run.recipe, run.seed)
-    with lease(checkpoints):
-        if study.pretrained_path(run.recipe):
-            (pretraining if study.scale.detection.pretraining else published_weights).check(study, run.recipe)
-        resume = newest(checkpoints)
+    recipe, devices = job.recipe, job.scale.devices
+    with lease(job.checkpoints):
+        if job.first_weights:
+            (pretraining if job.scale.pretraining else published_weights).check(job)
+        resume = newest(job.checkpoints)
         if resume is None and recipe.start_from:
-            stage_one = study.work_dir(recipe.start_from, run.seed) / "model.pt"
-            weights.check(stage_one, study.fingerprint(recipe.start_from))
+            stage_one = job.needed[recipe.start_from]
+            weights.check(stage_one.weights, stage_one.fingerprint)
         processes = processes_for(devices)
         if processes < devices:
-            if recipe.augmenter.of_each_process:
+            if recipe.augmenter.per_process_statistics:
                 raise UserError(
-                    f"{run.recipe} keeps statistics of each of {devices} devices, and {processes} "
+                    f"{job.run.recipe} keeps statistics of each of {devices} devices, and {processes} "
                     f"{'is' if processes == 1 else 'are'} there; train it where all are."
                 )
             print(
-                f"fasa: {run.recipe} seed {run.seed}: {processes} of {devices} devices are there; each does the "
+                f"fasa: {job}: {processes} of {devices} devices are there; each does the "
                 f"work of {devices // processes}, with the same batch and rate.",
                 file=sys.stderr,
             )
         if processes == 1:
-            train_here(study, run, resume, 1)
+            train_here(job, resume, 1)
         else:
-            launch(processes, train_here, study, run, resume, processes)
+            launch(processes, train_here, job, resume, processes)
 
 
-def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> None:
+def train_here(job: Job, resume: Path | None, processes: int) -> None:
     """This process's part of a training by ``processes``, from the checkpoint ``resume`` on; the first writes files."""
-    torch.set_num_threads(max(1, study.threads(run.recipe) // processes))
-    folder, checkpoints = study.work_dir(run.recipe, run.seed), study.checkpoint_dir(run.recipe, run.seed)
-    fingerprint, devices = study.fingerprint(run.recipe), study.scale.detection.devices
-    config = build(study, run.recipe, run.seed, checkpoints)
+    torch.set_num_threads(max(1, job.scale.threads // processes))
+    folder, checkpoints = job.work_dir, job.checkpoints
+    fingerprint, devices = job.fingerprint, job.scale.devices
+    config = build(job, checkpoints)
     config.log_level = "WARNING"
     config.default_hooks.checkpoint.backend_args = {"backend": WHOLE}
     if resume is not None:
@@ -87,7 +86,7 @@ def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> N
         if not torch.cuda.is_available():
             config.model_wrapper_cfg = dict(CPU_WRAPPER)
     _quiet()
-    heartbeat = Heartbeat(study, run, study.recipe(run.recipe).schedule.epochs) if is_main_process() else None
+    heartbeat = Heartbeat(job, job.recipe.schedule.epochs) if is_main_process() else None
     bookkeeping = BookkeepingHook(fingerprint, heartbeat)
     try:
         runner = Runner.from_cfg(config)
@@ -109,7 +108,7 @@ def train_here(study: Study, run: Run, resume: Path | None, processes: int) -> N
     lines = checkpoints / "history.jsonl"
     atomic.write_json(folder / "cost.json", cost)
     atomic.write_json(folder / "history.json", read_history(lines) if lines.exists() else [])
-    weights.save(folder / "model.pt", detector, fingerprint)
+    weights.save(job.weights, detector, fingerprint)
 
 
 def _told(error: OSError, folder: Path) -> UserError:
@@ -120,9 +119,9 @@ def _told(error: OSError, folder: Path) -> UserError:
     return UserError(f"{missing} cannot be read; make the data's disk available and train again.")
 
 
-def dump_config(study: Study, run: Run) -> str:
+def dump_config(job: Job) -> str:
     """The whole MMDetection config of a run, as the text of a Python file that mmdet's own tools take."""
-    return Config(build(study, run.recipe, run.seed).to_dict()).pretty_text
+    return Config(build(job).to_dict()).pretty_text
 
 
 def _quiet() -> None:
@@ -131,21 +130,20 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def trained_detector(study: Study, run: Run) -> tuple[nn.Module, DataLoader, DataLoader]:
+def trained_detector(job: Job) -> tuple[nn.Module, DataLoader, DataLoader]:
     """The finished run's detector, on the device there is, its test images, and the same by the training pipeline.
 
     Raises:
         UserError: the run is not trained, or by an older recipe.
     """
-    path = study.work_dir(run.recipe, run.seed) / "model.pt"
-    if not path.exists():
-        raise UserError(f"{run.recipe} seed {run.seed} is not trained; run: fasa train {run.recipe} --seed {run.seed}")
-    torch.set_num_threads(study.threads(run.recipe))
+    if not job.weights.exists():
+        raise UserError(f"{job} is not trained; run: fasa train {job.run.recipe} --seed {job.run.seed}")
+    torch.set_num_threads(job.scale.threads)
     _quiet()
     register_all_modules()
-    config = build(study, run.recipe, run.seed)
+    config = build(job)
     config.model.pop("stage_one", None)  # the file has all the weights
     detector = MODELS.build(config.model)
-    weights.load(path, detector, study.fingerprint(run.recipe))
+    weights.load(job.weights, detector, job.fingerprint)
     images, heldout = map(Runner.build_dataloader, (config.test_dataloader, config.heldout_dataloader))
     return detector.to(get_device()), images, heldout

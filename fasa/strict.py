@@ -1,7 +1,8 @@
-"""YAML files read into typed objects that refuse what they do not know, by file and field."""
+"""YAML files read into typed objects that refuse what they do not know, by file and field; told whole or by a base."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ class Strict(BaseModel):
 
 
 Model = TypeVar("Model", bound=Strict)
+Content = dict[str, Any]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -68,3 +70,38 @@ def _known(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
         found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
         model = found[0] if found else model
     return list(model.model_fields)
+
+
+def resolve(
+    name: str,
+    read: Callable[[str, str | None], Content],
+    where: Callable[[str], str],
+    above: tuple[str, ...] = (),
+) -> Content:
+    """What ``name`` says, laid over what its ``base`` says, and so on down to one without a base.
+
+    Args:
+        read: gives what a name says; its second argument is the name that has it as base, None at first. It raises a
+            UserError where there is no such thing.
+        where: what an error calls a name.
+        above: the names whose bases are being looked up.
+
+    Raises:
+        UserError: bases in a circle, or as ``read``.
+    """
+    difference = dict(read(name, above[-1] if above else None))
+    base = difference.pop("base", None)
+    if base is None:
+        return difference
+    if base in (*above, name):
+        raise UserError(f"{where(name)} has itself among its bases.")
+    return merge(resolve(base, read, where, (*above, name)), difference)
+
+
+def merge(base: Content, difference: Content) -> Content:
+    """``base`` with ``difference`` laid over it, mappings merged key by key; an augmenter is replaced whole."""
+    merged = dict(base)
+    for key, value in difference.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both and key not in ("augmenter", "milestones") else value
+    return merged

@@ -10,8 +10,9 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from fasa.study.study import Run, Study
+from fasa.tasks.task import Job
 
+NAME = "heartbeat.json"
 INTERVAL = 5.0  # seconds between two beats
 SILENCE = 120.0  # seconds without a beat after which a training counts as stopped
 
@@ -62,9 +63,9 @@ class Beat:
 class Heartbeat:
     """Writes the ``heartbeat.json`` of a training; the first process of a training has the only one."""
 
-    def __init__(self, study: Study, run: Run, epochs: int) -> None:
-        self._path = heartbeat_path(study, run)
-        self._fingerprint, self._epochs = study.fingerprint(run.recipe), epochs
+    def __init__(self, job: Job, epochs: int) -> None:
+        self._path = job.work_dir / NAME
+        self._fingerprint, self._epochs = job.fingerprint, epochs
         self._started, self._written = time.time(), -math.inf
         self._first: tuple[float, float] | None = None  # epoch and time of this attempt's first beat
 
@@ -107,20 +108,15 @@ class Heartbeat:
             pass
 
 
-def read_heartbeat(study: Study, run: Run) -> Beat | None:
-    """The last beat of a training of today's recipe.
+def read_heartbeat(work_dir: Path, fingerprint: str) -> Beat | None:
+    """The last beat in ``work_dir`` of a training of the recipe with ``fingerprint``.
 
     None where there is none, or the file is damaged: that says no more of a training than that nothing is known.
     """
     try:
-        content = json.loads(heartbeat_path(study, run).read_text())
+        content = json.loads((work_dir / NAME).read_text())
         beat = Beat(**{field.name: content[field.name] for field in fields(Beat)})
         float(beat.epoch), float(beat.epochs), float(beat.seconds), float(beat.updated)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return beat if beat.fingerprint == study.fingerprint(run.recipe) else None
-
-
-def heartbeat_path(study: Study, run: Run) -> Path:
-    """Where the beats of a run lie."""
-    return study.work_dir(run.recipe, run.seed) / "heartbeat.json"
+    return beat if beat.fingerprint == fingerprint else None

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from fasa.study.augmentation import Augmentation
-from fasa.study.strict import Strict
+from fasa.strict import Strict
+from fasa.tasks.recipe import Recipe
 
 
 class DetectionData(Strict):
@@ -25,23 +25,23 @@ class ClassifierLoss(Strict):
 
 
 class DetectionSchedule(Strict):
-    """Epochs counted from 0, ``batch`` images over all devices, ``warmup`` in iterations; x 0.1 from each drop on.
+    """``batch_size`` images over all devices, ``warmup`` in iterations; x 0.1 from each milestone, an epoch from 0.
 
-    ``sampler`` are further options of SimCal's sampler: the ``steps`` of an epoch.
+    ``sampler_options`` are further ones of SimCal's sampler: the ``steps`` of an epoch.
     """
 
     epochs: int = Field(gt=0)
-    drops: tuple[int, ...]
-    batch: int = Field(16, gt=0)
-    rate: float = Field(0.02, gt=0)
+    milestones: tuple[int, ...]
+    batch_size: int = Field(16, gt=0)
+    lr: float = Field(0.02, gt=0)
     warmup: int = Field(500, ge=0)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
-    sampler: dict[str, int] = {}
+    sampler_options: dict[str, int] = {}
 
 
-class DetectionRecipe(Strict):
+class DetectionRecipe(Recipe):
     """One recipe of a detector, complete.
 
     ``sampler`` is how training images are drawn, ``validation`` what adaptation looks at: the validation images as they
@@ -49,23 +49,17 @@ class DetectionRecipe(Strict):
     ``start_from`` and trains a new classifier alone (cRT, BAGS); ``calibrated`` trains SimCal's second head on it.
     """
 
-    task: ClassVar[str] = "detection"
+    kind: ClassVar[str] = "detector"
+    marker: ClassVar[str] = "detector"
 
-    name: str
     data: DetectionData
     detector: Literal["mask_rcnn", "cascade_mask_rcnn"]
     backbone: Literal["r50", "r101", "x101_32x8d"]
     schedule: DetectionSchedule
     sampler: Literal["random", "repeat_factor", "class_aware"] = "random"
     loss: ClassifierLoss = ClassifierLoss()
-    augmenter: Augmentation = Augmentation()
     validation: Literal["original", "resampled", "balanced"] = "resampled"
-    start_from: str | None = None
     stage_two: bool = False
     calibrated: bool = False
     nms_resampling: bool = False
     instaboost: bool = False
-
-    def needs(self) -> tuple[str, ...]:
-        """The recipes whose runs must come first."""
-        return (self.start_from,) if self.start_from else ()

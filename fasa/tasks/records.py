@@ -11,35 +11,35 @@ from typing import Any
 
 from fasa import atomic
 from fasa.errors import UserError
-from fasa.study.lease import Busy
-from fasa.study.provenance import environment
-from fasa.study.study import Run, Study
+from fasa.tasks.lease import Busy
+from fasa.tasks.provenance import environment
+from fasa.tasks.task import Job
 
 
-def forget_failure(study: Study, run: Run) -> None:
+def forget_failure(job: Job) -> None:
     """Take away the note of an earlier attempt's failure."""
-    _failure_path(study, run).unlink(missing_ok=True)
+    _failure_path(job).unlink(missing_ok=True)
 
 
-def note_failure(study: Study, run: Run, error: Exception) -> None:
+def note_failure(job: Job, error: Exception) -> None:
     """Write ``failed.json`` for a training that ``error`` ended; a bug of ours is printed with its place, too."""
     if not isinstance(error, UserError):
         traceback.print_exception(error)
     if not isinstance(error, Busy):  # the run that another process trains has not failed
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         try:
-            atomic.write_json(_failure_path(study, run), {"message": message})
+            atomic.write_json(_failure_path(job), {"message": message})
         except UserError as full:  # as the disk may be that ended the training: that is to be told, and others go on
             print(f"fasa: {full}", file=sys.stderr)
 
 
-def read_trained(study: Study, run: Run, name: str) -> Any:
-    """The JSON file ``name`` that the training of ``run`` left in its work folder.
+def read_trained(job: Job, name: str) -> Any:
+    """The JSON file ``name`` that the training of ``job`` left in its work folder.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    path = study.work_dir(run.recipe, run.seed) / name
+    path = job.work_dir / name
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -47,8 +47,7 @@ def read_trained(study: Study, run: Run, name: str) -> Any:
 
 
 def write_metrics(
-    study: Study,
-    run: Run,
+    job: Job,
     cost: dict[str, Any],
     config: dict[str, Any],
     dataset: str,
@@ -69,12 +68,12 @@ def write_metrics(
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    made_by = environment(study.root)
+    made_by = environment(job.root)
     metrics = {
-        "recipe": run.recipe,
-        "scale": study.scale.name,
-        "seed": run.seed,
-        "fingerprint": study.fingerprint(run.recipe),
+        "recipe": job.run.recipe,
+        "scale": job.scale_name,
+        "seed": job.run.seed,
+        "fingerprint": job.fingerprint,
         "dataset": dataset,
         "config": config,
         "code_version": made_by["code_version"],
@@ -83,13 +82,12 @@ def write_metrics(
         **classes,
         "measurements": measurements,
     }
-    command = f"fasa train {run.recipe} --seed {run.seed} --scale {study.scale.name}"
-    path = study.metrics_path(run.recipe, run.seed)
+    command = f"fasa train {job.run.recipe} --seed {job.run.seed} --scale {job.scale_name}"
     took = {"evaluation_seconds": round(time.monotonic() - started, 3)}
-    atomic.write_json(path.with_name("provenance.json"), {**made_by, **cost, **took, "command": command})
-    atomic.write_json(path, metrics)
-    return path
+    atomic.write_json(job.metrics.with_name("provenance.json"), {**made_by, **cost, **took, "command": command})
+    atomic.write_json(job.metrics, metrics)
+    return job.metrics
 
 
-def _failure_path(study: Study, run: Run) -> Path:
-    return study.work_dir(run.recipe, run.seed) / "failed.json"
+def _failure_path(job: Job) -> Path:
+    return job.work_dir / "failed.json"

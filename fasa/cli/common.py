@@ -1,0 +1,60 @@
+"""What commands have in common: options, the study they are about, the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fasa.study import Run, Study, load_study
+from fasa.tasks.task import Job, Task
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Commands = Any  # argparse's _SubParsersAction, which has no public name
+
+
+def add_command(
+    commands: Commands, name: str, function: Callable[[argparse.Namespace], int | None], scale: bool = True
+) -> argparse.ArgumentParser:
+    """A command, described by its function's docstring; ``scale`` gives it the option ``--scale``."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+    command.set_defaults(command=function)
+    if scale:
+        command.add_argument("--scale", default="mini", help="one of configs/scales (default: %(default)s)")
+    return command
+
+
+def add_runs(command: argparse.ArgumentParser) -> None:
+    """The options that name runs, and a device for them."""
+    command.add_argument("recipes", nargs="+", metavar="RECIPE", help="a recipe of configs/recipes")
+    command.add_argument("--seed", type=int, nargs="+", help="seeds (default: the scale's)")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
+
+
+def study_of(options: argparse.Namespace) -> Study:
+    """The study of this folder at the scale that the options name."""
+    return load_study(Path("."), options.scale)
+
+
+def jobs_by_task(study: Study, options: argparse.Namespace) -> dict[Task, list[Job]]:
+    """The runs that the options name, by their task; a typo is refused before torch is loaded.
+
+    Raises:
+        UserError: there is no such recipe at this scale.
+    """
+    found: dict[Task, list[Job]] = {}
+    for recipe in options.recipes:
+        for seed in options.seed or study.seeds(recipe):
+            found.setdefault(study.task(recipe), []).append(study.job(Run(recipe, seed)))
+    return found
+
+
+def console() -> Console:
+    """As wide as the terminal; a pipe or a file has no width, so lines are kept whole enough to search."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)

@@ -1,0 +1,36 @@
+"""``fasa plan``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from fasa.cli.common import Commands, add_command, console, study_of
+from fasa.errors import UserError
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "plan", plan)
+    command.add_argument("names", nargs="*", metavar="NAME", help="tables and figures (default: each, and all)")
+    command.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds of each recipe")
+    command.add_argument("--runs", action="store_true", help="list every run")
+
+
+def plan(options: argparse.Namespace) -> None:
+    """What runs take: GPUs, hours, memory and disk, by table and figure, with what they start from; or run by run."""
+    from fasa.reporting.plan_page import by_run, by_table
+    from fasa.study.cost import plans, run_plans
+
+    study = study_of(options)
+    if options.seeds is not None and options.seeds < 1:
+        raise UserError("--seeds wants 1 or more.")
+    names = options.names or list(study.default_artifacts())
+    if options.runs:
+        console().print(by_run(study, list(run_plans(study, names, options.seeds).values())[-1]))
+    else:
+        console().print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seeds)))
+    if study.unavailable and not options.names:
+        print(f"Not at this scale: {', '.join(study.unavailable)}.")
+    if not options.names and (apart := [name for name in study.artifacts() if name not in names]):
+        print(f"Not with all, only by name: {', '.join(apart)}.")

@@ -1,0 +1,42 @@
+"""``fasa render`` and ``fasa findings``: everything that is made from measurements."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fasa.cli.common import Commands, add_command, study_of
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands."""
+    command = add_command(commands, "render", render)
+    command.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, findings, or report (default: all)")
+    add_command(commands, "findings", findings, scale=False)
+
+
+def render(options: argparse.Namespace) -> None:
+    """Make tables, figures, findings and the report from the runs that there are."""
+    from fasa import reporting
+
+    study = study_of(options)
+    for name in options.names or [*study.started_artifacts(), "findings", "report"]:
+        if name in study.tables:
+            made = reporting.render_table(study, name)
+        elif name in study.figures:
+            made = reporting.render_figure(study, name)
+        elif name == "findings":
+            made = [reporting.render_findings(study)]
+        elif name == "report":
+            made = [reporting.render_report(study)]
+        else:
+            study.check_artifact(name)
+        print(*made, sep="\n")
+
+
+def findings(options: argparse.Namespace) -> None:
+    """Test the paper's claims on the tables kept in results/reference, and write docs/findings.md, the summary in
+    README.md and the last column of docs/deviations.md."""
+    from fasa.reporting.findings import write_kept
+
+    print(*write_kept(Path(".")), sep="\n")

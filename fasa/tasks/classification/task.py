@@ -1,0 +1,64 @@
+"""Classifiers of small images: CIFAR-100-LT, and handwritten digits in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fasa.tasks.classification.recipe import ClassificationRecipe
+from fasa.tasks.classification.scale import ClassificationScale
+from fasa.tasks.task import Job, Run, Task
+
+
+class Classification(Task):
+    """Our own training loop, several runs side by side."""
+
+    name = "classification"
+    recipe_model = ClassificationRecipe
+    scale_model = ClassificationScale
+
+    def at_scale(self, recipe: ClassificationRecipe, scale: ClassificationScale, where: str) -> ClassificationRecipe:
+        return scale.apply(recipe, where)
+
+    def decided_by(self, declared: Any, recipe: ClassificationRecipe, scale: Any, root: Path) -> dict[str, Any]:
+        return {"backbone": scale.backbones.get(recipe.backbone, {}), "precision": scale.precision}
+
+    def training_seconds(self, recipe: ClassificationRecipe, scale: ClassificationScale) -> float:
+        return scale.seconds.get(recipe.backbone, 0.0)
+
+    def akin(self, recipe: ClassificationRecipe) -> Hashable:
+        return recipe.data.name, recipe.backbone, recipe.freeze
+
+    def data_path(self, root: Path, recipe: ClassificationRecipe) -> Path:
+        data = recipe.data
+        cut = f"ratio-{data.imbalance_ratio:g}-heldout-{data.heldout_per_class}-subset-{data.subset_seed}"
+        return root / "resources" / data.name / f"{cut}.npz"
+
+    def prepare(self, root: Path, recipe: ClassificationRecipe, source: Path | None) -> Path:
+        from fasa import datasets
+
+        destination = self.data_path(root, recipe)
+        if destination.exists():
+            datasets.load_pack(destination)  # a damaged one is told, not kept
+        else:
+            datasets.prepare(
+                **recipe.data.model_dump(),
+                source=source,
+                downloads=root / "resources" / "downloads",
+                destination=destination,
+            )
+        return destination
+
+    def train(self, jobs: Sequence[Job], device: str | None) -> dict[Run, Exception]:
+        from fasa.tasks.classification import session
+
+        return session.train(jobs, session.choose_device(device))
+
+    def evaluate(self, job: Job, device: str | None, started: float) -> Path:
+        from fasa.tasks.classification import session
+
+        return session.evaluate(job, session.choose_device(device), started)
+
+
+TASK = Classification()

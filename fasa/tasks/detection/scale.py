@@ -1,0 +1,54 @@
+"""How large to run a detector: the one place where a detection recipe's numbers are made smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from fasa.strict import parse
+from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.recipe import TaskScale
+
+
+class DetectionScale(TaskScale):
+    """A scale's part for detectors; ``seconds`` are of an epoch.
+
+    Attributes:
+        model: a file of ``configs/detection/scales`` laid over the model and the pipelines, and after it the one that
+            has the backbone in its name.
+        workers: processes that load images, of each device.
+        evaluate_images: validation images at once in inference.
+        pretraining: what backbones start from (fields of ``fasa.tasks.detection.pretraining.Pretraining``).
+        weights: or else the URLs of a file that they start from, best first, by backbone; the digits that its name ends
+            in begin its SHA-256. A backbone without either starts from what its config says.
+    """
+
+    threads: int = Field(2, gt=0)
+    model: str | None = None
+    workers: int = Field(2, ge=0)
+    evaluate_images: int = Field(1, ge=1)
+    pretraining: dict[str, int | float | list[int]] | None = None
+    weights: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+
+    def apply(self, recipe: DetectionRecipe, where: str) -> DetectionRecipe:
+        """``recipe`` at this scale; ``where`` is what an error calls it."""
+        content = self.scaled(recipe)
+        schedule = content["schedule"]
+        schedule["epochs"] = self.epoch(schedule["epochs"])
+        schedule["milestones"] = self.milestones(schedule["milestones"], schedule["epochs"])
+        schedule.update(self.schedule)
+        return parse(DetectionRecipe, content, where)
+
+    def milestones(self, milestones: Sequence[int], epochs: int) -> list[int]:
+        """The schedule's milestones at this scale, where it has ``epochs``.
+
+        Rounded, a late one can fall on the end, where it would never happen, or on the one before it: then it moves
+        forward. Where there are fewer places than milestones the first ones share an epoch; one epoch has no place.
+        """
+        latest, placed = epochs - 1, []
+        for milestone in reversed(milestones if epochs > 1 else ()):
+            placed.append(max(1, min(self.epoch(milestone), latest)))
+            latest = placed[-1] - 1
+        return placed[::-1]

@@ -1,0 +1,153 @@
+"""Two-stage detectors by MMDetection: LVIS v1 and COCO-LT, and generated scenes in their place."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fasa.errors import UserError
+from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.detection.scale import DetectionScale
+from fasa.tasks.task import Job, Run, Task
+
+
+class Detection(Task):
+    """MMEngine's runner on the recipe's config, one run after the other."""
+
+    name = "detection"
+    recipe_model = DetectionRecipe
+    scale_model = DetectionScale
+    packages = ("onedl-mmdetection", "onedl-mmcv")
+    optional_measurements = ("norcal",)
+
+    def at_scale(self, recipe: DetectionRecipe, scale: DetectionScale, where: str) -> DetectionRecipe:
+        return scale.apply(recipe, where)
+
+    def unsupported_reason(self, recipe: DetectionRecipe, scale: DetectionScale) -> str | None:
+        return "but one device" if scale.devices == 1 and recipe.augmenter.per_process_statistics else None
+
+    def decided_by(self, declared: Any, recipe: DetectionRecipe, scale: Any, root: Path) -> dict[str, Any]:
+        return {
+            "config": [_statements(path) for path in config_files(root, declared, scale)],
+            "pretraining": scale.pretraining,
+        }
+
+    def training_seconds(self, recipe: DetectionRecipe, scale: DetectionScale) -> float:
+        return scale.seconds.get(recipe.backbone, 0.0) * recipe.schedule.epochs
+
+    def akin(self, recipe: DetectionRecipe) -> Hashable:
+        return recipe.data.name, recipe.detector, recipe.backbone, recipe.stage_two, recipe.calibrated
+
+    def data_path(self, root: Path, recipe: DetectionRecipe) -> Path:
+        options = recipe.data.options
+        cut = "-".join(f"{key}-{_short(value)}" for key, value in options.items()) or "official"
+        return root / "resources" / recipe.data.name / cut / "manifest.json"
+
+    def prepare(self, root: Path, recipe: DetectionRecipe, source: Path | None) -> Path:
+        from fasa.tasks.detection import prepare
+
+        destination = self.data_path(root, recipe)
+        if not destination.exists():
+            prepare.prepare(recipe.data, destination, source)
+        return destination
+
+    def check(self, root: Path, recipe: DetectionRecipe, source: Path | None) -> tuple[list[str], list[str]]:
+        from fasa.tasks.detection import prepare
+
+        found = prepare.check(recipe.data, source, self.data_path(root, recipe).parent)
+        return list(found.facts), list(found.problems)
+
+    def first_weights(self, root: Path, scale_name: str, recipe: DetectionRecipe, scale: DetectionScale) -> Path | None:
+        if urls := scale.weights.get(recipe.backbone):
+            return root / "resources" / "weights" / urls[0].rpartition("/")[2]
+        if scale.pretraining is None:
+            return None
+        return root / "resources" / "glyphs" / "backbones" / f"{scale_name}_{recipe.backbone}.pt"
+
+    def provide_first_weights(self, job: Job) -> Path:
+        if job.first_weights is None:
+            return super().provide_first_weights(job)
+        if not job.scale.pretraining:
+            from fasa.tasks.detection import published_weights
+
+            return published_weights.provide(job)
+        from rich.progress import Progress
+
+        from fasa.tasks.detection import pretraining
+
+        with Progress(transient=True, disable=None) as progress:  # type: ignore[arg-type]  # None: if no terminal
+            bar = progress.add_task("pre-training", total=None)
+            return pretraining.provide(job, lambda done, total, _: progress.update(bar, completed=done, total=total))
+
+    def train(self, jobs: Sequence[Job], device: str | None) -> dict[Run, Exception]:
+        self._restrict(device)
+        from fasa.tasks.detection import session
+
+        return session.train(jobs)
+
+    def evaluate(self, job: Job, device: str | None, started: float) -> Path:
+        self._restrict(device)
+        from fasa.tasks.detection import session
+
+        return session.evaluate(job, started)
+
+    def verify(self, job: Job) -> int:
+        from fasa.evaluation.score.verification import verify
+        from fasa.tasks.detection.manifest import read_manifest
+
+        annotations = Path(read_manifest(job.data).val.annotations)
+        compared = verify(annotations, job.work_dir / "detections.npz", protocols=("standard",), tide=True)
+        wrong = [comparison for comparison in compared if not comparison.equal]
+        print(f"{job}: {len(compared) - len(wrong)} of {len(compared)} figures equal the tools'")
+        for comparison in wrong:
+            print(f"  {comparison.metric}: {comparison.ours} here, {comparison.official} by {comparison.tool}")
+        return len(wrong)
+
+    def dump_config(self, job: Job) -> str:
+        from fasa.tasks.detection.training import dump_config
+
+        return dump_config(job)
+
+    def _restrict(self, device: str | None) -> None:
+        """A detector runs on the devices that it sees, so it is shown but the one that is named."""
+        if device:
+            from fasa.tasks.processes import restrict
+
+            restrict(device)
+
+
+def config_files(root: Path, declared: DetectionRecipe, scale: DetectionScale) -> list[Path]:
+    """The files of ``configs/detection`` that make a detector's config, each laid over the ones before.
+
+    Raises:
+        UserError: one is missing.
+    """
+    folder = root / "configs" / "detection"
+    data = "coco_lt" if declared.data.name == "coco_lt" else "lvis"
+    files = [folder / f"{declared.detector}_{data}.py"]
+    backbone = folder / "backbones" / f"{declared.backbone}.py"
+    files += [backbone] if backbone.exists() else []  # r50 is what the first file has
+    if scale.model:
+        own = folder / "scales" / f"{scale.model}_{declared.backbone}.py"
+        files += [folder / "scales" / f"{scale.model}.py", *([own] if own.exists() else [])]
+    for path in files:
+        if not path.exists():
+            raise UserError(f"{path} is missing, which recipe '{declared.name}' needs.")
+    return files
+
+
+def _statements(path: Path) -> str:
+    """A config file's statements: its comments and its layout train nothing."""
+    try:
+        return ast.unparse(ast.parse(path.read_text()))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path} is not a config: {error}.") from error
+
+
+def _short(value: Any) -> str:
+    return "to".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
+
+
+TASK = Detection()
