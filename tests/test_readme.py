@@ -42,7 +42,7 @@ def test_every_link_and_picture_is_there():
 
 
 def test_every_target_it_names_exists():
-    users = load_study(ROOT).users()
+    users = load_study(ROOT).artifacts()
     named = re.findall(r"(?:table|figure)_(\w+)", README)
     assert named and all(name in users for name in named)
 

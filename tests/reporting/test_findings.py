@@ -211,7 +211,7 @@ def test_every_link_of_the_kept_page_leads_somewhere():
 
 
 def test_every_command_of_the_kept_page_names_what_there_is():
-    users = load_study(ROOT, "paper").users()
+    users = load_study(ROOT, "paper").artifacts()
     commands = re.findall(r"`(?:snakemake --cores all|fasa plan) ([^`]+?) --", (ROOT / "docs/findings.md").read_text())
     named = [name.removeprefix("table_").removeprefix("figure_") for command in commands for name in command.split()]
     assert len(commands) == 48 and all(name in users for name in named)

@@ -145,8 +145,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Clus
     """A clone with the scale ``long`` (smoke's, but of more epochs), its data, and its run that nothing disturbed."""
     made = Clone(clone(tmp_path_factory.mktemp("undisturbed") / "clone"), cluster)
     smoke = yaml.safe_load((ROOT / "configs/scales/smoke.yaml").read_text())
-    scale = {**smoke, **LONG, "seeds": [0], "resources": {"gpu": 1, "mem_mb": 1000, "runtime": 5}}
-    del scale["detection"]
+    asked = {**LONG, "seeds": [0], "resources": {"gpu": 1, "mem_mb": 1000, "runtime": 5}}
+    scale = {"description": "Long.", "classification": {**smoke["classification"], **asked}}
     (made.folder / "configs/scales/long.yaml").write_text(yaml.safe_dump(scale))
     lease = made.folder / "fasa/lease.py"
     assert PATIENCE[0] in lease.read_text()

@@ -131,8 +131,8 @@ def test_a_scale_is_its_base_but_for_what_it_says(study_root):
 
 def test_bases_are_followed_to_the_last(study_root):
     folder = study_root / "configs/scales"
-    (folder / "far.yaml").write_text("base: near\ndata: {cifar100_lt: {subset_seed: 1}}\n")
-    (folder / "near.yaml").write_text("base: mini\nepochs: 0.1\n")
+    (folder / "far.yaml").write_text("base: near\nclassification: {data: {cifar100_lt: {subset_seed: 1}}}\n")
+    (folder / "near.yaml").write_text("base: mini\nclassification: {epochs: 0.1}\n")
     far, mini = (load_study(study_root, name) for name in ("far", "mini"))
     assert (far.scale.name, far.scale.classification.epochs, far.scale.classification.threads) == (
         "far",
