@@ -148,7 +148,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Clus
     asked = {**LONG, "seeds": [0], "resources": {"gpu": 1, "mem_mb": 1000, "runtime": 5}}
     scale = {"description": "Long.", "classification": {**smoke["classification"], **asked}}
     (made.folder / "configs/scales/long.yaml").write_text(yaml.safe_dump(scale))
-    lease = made.folder / "fasa/lease.py"
+    lease = made.folder / "fasa/tasks/lease.py"
     assert PATIENCE[0] in lease.read_text()
     lease.write_text(lease.read_text().replace(*PATIENCE))
     made.fasa("data", RECIPE, "--scale", "long")
