@@ -138,7 +138,7 @@ def test_without_an_augmenter_the_hook_logs_the_validation_loss(tmp_path):
         mean = sum(
             loss * count for loss, count in zip(head["validation_loss"], head["validation_count"], strict=True) if count
         ) / sum(head["validation_count"])
-        logged = trained.message_hub.get_scalar(f"val/val_loss.{number}").started_artifacts()
+        logged = trained.message_hub.get_scalar(f"val/val_loss.{number}").current()
         assert logged == pytest.approx(mean, rel=1e-4)
 
 
