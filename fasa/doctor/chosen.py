@@ -1,14 +1,25 @@
-"""The part of a study that the doctor is asked about: recipes, their runs and states."""
+"""The runs that the doctor is asked about, and what they ask of this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 from fasa.errors import UserError
 from fasa.study import Run, Study
-from fasa.tasks.detection.recipe import DetectionRecipe
+
+MMDET = "onedl-mmdetection"
+
+
+class FirstWeights(NamedTuple):
+    """A file that a backbone starts from: downloaded from one of ``urls``, or trained by the workflow without any."""
+
+    recipe: str
+    path: Path
+    urls: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +56,24 @@ class Chosen:
         return max((self.study.task_scale(name).resources.get("gpu", 0) for name in self.recipes), default=0)
 
     @cached_property
-    def detectors(self) -> tuple[str, ...]:
-        """The recipes that are detectors'."""
-        return tuple(name for name in self.recipes if isinstance(self.study.recipe(name), DetectionRecipe))
+    def mmdet(self) -> bool:
+        """Whether a run needs MMDetection and the packages that are installed with it."""
+        return any(MMDET in self.study.task(name).packages for name in self.recipes)
+
+    @cached_property
+    def bf16(self) -> bool:
+        """Whether a run trains in bfloat16, where its task has a choice."""
+        return any(getattr(self.study.task_scale(name), "precision", "") == "bf16" for name in self.recipes)
+
+    def first_weights(self) -> list[FirstWeights]:
+        """The files that backbones start from, each once, for the first recipe that reads it."""
+        found: dict[Path, FirstWeights] = {}
+        for name in self.recipes:
+            if path := self.study.first_weights(name):
+                published = getattr(self.study.task_scale(name), "weights", {})  # by backbone, where a task has any
+                urls = published.get(self.study.recipe(name).backbone, ())
+                found.setdefault(path, FirstWeights(name, path, urls))
+        return [found[path] for path in sorted(found)]
 
 
 def choose(study: Study, names: Sequence[str]) -> Chosen:
@@ -56,9 +82,7 @@ def choose(study: Study, names: Sequence[str]) -> Chosen:
     Raises:
         UserError: one of them is none of the three, or this scale cannot run it.
     """
-    if not names:
-        return Chosen(study, study.with_needed(study.runs()))
-    runs: list[Run] = []
+    runs: list[Run] = [] if names else list(study.runs())
     for name in names:
         if name in study.recipes:
             study.recipe(name)  # refuses what is of another scale

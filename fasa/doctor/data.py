@@ -1,155 +1,171 @@
-"""Data: each prepared set that the chosen runs read, or what it will be made of."""
+"""What runs read before they train: prepared data sets, and first weights of backbones."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from fasa.datasets import coco_lt, load_pack
 from fasa.datasets.cifar import CIFAR100
-from fasa.datasets.download import addresses
+from fasa.datasets.download import MIRROR, addresses, fits, named_checksum
 from fasa.datasets.glyphs.files import verify
+from fasa.doctor.check import Check, reachable
 from fasa.doctor.chosen import Chosen
-from fasa.doctor.finding import Finding
-from fasa.doctor.network import reachable
 from fasa.errors import UserError
 from fasa.strict import read_yaml
 
-ARCHIVES = {"cifar100_lt": CIFAR100}
-OFFICIAL = {  # what a user's folder holds, and where that is from
-    "lvis": (("lvis_v1_train.json", "lvis_v1_val.json", "train2017", "val2017"), "lvisdataset.org and cocodataset.org"),
-    "coco_lt": (
+
+class Official(NamedTuple):
+    """A data set that only its owners give away: the user's folder, as a key of configs/config.yaml names it."""
+
+    key: str
+    parts: tuple[str, ...]
+    origin: str
+
+
+OFFICIAL = {
+    "lvis": Official(
+        "lvis",
+        ("lvis_v1_train.json", "lvis_v1_val.json", "train2017", "val2017"),
+        "lvisdataset.org and cocodataset.org",
+    ),
+    "coco_lt": Official(
+        "coco",
         ("instances_train2017.json", "instances_val2017.json", "train2017", "val2017"),
-        "cocodataset.org",
+        f"cocodataset.org, and SimCal's {coco_lt.INDEX} or {coco_lt.PUBLISHED}",
     ),
 }
-KEYS = {"lvis": "lvis", "coco_lt": "coco"}  # of configs/config.yaml
+ARCHIVES = {"cifar100_lt": CIFAR100}
 
 
-def findings(chosen: Chosen) -> Iterator[Finding]:
-    """What there is to say of the data; the first recipe that reads a set stands for all that do."""
-    first = {chosen.study.data_path(name): name for name in reversed(chosen.recipes)}
+@dataclass(frozen=True)
+class DataSet:
+    """A prepared data set: its name, its file or manifest, the command that makes it, and the repository's root."""
+
+    name: str
+    path: Path
+    command: str
+    root: Path
+
+    def configured(self, key: str) -> Path | None:
+        """The folder or file that configs/config.yaml names by ``key``."""
+        config = self.root / "configs" / "config.yaml"
+        named = read_yaml(config).get(key) if config.exists() else None
+        return Path(named) if named else None
+
+
+def checks(chosen: Chosen) -> Iterator[Check]:
+    """A line for each data set; the first recipe that reads it stands for all that do."""
+    study = chosen.study
+    first = {study.data_path(name): name for name in reversed(chosen.recipes)}
     for path, recipe in sorted(first.items()):
-        yield _prepared(chosen, recipe, path) if path.exists() else _to_prepare(chosen, recipe)
+        command = f"fasa data {recipe} --scale {study.scale.name}"
+        data = DataSet(study.recipe(recipe).data.name, path, command, study.root)
+        if data.name in OFFICIAL:
+            yield _official(data) if path.exists() else _to_be_given(data, OFFICIAL[data.name])
+        elif path.exists():
+            yield _made(data)
+        elif data.name in ARCHIVES:
+            yield _from_archive(data)
+        else:
+            yield Check("note", f"{data.name} is not made yet; the workflow makes it, or this does:", command)
 
 
-def _command(chosen: Chosen, recipe: str) -> str:
-    return f"fasa data {recipe} --scale {chosen.study.scale.name}"
-
-
-def _prepared(chosen: Chosen, recipe: str, path: Path) -> Finding:
-    name = chosen.study.recipe(recipe).data.name
-    again = f"rm -r {path if path.suffix == '.npz' else path.parent} && {_command(chosen, recipe)}"
+def _made(data: DataSet) -> Check:
+    """One that was made here: read to its last pixel, or every image of it looked for."""
+    packed = data.path.suffix == ".npz"
     try:
-        if path.suffix == ".npz":
-            load_pack(path)
-            return Finding("ok", f"{name}: {path} is there, and every pixel of it is as it was packed.")
-        if name == "glyphs":
-            made = verify(path.parent / "scenes")
-            images = " and ".join(f"{number:,} {split}" for split, number in made["images"].items())
-            return Finding("ok", f"{name}: {path.parent.name} is there, with its {images} images.")
+        if packed:
+            load_pack(data.path)
+            return Check("ok", f"{data.name}: {data.path} is complete and undamaged.")
+        images = verify(data.path.parent / "scenes")["images"].items()
+        counts = " and ".join(f"{number:,} {split}" for split, number in images)
+        return Check("ok", f"{data.name}: {data.path.parent.name} is there, with its {counts} images.")
     except UserError as error:
-        return Finding("missing", f"{name}: {error}", again)
-    return _official(chosen, recipe, path)
+        remove = f"rm -r {data.path if packed else data.path.parent}"
+        return Check("missing", f"{data.name}: {error}", f"{remove} && {data.command}")
 
 
-def _official(chosen: Chosen, recipe: str, path: Path) -> Finding:
+def _official(data: DataSet) -> Check:
     """LVIS or COCO: `fasa data` has looked at every image; here only at whether its files are still the same."""
-    name, command = chosen.study.recipe(recipe).data.name, _command(chosen, recipe)
-    checked = path.stat().st_mtime
+    anew = f"rm {data.path} && {data.command} --source FOLDER"
+    checked = data.path.stat().st_mtime
     try:
-        splits = [json.loads(path.read_text())[part] for part in ("train", "val")]
+        splits = [json.loads(data.path.read_text())[part] for part in ("train", "val")]
         files = [Path(split["annotations"]) for split in splits]
         folders = [Path(split["images"]) for split in splits]
     except (OSError, ValueError, KeyError, TypeError):
-        return Finding("missing", f"{name}: {path} is damaged.", f"rm {path} && {command} --source FOLDER")
-    lost = [str(one) for one in files if not os.path.isfile(one)] + [str(one) for one in folders if not _filled(one)]
+        return Check("missing", f"{data.name}: {data.path} is damaged.", anew)
+    lost = [one for one in files if not os.path.isfile(one)]
+    lost += [one for one in folders if not (os.path.isdir(one) and any(one.glob("*")))]
     if lost:
-        return Finding(
-            "missing", f"{name} is prepared, but {lost[0]} is gone.", f"rm {path} && {command} --source FOLDER"
-        )
-    source = folders[1] if name == "lvis" else folders[1].parent
-    again = f"{command} --source {source} --check"
-    changed = [one for one in files if one.stat().st_mtime > checked]
-    if changed:
-        return Finding("warning", f"{name}: {changed[0]} was changed after it was checked.", again)
+        return Check("missing", f"{data.name} is prepared, but {lost[0]} is gone.", anew)
+    source = folders[1] if data.name == "lvis" else folders[1].parent
+    if changed := [one for one in files if one.stat().st_mtime > checked]:
+        again = f"{data.command} --source {source} --check"
+        return Check("warning", f"{data.name}: {changed[0]} was changed after it was checked.", again)
     day = datetime.fromtimestamp(checked).date().isoformat()
-    return Finding("ok", f"{name}: {source} was checked on {day}, and its files and folders are there.", "")
+    return Check("ok", f"{data.name}: {source} was checked on {day}, and its files and folders are there.")
 
 
-def _filled(folder: Path) -> bool:
-    try:
-        return next(folder.iterdir(), None) is not None
-    except OSError:
-        return False
-
-
-def _to_prepare(chosen: Chosen, recipe: str) -> Finding:
-    name, command = chosen.study.recipe(recipe).data.name, _command(chosen, recipe)
-    path = chosen.study.data_path(recipe)
-    if name in OFFICIAL:
-        return _to_be_given(chosen, name, command)
-    if name in ARCHIVES:
-        return _to_download(chosen, name, command)
-    if name == "glyphs":
-        return Finding("note", f"{name}: {path.parent.name} is not drawn yet; the workflow does it, or this:", command)
-    return Finding(
-        "note", f"{name}: {path.name} is not cut from scikit-learn's yet; the workflow does it, or this:", command
-    )
-
-
-def _to_download(chosen: Chosen, name: str, command: str) -> Finding:
-    """An archive that we fetch ourselves: here already, named by the configuration, or to be had from somewhere."""
-    layout = ARCHIVES[name]
-    said = _configured(chosen.study.root, "source")
-    if said is not None:
-        given = f"{command} --source {said}"
-        if os.path.exists(said):
-            return Finding("note", f"{name}: not there yet; the workflow makes it from {said}.", given)
-        return Finding("missing", f"{name}: {said}, which configs/config.yaml names, is not there.", given)
-    if (chosen.study.root / "resources" / "downloads" / layout.archive).exists():
-        return Finding("note", f"{name}: its archive is here; the workflow cuts and packs it, or this does:", command)
-    wanted = addresses(layout.archive, [layout.url])
-    answered = reachable(wanted)
-    if answered:
-        address = next(url for url in wanted if url in answered)
-        return Finding("note", f"{name}: not there yet; the workflow downloads {address}, or this does:", command)
-    return Finding(
-        "missing",
-        f"{name}: {layout.archive} is not here, and {' and '.join(wanted)} cannot be reached from here.",
-        f"{command} --source {layout.archive}",
-    )
-
-
-def _to_be_given(chosen: Chosen, name: str, command: str) -> Finding:
-    """LVIS or COCO, which only their owners give away: the user's folder."""
-    parts, origin = OFFICIAL[name]
-    folder = _configured(chosen.study.root, KEYS[name])
+def _to_be_given(data: DataSet, official: Official) -> Check:
+    folder = data.configured(official.key)
     if folder is None:
-        index = f", and SimCal's {coco_lt.INDEX} or {coco_lt.PUBLISHED}" if name == "coco_lt" else ""
-        return Finding(
-            "missing",
-            f"{name}: not prepared, and configs/config.yaml names no folder with {', '.join(parts)} (from {origin})"
-            f"{index}.",
-            f"{command} --source FOLDER",
-        )
-    lost = [part for part in parts if not os.path.exists(folder / part)]  # no error where another's may not be read
-    if name == "coco_lt" and not any(os.path.exists(folder / file) for file in (coco_lt.INDEX, coco_lt.PUBLISHED)):
+        wanted = f"a folder with {', '.join(official.parts)} (from {official.origin})"
+        told = f"{data.name} is not prepared, and configs/config.yaml does not name {wanted}."
+        return Check("missing", told, f"{data.command} --source FOLDER")
+    lost = [part for part in official.parts if not os.path.exists(folder / part)]  # no error in a closed folder
+    if data.name == "coco_lt" and not any(os.path.exists(folder / one) for one in (coco_lt.INDEX, coco_lt.PUBLISHED)):
         lost.append(coco_lt.INDEX)
     if lost:
-        return Finding("missing", f"{name}: {folder} has no {', '.join(lost)}.", f"ls {folder}")
-    return Finding(
-        "note",
-        f"{name}: not checked yet; the workflow checks {folder} first, or this does:",
-        f"{command} --source {folder}",
-    )
+        return Check("missing", f"{data.name}: {folder} has no {', '.join(lost)}.", f"ls {folder}")
+    told = f"{data.name} is not checked yet; the workflow checks {folder} first, or this does:"
+    return Check("note", told, f"{data.command} --source {folder}")
 
 
-def _configured(root: Path, key: str) -> Path | None:
-    """The folder or file that configs/config.yaml names."""
-    path = root / "configs" / "config.yaml"
-    said = read_yaml(path).get(key) if path.exists() else None
-    return Path(said) if said else None
+def _from_archive(data: DataSet) -> Check:
+    """One that is cut from an archive: on this machine, or to be downloaded."""
+    archive, source = ARCHIVES[data.name], data.configured("source")
+    if source is not None:
+        given = f"{data.command} --source {source}"
+        if os.path.exists(source):
+            return Check("note", f"{data.name} is not made yet; the workflow makes it from {source}.", given)
+        return Check("missing", f"{data.name}: {source}, which configs/config.yaml names, is not there.", given)
+    if (data.root / "resources" / "downloads" / archive.archive).exists():
+        return Check("note", f"{data.name}: its archive is here; the workflow cuts and packs it.", data.command)
+    urls = addresses(archive.archive, [archive.url])
+    by_hand = f"{data.command} --source {archive.archive}"
+    return _to_download(f"{data.name}: {archive.archive}", urls, reachable(urls), data.command, by_hand)
+
+
+def first_weights(chosen: Chosen) -> Iterator[Check]:
+    """A line for each file that backbones start from."""
+    files = [(one.path, one.urls and addresses(one.path.name, one.urls), one.recipe) for one in chosen.first_weights()]
+    answered = reachable(url for path, urls, _ in files if not path.exists() for url in urls)
+    for path, urls, recipe in files:
+        command = f"fasa pretrain {recipe} --scale {chosen.study.scale.name}"
+        if not path.exists():
+            if urls:
+                yield _to_download(path.name, urls, answered, command, f"{MIRROR}=file:///FOLDER {command}")
+            else:
+                yield Check("note", f"{path.name} is not there yet; the workflow trains it, or this does:", command)
+        elif not urls:
+            yield Check("ok", f"{path} is there.")
+        elif fits(path, named_checksum(path)):
+            yield Check("ok", f"{path.name} is there, with the checksum of its name.")
+        else:
+            told = f"{path} has another checksum than its name says."
+            yield Check("missing", told, f"rm {path} && {command}")
+
+
+def _to_download(file: str, urls: Sequence[str], answered: set[str], command: str, by_hand: str) -> Check:
+    """Whether one of ``urls`` has answered; or else how to go on with a file that was got elsewhere."""
+    if there := next((url for url in urls if url in answered), None):
+        return Check("note", f"{file} is not there yet; the workflow downloads {there}, or this does:", command)
+    told = f"{file} is not here, and {' and '.join(urls)} cannot be reached from here"
+    return Check("missing", f"{told}: get the file elsewhere, and name its place:", by_hand)

@@ -16,102 +16,96 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import fasa
+from fasa.doctor.check import Check
 from fasa.doctor.chosen import Chosen
-from fasa.doctor.finding import Finding
-from fasa.doctor.torch_here import Torch
+from fasa.doctor.torch_probe import NO_CUDA, Torch
 
 FILES = ("pyproject.toml", "requirements/lock.txt", "requirements/mmdet.txt")
-WORKFLOW = ("snakemake",)  # needed beside what pyproject.toml names
+WORKFLOW = {"snakemake"}  # needed beside what pyproject.toml names
 NUMPY = SpecifierSet("<2.3")  # mmdet's transforms fail with later ones
 NAMED = 4  # packages that a sentence names, before it only counts
 
 
-def findings(chosen: Chosen, torch: Torch) -> Iterator[Finding]:
-    """What there is to say of the environment."""
+def checks(chosen: Chosen, torch: Torch) -> Iterator[Check]:
+    """Of Python, of packages and of LaTeX."""
     root = chosen.study.root
     if lost := [name for name in FILES if not (root / name).exists()]:
-        yield Finding("missing", f"{', '.join(lost)} of this repository are gone.", f"git checkout -- {' '.join(lost)}")
+        yield Check("missing", f"{', '.join(lost)} of this repository are gone.", f"git checkout -- {' '.join(lost)}")
         return
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    mend = install_command(root)
     yield _python(project["requires-python"])
     yield _place(root)
     yield _package(root)
-    yield from _packages(root, project["dependencies"], bool(chosen.detectors), mend)
-    yield _torch(torch, mend)
-    if chosen.detectors and not torch.error:
-        yield _operators(root, torch, on_gpus=bool(chosen.gpus or torch.devices))
-    yield _latex()
+    yield from _packages(root, project["dependencies"], chosen.mmdet)
+    if torch.error:
+        yield Check("missing", f"torch cannot be loaded: {torch.error}.", install_command(root))
+    else:
+        build = f"for CUDA {torch.cuda}" if torch.cuda else "for CPUs only"
+        yield Check("ok", f"torch {torch.version} loads, a build {build}.")
+        if chosen.mmdet:
+            yield _operators(root, torch, on_gpus=bool(chosen.gpus or torch.devices))
+    if shutil.which("pdflatex"):
+        yield Check("ok", "LaTeX is installed, for whoever compiles the tables.")
+    else:
+        yield Check("note", "pdflatex is not installed: tables are written as .tex, and nothing compiles them.")
 
 
 def install_command(root: Path) -> str:
     """What installs the pinned requirements into the environment that runs this."""
     inside = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").exists()
-    if not inside or _own(root):
-        return "requirements/install.sh"
-    return f"FASA_ENV={sys.prefix} requirements/install.sh"
+    return f"{f'FASA_ENV={sys.prefix} ' if inside and not _own(root) else ''}requirements/install.sh"
 
 
 def _own(root: Path) -> bool:
     return Path(sys.prefix).resolve() == (root / ".venv").resolve()
 
 
-def _python(wanted: str) -> Finding:
+def _python(wanted: str) -> Check:
     here = platform.python_version()
     if here in SpecifierSet(wanted, prereleases=True):
-        return Finding("ok", f"Python {here}; this project takes {wanted}.")
-    return Finding(
-        "missing",
-        f"Python {here} runs this, and this project takes {wanted}.",
-        "rm -rf .venv && PYTHON=python3.11 requirements/install.sh",
-    )
+        return Check("ok", f"Python {here}; this project takes {wanted}.")
+    told = f"Python {here} runs this, and this project takes {wanted}."
+    return Check("missing", told, "rm -rf .venv && PYTHON=python3.11 requirements/install.sh")
 
 
-def _place(root: Path) -> Finding:
+def _place(root: Path) -> Check:
     if _own(root):
-        return Finding("ok", "The environment is this clone's own .venv/.")
-    if (root / ".venv").exists():
-        return Finding(
-            "note", f"The environment is {sys.prefix}, and this clone has one of its own.", ". .venv/bin/activate"
-        )
-    return Finding("note", f"The environment is {sys.prefix}, not this clone's .venv/, which there is none of.")
+        return Check("ok", "The environment is this clone's own .venv/.")
+    own, fix = ("a .venv/", ". .venv/bin/activate") if (root / ".venv").exists() else ("no .venv/", "")
+    return Check("note", f"The environment is {sys.prefix}; this clone has {own} of its own.", fix)
 
 
-def _package(root: Path) -> Finding:
-    here, ours = Path(fasa.__file__).resolve().parents[1], root.resolve()
-    if here == ours:
-        return Finding("ok", "The package fasa is this clone's.")
-    return Finding(
-        "warning",
-        f"The package fasa is that of {here}, so changes in this clone do nothing.",
-        f"{sys.executable} -m pip install --no-deps --no-build-isolation --editable .",
-    )
+def _package(root: Path) -> Check:
+    here = Path(fasa.__file__).resolve().parents[1]
+    if here == root.resolve():
+        return Check("ok", "The package fasa is this clone's.")
+    told = f"The package fasa is that of {here}, so changes in this clone do nothing."
+    return Check("warning", told, f"{sys.executable} -m pip install --no-deps --no-build-isolation --editable .")
 
 
-def _packages(root: Path, direct: list[str], detectors: bool, mend: str) -> Iterator[Finding]:
+def _packages(root: Path, direct: list[str], mmdet: bool) -> Iterator[Check]:
     """Pinned packages that are absent or of another version; those that the chosen runs cannot do without first."""
-    lock, stack = (pinned(root / "requirements" / name) for name in ("lock.txt", "mmdet.txt"))
-    wanted = lock | stack
+    fix = install_command(root)
+    stack = pinned(root / "requirements" / "mmdet.txt")
+    wanted = pinned(root / "requirements" / "lock.txt") | stack
     found = {name: _installed(name) for name in wanted}
-    needed = {canonicalize_name(Requirement(line).name) for line in direct} | set(WORKFLOW)
-    needed |= set(stack) if detectors else set()
+    needed = {canonicalize_name(Requirement(line).name) for line in direct} | WORKFLOW
+    needed |= set(stack) if mmdet else set()
     absent = [name for name, here in found.items() if here is None]
-    lacking = [name for name in absent if name in needed]
-    spare = [name for name in absent if name not in needed]
     other = [name for name, here in found.items() if here is not None and Version(here).public != wanted[name]]
-    if lacking:
-        yield Finding("missing", f"Not installed: {named(lacking)}.", mend)
-    if spare:
-        unused = " (of detectors, which are not asked for)" if not detectors and set(spare) <= set(stack) else ""
-        yield Finding("note" if unused else "warning", f"Pinned, but not installed: {named(spare)}{unused}.", mend)
+    if lacking := [name for name in absent if name in needed]:
+        yield Check("missing", f"Not installed: {named(lacking)}.", fix)
+    if spare := [name for name in absent if name not in needed]:
+        unused = " (of detectors, which are not asked for)" if not mmdet and set(spare) <= set(stack) else ""
+        yield Check("note" if unused else "warning", f"Pinned, but not installed: {named(spare)}{unused}.", fix)
     if other:
-        told = named([f"{name} {found[name]}, not {wanted[name]}" for name in other])
-        yield Finding("warning", f"Other versions than the pinned ones: {told}.", mend)
+        versions = named([f"{name} {found[name]}, not {wanted[name]}" for name in other])
+        yield Check("warning", f"Other versions than the pinned ones: {versions}.", fix)
     numpy = found.get("numpy")
-    if detectors and numpy and numpy not in NUMPY:
-        yield Finding("missing", f"numpy is {numpy}, and MMDetection needs one below 2.3.", mend)
+    if mmdet and numpy and numpy not in NUMPY:
+        yield Check("missing", f"numpy is {numpy}, and MMDetection needs one below 2.3.", fix)
     if not absent and not other:
-        yield Finding("ok", f"All {len(wanted)} pinned packages are there in their versions.")
+        yield Check("ok", f"All {len(wanted)} pinned packages are there in their versions.")
 
 
 def pinned(path: Path) -> dict[str, str]:
@@ -134,28 +128,18 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _torch(torch: Torch, mend: str) -> Finding:
-    if torch.error:
-        return Finding("missing", f"torch cannot be loaded: {torch.error}.", mend)
-    built = f"for CUDA {torch.cuda}" if torch.cuda else "for processors alone"
-    return Finding("ok", f"torch {torch.version} loads, a build {built}.")
-
-
-def _operators(root: Path, torch: Torch, on_gpus: bool) -> Finding:
+def _operators(root: Path, torch: Torch, on_gpus: bool) -> Check:
     """mmcv has no wheels for this torch: its operators were compiled here, and for one torch."""
-    if torch.operators_error:
-        return Finding(
-            "missing",
-            f"mmcv's compiled operators do not load ({torch.operators_error}): they are of another torch, or absent.",
-            rebuild_command(root),
+    rebuild = rebuild_command(root)
+    if reason := torch.operators_error:
+        told = f"mmcv's compiled operators do not load ({reason}): they are of another torch, or absent."
+        return Check("missing", told, rebuild)
+    if torch.cuda and on_gpus and torch.operators_cuda == NO_CUDA:
+        told = (
+            "mmcv's operators were compiled without CUDA, as happens where no GPU is seen, and torch is built for it."
         )
-    if torch.cuda and on_gpus and not torch.operators_for_gpus:
-        return Finding(
-            "missing",
-            "mmcv's operators were compiled without CUDA, as happens where no GPU is seen, and torch is built for it.",
-            f"FORCE_CUDA=1 {rebuild_command(root)}",
-        )
-    return Finding("ok", "mmcv's compiled operators load, and are of this torch.")
+        return Check("missing", told, f"FORCE_CUDA=1 {rebuild}")
+    return Check("ok", "mmcv's compiled operators load, and are of this torch.")
 
 
 def rebuild_command(root: Path) -> str:
@@ -164,9 +148,3 @@ def rebuild_command(root: Path) -> str:
     wheels = "${XDG_CACHE_HOME:-~/.cache}/fasa-wheels"
     uninstall = f"{sys.executable} -m pip uninstall --yes onedl-mmcv"
     return f"sh -c '{uninstall}; rm -rf {stamp} {wheels}; {install_command(root)}'"
-
-
-def _latex() -> Finding:
-    if shutil.which("pdflatex"):
-        return Finding("ok", "LaTeX is here, for whoever compiles the tables.")
-    return Finding("note", "No pdflatex is here: tables are written as .tex all the same, and nothing compiles them.")

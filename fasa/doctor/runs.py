@@ -9,36 +9,37 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from fasa.doctor.check import Check, count
 from fasa.doctor.chosen import Chosen
-from fasa.doctor.finding import Finding, count
+from fasa.study.cost import GB
 from fasa.tasks.heartbeat import read_heartbeat
 from fasa.tasks.lease import DEAD
 
-GB = 1e9
 WORTH_TELLING = 0.1  # GB of older checkpoints
 
 
-def findings(chosen: Chosen) -> Iterator[Finding]:
-    """What there is to say of the runs."""
+def checks(chosen: Chosen) -> Iterator[Check]:
+    """Of the runs, of what they left, and of the workflow."""
     study, now = chosen.study, time.time()
     scale = f"--scale {study.scale.name}"
     states = Counter(chosen.states.values())
-    training = [run for run in chosen.runs if (beat := read_heartbeat(study, run)) is not None and beat.alive(now)]
-    yield Finding("ok", f"{states['done']} of {len(chosen.runs)} are measured; {len(training)} train now.")
+    folders = [(study.work_dir(run.recipe, run.seed), study.fingerprint(run.recipe)) for run in chosen.runs]
+    training = [beat for place in folders if (beat := read_heartbeat(*place)) is not None and beat.alive(now)]
+    yield Check("ok", f"{states['done']} of {len(chosen.runs)} are measured; {len(training)} train now.")
     if states["damaged"]:
-        yield Finding("missing", f"{count(states['damaged'], 'metrics.json')} cannot be read.", f"fasa status {scale}")
+        yield Check("missing", f"{count(states['damaged'], 'metrics.json')} cannot be read.", f"fasa status {scale}")
     if states["failed"]:
-        yield Finding("warning", f"{states['failed']} failed; the reasons:", f"fasa status {scale}")
+        yield Check("warning", f"{states['failed']} failed; this shows why:", f"fasa status {scale}")
     if states["stale"]:
-        yield Finding(
-            "note",
-            f"{count(states['stale'], 'run')} of older recipes: the workflow trains them again.",
-            f"fasa plan {scale}",
-        )
-    if dead := [run for run in chosen.runs if _left(study.work_dir(run.recipe, run.seed) / "lease", now)]:
-        yield Finding("note", f"{count(len(dead), 'lease')} of trainings that are gone: the next one takes it.")
+        told = f"{count(states['stale'], 'run')} of older recipes: the workflow trains them again."
+        yield Check("note", told, f"fasa plan {scale}")
+    if dead := [folder for folder, _ in folders if _left(folder / "lease", now)]:
+        yield Check("note", f"{count(len(dead), 'lease')} of trainings that are gone: the next one takes it.")
     yield from _older(chosen)
-    yield from _workflow_lock(study.root)
+    locks = study.root / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        told = "A snakemake runs in this folder, or was killed; if none runs, unlock it."
+        yield Check("note", told, "snakemake --unlock")
 
 
 def _left(lease: Path, now: float) -> bool:
@@ -49,18 +50,16 @@ def _left(lease: Path, now: float) -> bool:
         return False
 
 
-def _older(chosen: Chosen) -> Iterator[Finding]:
+def _older(chosen: Chosen) -> Iterator[Check]:
     """Checkpoints of recipes as they were: nothing reads them, and nothing deletes them."""
-    folders = []
+    folders: list[Path] = []
     for run in chosen.runs:
         own = chosen.study.checkpoint_dir(run.recipe, run.seed)
         folders += [path for path in sorted(own.parent.glob("*")) if path.is_dir() and path != own]
     size = sum(_bytes(path) for folder in folders for path in folder.rglob("*")) / GB
     if size >= WORTH_TELLING:
-        told = shlex.join(str(folder) for folder in folders)
-        yield Finding(
-            "note", f"Checkpoints of older recipes, which nothing reads, hold {size:.1f} GB.", f"rm -r {told}"
-        )
+        told = f"Checkpoints of older recipes, which nothing reads, hold {size:.1f} GB."
+        yield Check("note", told, f"rm -r {shlex.join(map(str, folders))}")
 
 
 def _bytes(path: Path) -> int:
@@ -70,11 +69,3 @@ def _bytes(path: Path) -> int:
     except OSError:
         return 0
     return found.st_size if stat.S_ISREG(found.st_mode) else 0
-
-
-def _workflow_lock(root: Path) -> Iterator[Finding]:
-    locks = root / ".snakemake" / "locks"
-    if locks.is_dir() and any(locks.iterdir()):
-        yield Finding(
-            "note", "A snakemake runs in this folder, or was killed; if none runs, unlock it.", "snakemake --unlock"
-        )

@@ -1,186 +1,179 @@
-"""Slurm: its commands, the cluster's answer, partitions, accounts, accounting, and a disk that all nodes see."""
+"""Slurm: whether a cluster answers, knows the site's settings, and has nodes and time for the largest job."""
 
 from __future__ import annotations
 
-import getpass
+import math
 import re
 import shutil
 import socket
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from packaging.version import Version
-
-from fasa.doctor import filesystems, slurm_jobs, slurm_settings
-from fasa.doctor.ask import Answer, ask
+from fasa.doctor.check import Answer, Check, ask, count
 from fasa.doctor.chosen import Chosen
-from fasa.doctor.environment import install_command
-from fasa.doctor.finding import Finding
-from fasa.doctor.slurm_nodes import COMMAND, Group, groups
-from fasa.doctor.slurm_settings import Site
+from fasa.study.cost import runtime_minutes
 
-COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol")  # beside sinfo; what the executor and its jobs call
-PLUGIN, FIRST_PLUGIN = "snakemake-executor-plugin-slurm", Version("2.7.1")  # older ones start a job's rule once a GPU
-KEPT_SECONDS = 120  # for which Slurm must remember ended jobs (MinJobAge), where squeue is asked for their state
+# A line for each kind of node: partition (the default's ends in *), time limit, nodes, CPUs, MB, gres, features.
+SINFO = ("sinfo", "--noheader", "--exact", "--noconvert", "--format", "%P|%l|%D|%c|%m|%G|%f")
+GPU = re.compile(r"(?:^|,)gpu(?::(?!\d+(?:[(,]|$))([^:,(]+))?(?::(\d+))?")  # gpu, gpu:8, gpu:a100:8(S:0-1)
+LOCAL = {"ext2/ext3", "xfs", "btrfs", "zfs", "f2fs", "overlayfs", "tmpfs", "ramfs"}  # file systems, as stat names them
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """What `sinfo` said: nothing where there is no such command."""
+class Size(NamedTuple):
+    """What a job asks for, or a node has."""
 
-    answer: Answer | None
-    groups: tuple[Group, ...] = ()
+    gpus: int
+    memory_mb: int
+    cpus: int
 
-    @property
-    def gpus(self) -> int:
-        """GPUs of the widest node."""
-        return max((group.gpus_of("") for group in self.groups), default=0)
+    def __str__(self) -> str:
+        return f"{count(self.gpus, 'GPU')}, {count(self.cpus, 'CPU')} and {self.memory_mb / 1000:g} GB"
 
 
-def look() -> Cluster:
-    """The cluster of this machine."""
-    if shutil.which("sinfo") is None:
-        return Cluster(None)
-    answer = ask(*COMMAND)
-    return Cluster(answer, tuple(groups(answer.text)) if answer.good else ())
+class Nodes(NamedTuple):
+    """Like nodes of one partition, with the partition's limit in minutes, and models of GPUs."""
+
+    partition: str
+    default: bool
+    limit: float
+    number: int
+    size: Size
+    models: frozenset[str]
+    features: frozenset[str]
 
 
-def findings(chosen: Chosen, cluster: Cluster, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """What there is to say of Slurm: where the runs do without it, nothing of it is missing."""
-    for finding in _findings(chosen, cluster, environment):
-        yield replace(finding, state="warning") if finding.state == "missing" and not chosen.gpus else finding
+def look() -> Answer | None:
+    """What `sinfo` says; None where Slurm is not installed."""
+    return ask(*SINFO) if shutil.which("sinfo") else None
 
 
-def _findings(chosen: Chosen, cluster: Cluster, environment: Mapping[str, str]) -> Iterator[Finding]:
-    needs, scale = chosen.gpus > 0, chosen.study.scale.name
-    yield from slurm_settings.mistakes(environment)
-    if cluster.answer is None:
-        told = "No sinfo is here, so this is no machine of a Slurm cluster"
-        if needs:
-            yield Finding("note", f"{told}; --profile slurm is for one that is, and runs train here without it.")
-        else:
-            yield Finding("ok", f"{told}; scale {scale} needs none.")
-        return
-    if not cluster.answer.good or not cluster.groups:
-        reason = cluster.answer.reason or "it names no partition"
-        state = "warning" if needs else "note"
-        yield Finding(state, f"Slurm's commands are here, but no cluster answers: {reason}.", "scontrol ping")
-        return
-    site = slurm_settings.site(environment)
-    absent = [name for name in COMMANDS if shutil.which(name) is None]
-    if absent:
-        yield Finding(
-            "missing",
-            f"Slurm answers, but {', '.join(absent)} cannot be found: this machine may not submit jobs.",
-            f"export PATH=$PATH:/usr/bin; command -v {absent[0]}",
-        )
-    yield _plugin(chosen)
-    yield from slurm_jobs.nodes(chosen, cluster.groups, site)
-    yield from slurm_jobs.times(chosen, cluster.groups, site)
-    yield from _accounting(site)
-    yield from _accounts(site)
-    yield from _seen_by_nodes(chosen.study.root)
+def parse(text: str) -> list[Nodes]:
+    """The nodes that :data:`SINFO` printed; lines of another form are none."""
+    lines = [line.strip().split("|") for line in text.splitlines()]
+    return [_nodes(*cells) for cells in lines if len(cells) == 7]
 
 
-def _plugin(chosen: Chosen) -> Finding:
-    try:
-        found = Version(version(PLUGIN))
-    except PackageNotFoundError:
-        return Finding("missing", f"{PLUGIN} is not installed.", install_command(chosen.study.root))
-    if found < FIRST_PLUGIN:
-        return Finding(
-            "missing",
-            f"{PLUGIN} is {found}, and before {FIRST_PLUGIN} it started a rule once for each GPU.",
-            install_command(chosen.study.root),
-        )
-    return Finding("ok", f"{PLUGIN} {found} is installed.")
+def _nodes(name: str, limit: str, number: str, cpus: str, memory: str, gres: str, features: str) -> Nodes:
+    gpus = GPU.findall(gres)
+    size = Size(sum(int(each or 1) for _, each in gpus), int(memory), int(cpus))
+    models, words = frozenset(model for model, _ in gpus) - {""}, frozenset(features.split(",")) - {"(null)"}
+    return Nodes(name.rstrip("*"), name.endswith("*"), minutes(limit), int(number), size, models, words)
 
 
-def _accounting(site: Site) -> Iterator[Finding]:
-    """Whether the command that tells of a job's end can tell."""
-    if site.status_command == "squeue":
-        yield from _memory_of_jobs()
-        return
-    told = ask("sacct", "--noheader", "--allocations", "--starttime", "now", "--format", "jobid")
-    if told.good:
-        yield Finding("ok", "sacct answers, and tells of jobs' ends.")
-        return
-    yield Finding(
-        "missing",
-        f"sacct does not tell of jobs ({told.reason}): Snakemake would wait for ever for their ends.",
-        "export FASA_STATUS_COMMAND=squeue",
-    )
+def minutes(limit: str) -> float:
+    """Minutes of a time as Slurm writes it: ``infinite``, ``2-00:00:00``, ``12:00:00``, ``30:00``."""
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
+    if match is None:
+        return math.inf
+    days, hours, mins, seconds = (int(part or 0) for part in match.groups())
+    return days * 1440 + hours * 60 + mins + seconds / 60
 
 
-def _memory_of_jobs() -> Iterator[Finding]:
-    config = ask("scontrol", "show", "config")
-    kept = re.search(r"^MinJobAge\s*=\s*(\d+)", config.text, re.MULTILINE)
-    if kept is None:
-        yield Finding("note", "squeue is asked for jobs' states; how long it remembers ended ones is not told.")
-    elif int(kept[1]) < KEPT_SECONDS:
-        yield Finding(
-            "warning",
-            f"squeue is asked for jobs' states, and forgets ended ones after {kept[1]} s: some ends may go unseen.",
-            "unset FASA_STATUS_COMMAND",
-        )
+def checks(chosen: Chosen, answer: Answer | None, environment: Mapping[str, str]) -> Iterator[Check]:
+    """Of Slurm, by what :func:`look` said and the site's settings; where runs do without it, nothing is missing."""
+    if answer is None:
+        need = "runs train on this machine" if chosen.gpus else f"scale {chosen.study.scale.name} does not need it"
+        yield Check("note" if chosen.gpus else "ok", f"Slurm is not installed here (no sinfo); {need}.")
+    elif nodes := parse(answer.text):
+        site = {name: value for name, value in environment.items() if value}
+        for check in _of_cluster(chosen, nodes, site):
+            yield replace(check, state="warning") if check.state == "missing" and not chosen.gpus else check
     else:
-        yield Finding("ok", f"squeue is asked for jobs' states, and remembers ended ones for {kept[1]} s.")
+        told = f"Slurm is installed, but no cluster answers: {answer.reason or 'it names no partition'}."
+        yield Check("warning" if chosen.gpus else "note", told, "scontrol ping")
 
 
-def _accounts(site: Site) -> Iterator[Finding]:
-    """Whether the site's account and quality of service are among the user's; without accounting nobody asks."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return
-    answer = ask("sacctmgr", "--noheader", "--parsable2", "show", "assoc", f"user={user}", "format=account,qos")
-    if not answer.good:
-        return
-    pairs = [line.partition("|") for line in answer.text.split()]
-    accounts = sorted({account for account, _, _ in pairs})
-    qualities = sorted({name for _, _, names in pairs for name in names.split(",") if name})
-    yield from _among("account", "FASA_ACCOUNT", site.account, accounts)
-    yield from _among("quality of service", "FASA_QOS", site.qos, qualities)
+def _of_cluster(chosen: Chosen, nodes: Sequence[Nodes], site: Mapping[str, str]) -> Iterator[Check]:
+    if shutil.which("sbatch") is None:
+        told = "Slurm answers, but sbatch cannot be found: this machine may not submit jobs."
+        yield Check("missing", told, "export PATH=$PATH:/usr/bin; command -v sbatch")
+    unknown = [*_unknown(nodes, site)]
+    yield from unknown or _partition(chosen, nodes, site)
+    if site.get("FASA_STATUS_COMMAND") != "squeue":
+        sacct = ask("sacct", "--noheader", "--allocations", "--starttime", "now", "--format", "jobid")
+        told = f"sacct does not tell of jobs ({sacct.reason}): Snakemake would wait forever for their ends."
+        fix = "export FASA_STATUS_COMMAND=squeue"
+        yield Check("missing", told, fix) if sacct.reason else Check("ok", "sacct answers, and tells when jobs end.")
+    yield _folder(chosen.study.root)
 
 
-def _among(kind: str, variable: str, said: str, known: list[str]) -> Iterator[Finding]:
-    if not said or not known:  # an association that names none allows what the cluster does
-        return
-    if said in known:
-        yield Finding("ok", f"The {kind} {said} is among yours.")
-        return
-    yield Finding(
-        "missing", f"The {kind} {said} is not among yours: {', '.join(known)}.", f"export {variable}={known[0]}"
+def _unknown(nodes: Sequence[Nodes], site: Mapping[str, str]) -> Iterator[Check]:
+    """Settings that are not numbers, or name what the cluster does not have or the user may not use."""
+    for name in ("FASA_MAX_RUNTIME", "FASA_RETRIES", "FASA_JOBS"):
+        if not site.get(name, "0").isdecimal():
+            yield Check("missing", f"{name} is '{site[name]}', not a whole number.", f"unset {name}")
+    user = f"user={site.get('USER', '')}"
+    listed = ask("sacctmgr", "--noheader", "--parsable2", "show", "assoc", user, "format=account,qos")
+    # Without accounting there are none, and all are allowed.
+    pairs = [] if listed.reason else [line.partition("|") for line in listed.text.split()]
+    known = {
+        "FASA_ACCOUNT": {account for account, _, _ in pairs},
+        "FASA_QOS": {name for _, _, names in pairs for name in names.split(",")} - {""},
+        "FASA_GPU_MODEL": {model for one in nodes for model in one.models},
+        "FASA_CONSTRAINT": {feature for one in nodes for feature in one.features},
+        "FASA_STATUS_COMMAND": {"sacct", "squeue"},
+    }
+    for name, values in known.items():
+        said = site.get(name, "")
+        judged = said and values and not re.search(r"[][|(),*!]", said)  # what such signs mean only Slurm knows
+        if judged and not values.issuperset(said.split("&")):
+            told = f"{name} is '{said}', which is none of {', '.join(sorted(values))}."
+            yield Check("missing", told, f"export {name}={min(values)}")
+
+
+def _partition(chosen: Chosen, nodes: Sequence[Nodes], site: Mapping[str, str]) -> Iterator[Check]:
+    """Whether the partition is there, has nodes for the largest job, and time for the longest."""
+    study, wanted = chosen.study, site.get("FASA_PARTITION", "")
+    most = int(site.get("FASA_MAX_RUNTIME", 0)) or math.inf
+    asked = {name: study.task_scale(name).resources for name in chosen.recipes}
+    job = max(
+        Size(one.get("gpu", 0), one.get("mem_mb", 0), study.task_scale(name).threads) for name, one in asked.items()
     )
-
-
-def _seen_by_nodes(root: Path) -> Iterator[Finding]:
-    """Whether nodes see this folder and this Python: the type of the file system tells most."""
-    nodes = set(ask("sinfo", "--noheader", "--Node", "--format", "%N").text.split())
-    if nodes == {socket.gethostname().partition(".")[0]}:
-        yield Finding("ok", "The cluster is this one machine, so its node sees this folder.")
+    able = [one for one in nodes if all(need <= has for need, has in zip(job, one.size, strict=True))]
+    here = [one for one in nodes if (one.partition in wanted.split(",") if wanted else one.default)]
+    elsewhere = f"export FASA_PARTITION={(able or nodes)[0].partition}"
+    if not here:
+        names = ", ".join(sorted({one.partition for one in nodes}))
+        told = f"There is no partition {wanted}" if wanted else "The cluster has no default partition"
+        yield Check("missing", f"{told}; there are {names}.", elsewhere)
         return
-    for name, path in (("This folder", root), ("The environment", Path(sys.prefix))):
-        mount = filesystems.mount_of(path)
-        if mount is None:
-            yield Finding("note", f"{name}: whether nodes see {path.resolve()} cannot be told from here.")
-        elif mount.type in filesystems.SHARED:
-            yield Finding("ok", f"{name} lies on {mount.where} ({mount.type}), which other machines can see, too.")
-            if mount.type == "lustre" and "flock" not in mount.options:
-                yield Finding("note", f"{mount.where} locks on one node only: leases go by signs of life every 30 s.")
-        elif mount.type in filesystems.MEMORY:
-            yield Finding(
-                "missing",
-                f"{name} lies in this machine's memory ({mount.where}, {mount.type}), which no node sees.",
-                "df -hT -t nfs -t nfs4 -t lustre -t gpfs -t beegfs",
-            )
-        else:
-            yield Finding(
-                "warning",
-                f"{name} lies on {mount.where} ({mount.type}), a disk of this machine as far as can be told: nodes "
-                "must see it under the same path.",
-                f"srun ls -d {path.resolve()}",
-            )
+    partition, best = here[0].partition, max(one.size for one in here)
+    told = f"No node of partition {partition} has {job}, as the largest job asks; the best has {best}."
+    if fitting := [one for one in here if one in able]:
+        number = count(sum(one.number for one in fitting), "node")
+        yield Check("ok", f"Partition {partition} has {number} with {job}, as the largest job asks.")
+    elif able:
+        yield Check("missing", f"{told} Partition {able[0].partition} has some.", elsewhere)
+    elif job.gpus and not best.gpus:
+        yield Check("missing", told, "sinfo --Node --long")
+    else:  # fewer GPUs, each with the work of several
+        gpus = math.gcd(job.gpus, best.gpus) if job.gpus else 0
+        runtime = max(runtime_minutes(study, name) for name in asked) * max(1, job.gpus) // max(1, gpus)
+        less = f"train:gpu={gpus} train:mem_mb={min(job.memory_mb, best.memory_mb)} train:runtime={min(runtime, most)}"
+        threads = min(job.cpus, best.cpus)
+        yield Check("missing", told, f"snakemake --profile slurm --set-resources {less} --set-threads train={threads}")
+    jobs = [runtime_minutes(study, run.recipe) for run in chosen.to_train]
+    jobs += [asked[run.recipe].get("runtime", 0) for run, state in chosen.states.items() if state != "done"]
+    if not jobs:
+        return
+    longest, limit = max(jobs), max(one.limit for one in here)
+    again = math.ceil(longest / max(1, min(limit, most))) - 1  # it goes on at its checkpoint
+    fixes = [f"FASA_MAX_RUNTIME={limit:.0f}"] if min(longest, most) > limit else []
+    told = f"The longest job asks for {longest:,} minutes; partition {partition} allows {limit:,.0f}"
+    told += f", and FASA_MAX_RUNTIME {most:,}." if most < limit else "."
+    if again > int(site.get("FASA_RETRIES", 2)):
+        told += f" It is cut short, and must be sent again {again} times."
+        fixes.append(f"FASA_RETRIES={again}")
+    yield Check("missing", told, f"export {' '.join(fixes)}") if fixes else Check("ok", told)
+
+
+def _folder(root: Path) -> Check:
+    """Whether nodes can see this folder, by the type of its file system."""
+    nodes = ask("sinfo", "--noheader", "--Node", "--format", "%N").text.split()
+    kind = ask("stat", "--file-system", "--format", "%T", str(root)).text.strip()
+    if kind in LOCAL and {*nodes} != {socket.gethostname().partition(".")[0]}:
+        told = f"This folder is on a disk of this machine ({kind}), and nodes must see it under the same path."
+        return Check("warning", told, f"srun ls -d {root.resolve()}")
+    return Check("ok", f"This folder is on a file system ({kind}) that nodes may see under the same path.")

@@ -12,16 +12,14 @@ from rich.console import Console
 
 from fasa.cli import main
 from fasa.doctor import screen, slurm
-from fasa.doctor.finding import Finding, Section
+from fasa.doctor.check import Check, Section
 
 ROOT = Path(__file__).parents[2]
 LONG = "export " + "A_VERY_LONG_NAME=" * 12 + "1"
 SECTIONS = [
-    Section("Environment", (Finding("ok", "[rich] does not read this."),)),
-    Section(
-        "Data", (Finding("missing", "a sentence that is longer than the line it stands on, and is broken.", LONG),)
-    ),
-    Section("GPU", (Finding("warning", "two where eight are wanted."), Finding("note", "nothing."))),
+    Section("Environment", (Check("ok", "[rich] does not read this."),)),
+    Section("Data", (Check("missing", "a sentence that is longer than the line it stands on, and is broken.", LONG),)),
+    Section("GPU", (Check("warning", "two where eight are wanted."), Check("note", "nothing."))),
 ]
 
 
@@ -41,9 +39,9 @@ def test_sentences_are_broken_on_a_terminal_and_commands_never():
     assert lines[-1] == "1 thing missing; 1 warning."
 
 
-def test_in_a_pipe_every_finding_is_one_line():
+def test_in_a_pipe_every_check_is_one_line():
     lines = printed(48, terminal=False)
-    assert f"missing  {SECTIONS[1].findings[0].what}" in lines
+    assert f"missing  {SECTIONS[1].checks[0].message}" in lines
     assert [line for line in lines if line != line.rstrip()] == []
 
 
@@ -56,7 +54,7 @@ def test_in_a_pipe_every_finding_is_one_line():
     ],
 )
 def test_the_last_line(states, words):
-    assert printed(80, False, [Section("Data", tuple(Finding(state, "x") for state in states))])[-1] == words
+    assert printed(80, False, [Section("Data", tuple(Check(state, "x") for state in states))])[-1] == words
 
 
 # --------------------------------------------------------------------------------------------------------- the command

@@ -14,7 +14,7 @@ import pytest
 
 from fasa import atomic
 from fasa.datasets.glyphs import GlyphScenes, generate
-from fasa.doctor import data, first_weights, network
+from fasa.doctor import check, data
 from fasa.doctor.chosen import choose
 from fasa.errors import UserError
 from fasa.tasks.detection.manifest import Manifest, Split, write_manifest
@@ -26,15 +26,14 @@ DETECTION = {"data": {"lvis": {"name": "glyphs", "options": SCENES}}, "model": "
 
 
 def said(part, study, names=NAMES):
-    return [(f.state, f.what, f.mend) for f in part.findings(choose(study, names))]
+    return [(one.state, one.message, one.fix) for one in part(choose(study, names))]
 
 
 @pytest.fixture
 def offline(monkeypatch):
     """A machine that reaches nothing."""
     monkeypatch.delenv("FASA_MIRROR", raising=False)
-    for part in (data, first_weights):
-        monkeypatch.setattr(part, "reachable", lambda urls: set())
+    monkeypatch.setattr(data, "reachable", lambda urls: set())
 
 
 @pytest.fixture
@@ -58,43 +57,45 @@ def test_tables_figures_and_recipes_with_what_they_start_from(study):
 # ---------------------------------------------------------------------------------------------------------------- data
 def test_a_pack_is_read_to_its_last_pixel(packed):
     path = packed.data_path("ce")
-    assert said(data, packed)[0][0] == "ok"
+    assert said(data.checks, packed)[0][0] == "ok"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    ((state, what, mend),) = said(data, packed)
+    ((state, what, mend),) = said(data.checks, packed)
     assert state == "missing" and str(path) in what and mend == f"rm -r {path} && {MAKE}"
 
 
 def test_an_archive_that_is_here_or_can_be_had(study, offline, monkeypatch, tmp_path):
-    ((state, what, mend),) = said(data, study)
+    ((state, what, mend),) = said(data.checks, study)
     assert state == "missing" and "cannot be reached from here" in what
     assert mend == f"{MAKE} --source cifar-100-python.tar.gz"
     nowhere = replace(data.CIFAR100, url="file:///no/cifar-100-python.tar.gz")
     monkeypatch.setattr(data, "ARCHIVES", {"cifar100_lt": nowhere})
-    monkeypatch.setattr(data, "reachable", network.reachable)
+    monkeypatch.setattr(data, "reachable", check.reachable)
     mirror = tmp_path / "mirror"
     monkeypatch.setenv("FASA_MIRROR", mirror.as_uri())
-    assert said(data, study)[0][0] == "missing"
+    assert said(data.checks, study)[0][0] == "missing"
     atomic.write_text(mirror / "cifar-100-python.tar.gz", "")
-    assert f"downloads {mirror.as_uri()}/cifar-100-python.tar.gz" in said(data, study)[0][1]
+    assert f"downloads {mirror.as_uri()}/cifar-100-python.tar.gz" in said(data.checks, study)[0][1]
     atomic.write_text(study.root / "resources/downloads/cifar-100-python.tar.gz", "")
-    assert said(data, study)[0][::2] == ("note", MAKE) and "its archive is here" in said(data, study)[0][1]
+    assert (
+        said(data.checks, study)[0][::2] == ("note", MAKE) and "its archive is here" in said(data.checks, study)[0][1]
+    )
     (study.root / "configs/config.yaml").write_text("scale: tiny\nsource: /no/where.tar.gz\n")
-    assert "/no/where.tar.gz, which configs/config.yaml names, is not there" in said(data, study)[0][1]
+    assert "/no/where.tar.gz, which configs/config.yaml names, is not there" in said(data.checks, study)[0][1]
 
 
 def test_scenes_are_drawn_by_the_workflow_and_then_looked_at(detectors):
     study = detectors()
     command = "fasa data rfs --scale tiny"
-    assert said(data, study, ["ablation"])[0][::2] == ("note", command)
+    assert said(data.checks, study, ["ablation"])[0][::2] == ("note", command)
     manifest = study.data_path("rfs")
     generate(GlyphScenes(**SCENES), manifest.parent / "scenes")
     atomic.write_json(manifest, {})  # what it says is for trainings
-    state, what, _ = said(data, study, ["ablation"])[0]
+    state, what, _ = said(data.checks, study, ["ablation"])[0]
     assert state == "ok" and "6 train and 4 val images" in what
     next((manifest.parent / "scenes/train").glob("*.jpg")).unlink()
-    state, what, mend = said(data, study, ["ablation"])[0]
+    state, what, mend = said(data.checks, study, ["ablation"])[0]
     assert state == "missing" and " lacks train/" in what and mend == f"rm -r {manifest.parent} && {command}"
 
 
@@ -111,13 +112,13 @@ def lvis(detectors, tmp_path):
 def test_official_data_is_the_users_to_give(lvis):
     study, folder = lvis
     command = "fasa data rfs --scale tiny"
-    state, what, mend = said(data, study, ["ablation"])[0]
+    state, what, mend = said(data.checks, study, ["ablation"])[0]
     assert state == "missing" and "lvis_v1_train.json" in what and mend == f"{command} --source FOLDER"
     (study.root / "configs/config.yaml").write_text(f"scale: tiny\nlvis: {folder}\n")
-    assert said(data, study, ["ablation"])[0][::2] == ("note", f"{command} --source {folder}")
+    assert said(data.checks, study, ["ablation"])[0][::2] == ("note", f"{command} --source {folder}")
     (folder / "lvis_v1_val.json").unlink()
-    assert f"{folder} has no lvis_v1_val.json." in said(data, study, ["ablation"])[0][1]
-    assert "SimCal" in said(data, study, ["coco_lt"])[0][1]
+    assert f"{folder} has no lvis_v1_val.json." in said(data.checks, study, ["ablation"])[0][1]
+    assert "SimCal" in said(data.checks, study, ["coco_lt"])[0][1]
 
 
 def test_official_data_is_looked_at_after_it_was_checked(lvis):
@@ -125,16 +126,16 @@ def test_official_data_is_looked_at_after_it_was_checked(lvis):
     splits = [Split(str(folder / f"lvis_v1_{part}.json"), f"{folder}/") for part in ("train", "val")]
     manifest = study.data_path("rfs")
     write_manifest(Manifest("lvis", *splits, ("a",), ("r",), (1,), (1,), 1, 1e-3, 1e-3), manifest)
-    assert said(data, study, ["ablation"])[0][0] == "ok"
+    assert said(data.checks, study, ["ablation"])[0][0] == "ok"
     later = manifest.stat().st_mtime + 10
     os.utime(folder / "lvis_v1_val.json", (later, later))
-    state, what, mend = said(data, study, ["ablation"])[0]
+    state, what, mend = said(data.checks, study, ["ablation"])[0]
     assert state == "warning" and "lvis_v1_val.json was changed" in what
     assert mend == f"fasa data rfs --scale tiny --source {folder} --check"
     (folder / "lvis_v1_train.json").unlink()
-    assert f"{folder}/lvis_v1_train.json is gone" in said(data, study, ["ablation"])[0][1]
+    assert f"{folder}/lvis_v1_train.json is gone" in said(data.checks, study, ["ablation"])[0][1]
     manifest.write_text("{")
-    assert "is damaged" in said(data, study, ["ablation"])[0][1]
+    assert "is damaged" in said(data.checks, study, ["ablation"])[0][1]
 
 
 # ------------------------------------------------------------------------------------------------------- first weights
@@ -142,22 +143,22 @@ def test_weights_that_are_fetched(detectors, offline, monkeypatch):
     url = f"https://example.invalid/net-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth"
     study = detectors(weights={"r50": [url]})
     path, command = study.first_weights("rfs"), "fasa pretrain rfs --scale tiny"
-    state, what, mend = said(first_weights, study, ["ablation"])[0]
+    state, what, mend = said(data.first_weights, study, ["ablation"])[0]
     assert state == "missing" and url in what and mend == f"FASA_MIRROR=file:///FOLDER {command}"
-    monkeypatch.setattr(first_weights, "reachable", set)  # all of them
-    assert said(first_weights, study, ["ablation"])[0][::2] == ("note", command)
+    monkeypatch.setattr(data, "reachable", set)  # all of them
+    assert said(data.first_weights, study, ["ablation"])[0][::2] == ("note", command)
     atomic.write_text(path, "weights")
-    assert said(first_weights, study, ["ablation"])[0][0] == "ok"
+    assert said(data.first_weights, study, ["ablation"])[0][0] == "ok"
     atomic.write_text(path, "torn")
-    assert said(first_weights, study, ["ablation"])[0][::2] == ("missing", f"rm {path} && {command}")
+    assert said(data.first_weights, study, ["ablation"])[0][::2] == ("missing", f"rm {path} && {command}")
 
 
 def test_weights_that_the_scale_trains_and_classifiers_which_have_none(detectors):
     study = detectors(pretraining={"first_class": 4, "classes": 2, "per_class": 2, "epochs": 1})
-    assert said(first_weights, study, ["ablation"])[0][::2] == ("note", "fasa pretrain rfs --scale tiny")
+    assert said(data.first_weights, study, ["ablation"])[0][::2] == ("note", "fasa pretrain rfs --scale tiny")
     atomic.write_text(study.first_weights("rfs"), "weights")
-    assert said(first_weights, study, ["ablation"])[0][0] == "ok"
-    assert said(first_weights, study) == []
+    assert said(data.first_weights, study, ["ablation"])[0][0] == "ok"
+    assert said(data.first_weights, study) == []
 
 
 class Server(BaseHTTPRequestHandler):
@@ -177,7 +178,7 @@ def test_addresses_are_looked_at_all_at_once_and_not_waited_for():
         base = f"http://127.0.0.1:{server.server_port}"
         dumb = [f"http://127.0.0.1:{silent.getsockname()[1]}/{number}" for number in range(3)]
         started = time.monotonic()
-        found = network.reachable([*(f"{base}/{code}" for code in (200, 404, 405, 503)), *dumb, "no address"], 1.0)
+        found = check.reachable([*(f"{base}/{code}" for code in (200, 404, 405, 503)), *dumb, "no address"], 1.0)
         assert time.monotonic() - started < 2.5
         server.shutdown()
     assert found == {f"{base}/200", f"{base}/405"}  # one that gives no heads is there all the same

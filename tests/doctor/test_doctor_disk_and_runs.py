@@ -18,11 +18,11 @@ from fasa.tasks.heartbeat import Heartbeat
 
 
 def of_disk(study, names=("cifar_lt",), here=False):
-    return [(f.state, f.what, f.mend) for f in disk.findings(choose(study, names), here)]
+    return [(one.state, one.message, one.fix) for one in disk.checks(choose(study, names), here)]
 
 
 def of_runs(study):
-    return [(f.state, f.what, f.mend) for f in runs.findings(choose(study, ["ldam"]))]
+    return [(one.state, one.message, one.fix) for one in runs.checks(choose(study, ["ldam"]))]
 
 
 # --------------------------------------------------------------------------------------------------------------- disks
@@ -78,7 +78,7 @@ def test_runs_that_failed_or_train_or_are_damaged(study):
     Heartbeat(study.job(Run("ldam", 1)), 5).beat(1.0, 0.1, 1.0)
     assert of_runs(study) == [
         ("ok", "0 of 2 are measured; 1 train now.", ""),
-        ("warning", "1 failed; the reasons:", "fasa status --scale tiny"),
+        ("warning", "1 failed; this shows why:", "fasa status --scale tiny"),
     ]
     atomic.write_text(study.metrics_path("ldam", 0), "{")
     assert of_runs(study)[1][::2] == ("missing", "fasa status --scale tiny")

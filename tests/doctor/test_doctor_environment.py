@@ -6,16 +6,16 @@ import json
 import shutil
 import stat
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch as real_torch
 
-from fasa.doctor import environment, gpu, torch_here
+from fasa.doctor import environment, gpu, torch_probe
 from fasa.doctor.chosen import choose
-from fasa.doctor.torch_here import Device, Torch
+from fasa.doctor.torch_probe import Device, Torch
 
 ROOT = Path(__file__).parents[2]
 GB = 1_000_000_000
@@ -36,7 +36,7 @@ def packages(make_study):
         (study.root / "requirements/lock.txt").write_text(f"# a comment\n{lock}")
         (study.root / "requirements/mmdet.txt").write_text(mmdet)
         shutil.copy(ROOT / "pyproject.toml", study.root)
-        return [(f.state, f.what, f.mend) for f in environment.findings(choose(study, names), torch)]
+        return [(one.state, one.message, one.fix) for one in environment.checks(choose(study, names), torch)]
 
     return look
 
@@ -51,7 +51,7 @@ def test_pinned_packages_that_are_there(packages):
     found = packages(f"numpy=={version('numpy')}\nPyYAML=={version('pyyaml')}  # another spelling\n")
     assert the_one(found, "All 2 pinned packages")[0] == "ok"
     assert the_one(found, "this project takes >=3.11,<3.13")[0] == "ok"
-    assert the_one(found, "torch 2.13.0+cpu loads, a build for processors alone")[0] == "ok"
+    assert the_one(found, "torch 2.13.0+cpu loads, a build for CPUs only")[0] == "ok"
 
 
 def test_a_package_that_is_needed_is_missing_and_another_is_warned_of(packages, tmp_path, monkeypatch):
@@ -84,8 +84,8 @@ def test_a_numpy_that_mmdetection_cannot_take(packages, monkeypatch):
 
 
 def test_a_repository_without_its_pins_is_told(study):
-    (found,) = environment.findings(choose(study, ["cifar_lt"]), CPU)
-    assert found.state == "missing" and found.mend.startswith("git checkout -- pyproject.toml requirements/lock.txt")
+    (found,) = environment.checks(choose(study, ["cifar_lt"]), CPU)
+    assert found.state == "missing" and found.fix.startswith("git checkout -- pyproject.toml requirements/lock.txt")
 
 
 def test_operators_of_another_torch_and_without_cuda(packages):
@@ -112,33 +112,25 @@ def ask(tmp_path):
         python = tmp_path / "python"
         python.write_text(f"#!/bin/sh\n{body}\n")
         python.chmod(stat.S_IRWXU)
-        return torch_here.finish(torch_here.start(tmp_path, operators=True, python=str(python)), seconds)
+        return torch_probe.ask_torch(tmp_path, operators=True, python=str(python), seconds=seconds)
 
     return make
 
 
 def test_what_torch_says_is_read_after_whatever_an_import_prints(ask):
-    said = {
-        "torch": "2.13.0",
-        "cuda": "13.0",
-        "unseen": "",
-        "devices": [{"name": "A100", "total": 80 * GB, "free": 79 * GB, "capability": [8, 0]}],
-        "architectures": ["sm_80", "sm_90", "compute_90"],
-        "operators": {"cuda": "13.0"},
-    }
-    found = ask(f"echo hello; echo '{json.dumps(said)}'")
-    assert found == Torch("", "2.13.0", "13.0", "", (A100,), CUDA.architectures, "", "13.0")
+    said = Torch("", "2.13.0", "13.0", "", (A100,), CUDA.architectures, "", "13.0")
+    assert ask(f"echo hello; echo '{json.dumps(asdict(said))}'") == said
     assert ask("""echo '{"error": "libcudart.so.13: no such file"}'""").error == "libcudart.so.13: no such file"
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("echo 'Illegal instruction' >&2; exit 132", "ended with code 132: Illegal instruction"),
-        ("kill -SEGV $$", "ended with code -11: it said nothing"),
+        ("echo 'Illegal instruction' >&2; exit 132", "Illegal instruction"),
+        ("kill -SEGV $$", "ended with code -11"),
         ("echo no JSON", "cannot be read"),
         ("exit 0", "cannot be read"),
-        ("exec sleep 60", "not loaded within 0.3 seconds"),
+        ("exec sleep 60", "gave no answer within 0.3 seconds"),
     ],
 )
 def test_a_python_that_fails_is_told(ask, body, words):
@@ -146,14 +138,33 @@ def test_a_python_that_fails_is_told(ask, body, words):
 
 
 def test_the_real_torch_is_asked():
-    found = torch_here.finish(torch_here.start(ROOT, operators=False))
+    found = torch_probe.ask_torch(ROOT, operators=False)
     assert (found.error, found.version, found.cuda) == ("", real_torch.__version__, real_torch.version.cuda)
     assert len(found.devices) == real_torch.cuda.device_count()
 
 
+def test_a_build_for_cuda_with_a_gpu_and_without(monkeypatch):
+    monkeypatch.setattr(real_torch.version, "cuda", "13.0")
+    monkeypatch.setattr(real_torch.cuda, "get_arch_list", lambda: list(CUDA.architectures))
+    monkeypatch.setattr(real_torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(real_torch.cuda, "mem_get_info", lambda number: (A100.free, A100.total))
+    monkeypatch.setattr(real_torch.cuda, "get_device_name", lambda number: A100.name)
+    monkeypatch.setattr(real_torch.cuda, "get_device_capability", lambda number: A100.capability)
+    monkeypatch.setattr(real_torch.cuda, "init", lambda: None)
+    found = torch_probe.look(operators=False)
+    assert (found.cuda, found.devices, found.architectures) == ("13.0", (A100,), CUDA.architectures)
+
+    def old_driver():
+        raise RuntimeError("The driver is too old.\nUpdate it.")
+
+    monkeypatch.setattr(real_torch.cuda, "init", old_driver)
+    found = torch_probe.look(operators=False)
+    assert (found.error, found.devices, found.unseen) == ("", (), "The driver is too old")
+
+
 # ---------------------------------------------------------------------------------------------------------------- GPUs
 def said(study, torch: Torch, names=("ablation",), on_slurm: int = 0):
-    return [(f.state, f.what, f.mend) for f in gpu.findings(choose(study, names), torch, on_slurm)]
+    return [(one.state, one.message, one.fix) for one in gpu.checks(choose(study, names), torch, on_slurm)]
 
 
 @pytest.fixture
@@ -168,7 +179,7 @@ def with_devices(*devices: Device) -> Torch:
 
 def test_no_gpu(eight, study, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi
-    assert said(study, CPU, ["cifar_lt"]) == [("ok", "None is seen, and scale tiny needs none.", "")]
+    assert said(study, CPU, ["cifar_lt"]) == [("ok", "torch sees none, and scale tiny needs none.", "")]
     assert said(eight, Torch(error="broken"))[0][0] == "warning"
     ((state, what, mend),) = said(eight, CPU)
     assert state == "missing" and "a build without CUDA" in what
