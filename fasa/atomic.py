@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from fasa.errors import UserError
 
 
-def write(path: Path, writer: Callable[[BinaryIO], None]) -> None:
+def write(path: Path, writer: Callable[[BinaryIO], object]) -> None:
     """Let ``writer`` fill a temporary file beside ``path``, then rename it to ``path``.
 
     Raises:

@@ -62,16 +62,17 @@ class Chosen:
 
     @cached_property
     def bf16(self) -> bool:
-        """Whether a run trains in bfloat16, where its task has a choice."""
-        return any(getattr(self.study.task_scale(name), "precision", "") == "bf16" for name in self.recipes)
+        """Whether a run trains in bfloat16."""
+        study = self.study
+        return any(study.task(name).precision(study.task_scale(name)) == "bf16" for name in self.recipes)
 
     def first_weights(self) -> list[FirstWeights]:
         """The files that backbones start from, each once, for the first recipe that reads it."""
         found: dict[Path, FirstWeights] = {}
+        study = self.study
         for name in self.recipes:
-            if path := self.study.first_weights(name):
-                published = getattr(self.study.task_scale(name), "weights", {})  # by backbone, where a task has any
-                urls = published.get(self.study.recipe(name).backbone, ())
+            if path := study.first_weights(name):
+                urls = study.task(name).first_weights_addresses(study.recipe(name), study.task_scale(name))
                 found.setdefault(path, FirstWeights(name, path, urls))
         return [found[path] for path in sorted(found)]
 

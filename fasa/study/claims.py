@@ -74,11 +74,12 @@ def load_claims(path: Path, tables: Mapping[str, Table], figures: Mapping[str, F
     for name, content in read_yaml(path).items():
         where = f"{path}: claim '{name}'"
         claim = parse(Claim, {**content, "name": name}, where)
-        for user in claim.of:
-            if user not in tables and user not in figures:
-                raise UserError(f"{where} is of '{user}', which is no table or figure.")
-            if is_ours({**tables, **figures}[user]):
-                raise UserError(f"{where} is of '{user}', which is not the paper's; let its cells name that.")
+        for of in claim.of:
+            if of not in tables and of not in figures:
+                raise UserError(f"{where} is of '{of}', which is no table or figure.")
+            artifact = tables[of] if of in tables else figures[of]
+            if is_ours(artifact):
+                raise UserError(f"{where} is of '{of}', which is not the paper's; let its cells name that.")
         for check in claim.cells:
             _verify(check, tables, where)
         claims.append(claim)

@@ -135,8 +135,8 @@ class Costs:
         if ended:
             return Estimate(mean(ended), "measured")
         fingerprint = self.study.fingerprint(recipe)
-        found = (read_heartbeat(self.study.work_dir(recipe, seed), fingerprint) for seed in seeds)
-        beats = [beat for beat in found if beat and beat.epoch >= 1]
+        last = (read_heartbeat(self.study.work_dir(recipe, seed), fingerprint) for seed in seeds)
+        beats = [beat for beat in last if beat and beat.epoch >= 1]
         if beats:
             return Estimate(mean(beat.seconds / beat.epoch * beat.epochs for beat in beats), "running")
         return None

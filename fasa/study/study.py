@@ -114,7 +114,8 @@ class Study:
     # ---------------------------------------------------------------------------------------------- tables and figures
     def artifacts(self) -> dict[str, tuple[str, ...]]:
         """The recipes that each table and figure reads, by its name."""
-        return {one.name: one.recipes() for one in (*self.tables.values(), *self.figures.values())}
+        every: list[Table | Figure] = [*self.tables.values(), *self.figures.values()]
+        return {artifact.name: artifact.recipes() for artifact in every}
 
     def default_artifacts(self) -> tuple[str, ...]:
         """The tables and figures that are made together: all but those made on request."""

@@ -100,6 +100,10 @@ class Task(ABC):
     def decided_by(self, declared: Any, recipe: Any, scale: Any, root: Path) -> dict[str, Any]:
         """What else than the recipe decides a run, ready for JSON: it enters the fingerprint."""
 
+    def precision(self, scale: Any) -> str:
+        """Of a training: ``fp32`` or ``bf16``."""
+        return "fp32"
+
     @abstractmethod
     def training_seconds(self, recipe: Any, scale: Any) -> float:
         """A guess of the device seconds of one training, 0 where there is none."""
@@ -124,6 +128,10 @@ class Task(ABC):
     def first_weights(self, root: Path, scale_name: str, recipe: Any, scale: Any) -> Path | None:
         """The file that a backbone starts from; None where its config says, or it starts from nothing."""
         return None
+
+    def first_weights_addresses(self, recipe: Any, scale: Any) -> tuple[str, ...]:
+        """Where that file can be downloaded from, best first; empty where it is made, or there is none."""
+        return ()
 
     def provide_first_weights(self, job: Job) -> Path:
         """Fetch or make that file."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 CODE = 128 + signal.SIGTERM
+STDERR = 2
 GO_ON = "train again, it goes on at its last checkpoint"
 
 
@@ -63,4 +63,4 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
 
 
 def _say(words: str) -> None:
-    os.write(sys.__stderr__.fileno(), f"fasa: {words}.\n".encode())  # print() may be interrupted amid itself
+    os.write(STDERR, f"fasa: {words}.\n".encode())  # print() may be interrupted amid itself

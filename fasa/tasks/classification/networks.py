@@ -6,6 +6,7 @@ Every network maps images ``[n, 3, H, W]`` to feature maps ``[n, d, h, w]``; glo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,13 +80,13 @@ class ResNet(nn.Module):
 
 
 # Paper-size settings; a scale may ask for fewer blocks or channels (configs/scales).
-BACKBONES = {
+BACKBONES: dict[str, dict[str, Any]] = {
     "resnet32": {"blocks": (5, 5, 5), "width": 16},
     "resnet32_two_branch": {"blocks": (5, 5, 4), "width": 16, "branches": 2},
     "resnet34": {"blocks": (3, 4, 6, 3), "width": 64, "projection": True},
 }
 
 
-def build_backbone(name: str, **smaller: object) -> ResNet:
+def build_backbone(name: str, **smaller: Any) -> ResNet:
     """The backbone ``name`` of :data:`BACKBONES`, with a scale's overrides."""
     return ResNet(**{**BACKBONES[name], **smaller})

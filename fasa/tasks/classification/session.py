@@ -136,4 +136,4 @@ def _progress() -> Progress:
         TextColumn("epochs"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, transient=False, disable=None)
+    return Progress(*columns, transient=False, disable=None)  # type: ignore[arg-type]  # None: if there is no terminal

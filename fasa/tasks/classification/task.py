@@ -24,6 +24,9 @@ class Classification(Task):
     def decided_by(self, declared: Any, recipe: ClassificationRecipe, scale: Any, root: Path) -> dict[str, Any]:
         return {"backbone": scale.backbones.get(recipe.backbone, {}), "precision": scale.precision}
 
+    def precision(self, scale: ClassificationScale) -> str:
+        return scale.precision
+
     def training_seconds(self, recipe: ClassificationRecipe, scale: ClassificationScale) -> float:
         return scale.seconds.get(recipe.backbone, 0.0)
 

@@ -54,7 +54,7 @@ class Training:
 
         torch.manual_seed(self.seed)  # the weights' first values; all later chance is the generator's
         self.generator = torch.Generator(device).manual_seed(self.seed)
-        self.classifier = self._classifier(job).to(device, memory_format=torch.channels_last)
+        self.classifier = self._classifier(job)
         if recipe.start_from:
             self._load(self.classifier, job.needed[recipe.start_from])
         if recipe.freeze:
@@ -236,7 +236,8 @@ class Training:
         return Images(tensor, dataset.mean, dataset.std, dataset.pad, dataset.flip)
 
     def _classifier(self, job: Job) -> Classifier:
-        return Classifier(job.recipe, len(self.counts), self.scale.backbones.get(job.recipe.backbone, {}))
+        made = Classifier(job.recipe, len(self.counts), self.scale.backbones.get(job.recipe.backbone, {}))
+        return made.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
 
     def _load(self, classifier: Classifier, job: Job) -> None:
         load_classifier(job.weights, classifier, job.fingerprint)
@@ -247,7 +248,7 @@ class Training:
         job = self.job.needed[self.recipe.teacher]
         teacher = self._classifier(job)
         self._load(teacher, job)
-        return teacher.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        return teacher.eval().requires_grad_(False)
 
     def _augmenter(self) -> Any:
         chosen = self.recipe.augmenter

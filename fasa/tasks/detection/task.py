@@ -60,11 +60,14 @@ class Detection(Task):
         return list(found.facts), list(found.problems)
 
     def first_weights(self, root: Path, scale_name: str, recipe: DetectionRecipe, scale: DetectionScale) -> Path | None:
-        if urls := scale.weights.get(recipe.backbone):
-            return root / "resources" / "weights" / urls[0].rpartition("/")[2]
+        if addresses := self.first_weights_addresses(recipe, scale):
+            return root / "resources" / "weights" / addresses[0].rpartition("/")[2]
         if scale.pretraining is None:
             return None
         return root / "resources" / "glyphs" / "backbones" / f"{scale_name}_{recipe.backbone}.pt"
+
+    def first_weights_addresses(self, recipe: DetectionRecipe, scale: DetectionScale) -> tuple[str, ...]:
+        return scale.weights.get(recipe.backbone, ())
 
     def provide_first_weights(self, job: Job) -> Path:
         if job.first_weights is None:
