@@ -1,5 +1,5 @@
-# Two doors. Each sets up .venv/ first, which takes minutes once and nothing after that.
-.PHONY: reproduce test setup
+# Three doors. Each sets up .venv/ first, which takes minutes once and nothing after that.
+.PHONY: reproduce test lint setup
 .DEFAULT_GOAL := reproduce
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -9,11 +9,16 @@ reproduce: setup
 	python workflow/scripts/with_progress.py snakemake --cores all reproduce
 
 # Everything that needs no GPU. Data tests run where FASA_TEST_DATA names a folder with the originals.
-test: setup
+test: lint
+	pytest -n 2 --dist worksteal --durations=10
+
+# Style, types, and the workflow's own check.
+lint: setup
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
-	pytest -n 2 --dist worksteal --durations=10
+	mypy
+	snakemake --lint
 
 setup:
 	@requirements/install.sh
