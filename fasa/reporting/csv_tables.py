@@ -121,13 +121,14 @@ def _rank(scale: str) -> int:
 def _read(path: Path, scale: str) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            names, *rows = csv.reader(file, strict=True)
-        lines = [dict(zip(names, row, strict=True)) for row in rows if row]
+            names, *rows = [line for line in csv.reader(file, strict=True) if line] or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read ({error}); render the table again.") from error
-    lacking = [name for name in NEEDED if name not in names]
-    if lacking or not lines:
-        raise UserError(f"{path} is not a table of results ({', '.join(lacking) or 'no rows'}); render it again.")
+    wrong = [f"no column '{name}'" for name in NEEDED if name not in names] or ["no rows"] * (not rows)
+    wrong += ["lines of unequal length"] * any(len(row) != len(names) for row in rows)
+    if wrong:
+        raise UserError(f"{path} is not a table of results ({', '.join(wrong)}); render it again.")
+    lines = [dict(zip(names, row, strict=True)) for row in rows]
     for line in lines:
         if (line["table"], line["scale"]) != (path.stem, scale):
             raise UserError(f"{path} is of table {line['table']}, scale {line['scale']}; move it there.")

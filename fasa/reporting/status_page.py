@@ -1,4 +1,4 @@
-"""The state of a study as one small HTML file that looks for itself again, for a browser or a phone."""
+"""The state of a study as one small HTML file that reloads itself, for a browser or a phone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fasa.study.status import Snapshot
 
 SHOWN_FAILURES = 20
-RELOAD = 15  # seconds between two looks of a browser at the file
+RELOAD = 15  # seconds after which a browser reads the file again
 
 
 def write_status(study: Study, snapshot: Snapshot) -> Path:
