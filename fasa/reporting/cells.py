@@ -31,8 +31,6 @@ UNDECIDED = "undecided"
 # equal differences a spread of 1e-15 and turn a difference of exactly nothing into a "significant" one.
 DECIMALS = 9
 
-Missing = tuple[tuple[int | None, str], ...]  # (seed, why it has no value); None: whatever the seed
-
 
 @dataclass(frozen=True)
 class SeedStatistics:
@@ -68,7 +66,7 @@ class Difference:
 class TableCell:
     """One row × column: the published value, ours, both differences from the row's baseline, the verdict.
 
-    ``measure`` is None where the row has nothing to show in this column.
+    ``measure`` is None where the row has nothing to show in this column; ``missing`` says why seeds have no value.
     """
 
     row: Row
@@ -80,7 +78,7 @@ class TableCell:
     published_difference: float | None
     difference: Difference | None
     verdict: str
-    missing: Missing
+    missing: str
 
 
 @dataclass(frozen=True)
@@ -150,16 +148,15 @@ def lookup(measurements: dict[str, Any], measure: str) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def explain_missing(missing: Iterable[tuple[int | None, str]]) -> str:
+def explain_missing(missing: Iterable[tuple[int, str]]) -> str:
     """Join the reasons of several seeds into one sentence; seeds whose reasons differ only in the seed share one."""
-    grouped: dict[str, list[tuple[int | None, str]]] = {}
+    grouped: dict[str, list[tuple[int, str]]] = {}
     for seed, reason in missing:
         grouped.setdefault(re.sub(rf"\b{seed}\b", "S", reason), []).append((seed, reason))
     parts = []
     for members in grouped.values():
-        seeds = ", ".join(str(seed) for seed, _ in members if seed is not None)
-        prefix = f"seed{'s' if len(members) > 1 else ''} {seeds}: " if seeds else ""
-        parts.append(prefix + members[0][1])
+        seeds = ", ".join(str(seed) for seed, _ in members)
+        parts.append(f"seed{'s' if len(members) > 1 else ''} {seeds}: {members[0][1]}")
     return "; ".join(parts)
 
 
@@ -222,12 +219,12 @@ def level_verdict(published: float | None, row: SeedStatistics, tolerance: float
 
 @dataclass(frozen=True)
 class _Measured:
-    """What the runs of one row say for one column, by seed, and the seeds that say nothing."""
+    """What the runs of one row say for one column, by seed, and why other seeds say nothing."""
 
     column: Column
     measure: str | None
     values: dict[int, float]
-    missing: Missing
+    missing: str
 
 
 def _measured(
@@ -235,8 +232,7 @@ def _measured(
 ) -> _Measured:
     measure = _measure_of(row, column, table)
     if measure is None:
-        reason = f"the row is one measurement, {row.measure}: see the first column"
-        return _Measured(column, None, {}, ((None, reason),))
+        return _Measured(column, None, {}, f"the row is one measurement, {row.measure}: see the first column")
     values, missing, place = {}, dict(reasons), measure.split(".")[0]
     for seed, metrics in runs.items():
         found = {PLACE: figure_numbers(metrics)} if place == PLACE else metrics["measurements"]
@@ -247,7 +243,7 @@ def _measured(
             missing[seed] = "the run has no such measurement"
         else:
             missing[seed] = "measured before a row asked for this; fasa evaluate measures it anew"
-    return _Measured(column, measure, values, tuple(sorted(missing.items())))
+    return _Measured(column, measure, values, explain_missing(sorted(missing.items())))
 
 
 def _measure_of(row: Row, column: Column, table: Table) -> str | None:

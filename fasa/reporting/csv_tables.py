@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fasa.errors import UserError
-from fasa.reporting.cells import MeasuredTable, TableCell, explain_missing
+from fasa.reporting.cells import MeasuredTable, TableCell
 from fasa.study.scales import Scale, load_scale
 
 LARGEST_FIRST = ("paper", "proxy", "mini", "smoke")
@@ -102,7 +102,7 @@ def _record(measured: MeasuredTable, cell: TableCell) -> dict[str, object]:
         "pairs": difference.n if difference else 0,
         "paired_seeds": _join(difference.seeds) if difference else "",
         "verdict": cell.verdict,
-        "missing": explain_missing(cell.missing),
+        "missing": cell.missing,
         "scale": measured.scale.name,
         "comparable": measured.scale.comparable,
         "published_dataset": table.dataset,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fasa.reporting.cells import NOTHING, Difference, MeasuredTable, TableCell, explain_missing
+from fasa.reporting.cells import NOTHING, Difference, MeasuredTable, TableCell
 from fasa.reporting.remarks import remarks
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class _Footnotes:
 
     def missing(self, cell: TableCell) -> str:
         """The letter of what the cell lacks; "" where it is whole."""
-        return self.mark(explain_missing(cell.missing)) if cell.missing else ""
+        return self.mark(cell.missing) if cell.missing else ""
 
     def pairs(self, cell: TableCell) -> str:
         """The letter of how many seeds the cell's difference is over; "" where it is over all that the cell has."""

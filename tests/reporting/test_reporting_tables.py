@@ -94,7 +94,7 @@ def test_a_missing_measurement_is_a_missing_cell(fake_study):
     study.runs_by_key["ldam", 0]["measurements"]["accuracy"]["last"] = None
     cell = cells_of(study)["ldam", "accuracy.last"]
     assert cell.ours.seeds == (1, 2)
-    assert cell.missing == ((0, "the run has no such measurement"),)
+    assert cell.missing == "seed 0: the run has no such measurement"
 
 
 def test_controls_have_their_own_measurement_and_no_verdict(fake_study):
@@ -111,7 +111,7 @@ def test_a_rows_own_measurement_is_not_shown_under_another_heading(fake_study, i
     assert cells["ldam", "accuracy.best"].ours.mean == pytest.approx(42.4)
     assert cells["tuned", "accuracy.last"].ours.n == 3
     assert cells["tuned", "accuracy.best"].ours.n == 0
-    assert "first column" in cells["tuned", "accuracy.best"].missing[0][1]
+    assert "first column" in cells["tuned", "accuracy.best"].missing
 
 
 def test_a_row_may_read_every_column_from_a_part_of_the_measurements(fake_study, invented):
@@ -127,7 +127,7 @@ def test_a_row_may_read_every_column_from_a_part_of_the_measurements(fake_study,
     del study.runs_by_key["ldam", 1]["measurements"]["norcal"]
     cell = cells_of(study)["parted", "accuracy.last"]
     assert cell.ours.seeds == (0, 2)
-    assert cell.missing == ((1, "measured before a row asked for this; fasa evaluate measures it anew"),)
+    assert cell.missing == "seed 1: measured before a row asked for this; fasa evaluate measures it anew"
 
 
 def test_levels_are_compared_only_where_they_are_comparable(fake_study):

@@ -136,9 +136,9 @@ def _scale_in_words(results: Results) -> str:
     """What the tables of a scale are of, and what its verdicts can say."""
     scale = results.scale
     data = sorted({name for names in results.datasets.values() for name in names})
-    own = scale.detection.description if scale.detection and scale.detection.description else ""
-    kinds = f"Classifiers: {scale.description} Detectors: {own}" if own and scale.seeds else own or scale.description
-    text = f"{kinds} Data: {', '.join(data)}."
+    parts = {name: part.description or scale.description for name, part in scale.parts.items()}
+    about = [f"{name.capitalize()}: {text}" for name, text in parts.items()] if len(parts) > 1 else [*parts.values()]
+    text = f"{' '.join(about)} Data: {', '.join(data)}."
     if not scale.comparable:
         text += (
             " Absolute figures do not compare with the published ones, and a verdict is about these data and networks:"
