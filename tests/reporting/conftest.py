@@ -158,7 +158,7 @@ class FakeStudy:
     def report_path(self):
         return self.root / "results/mini/report.html"
 
-    def current(self):
+    def started_artifacts(self):
         return (*self.tables, *self.figures)
 
     def runs(self, user=None):
