@@ -1,41 +1,53 @@
-"""Tables, figures and the report: written from the runs' metrics.json, beside the published numbers."""
+"""Tables, figures, findings and the report: made from the runs' metrics.json, beside the published numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from fasa import atomic
 from fasa.errors import UserError
 
 if TYPE_CHECKING:
     from fasa.study import Study
 
-__all__ = ["render_figure", "render_findings", "render_report", "render_table"]
+__all__ = ["fill_template", "render_figure", "render_findings", "render_report", "render_table"]
+
+Item = TypeVar("Item")
 
 
 def render_table(study: Study, name: str) -> list[Path]:
-    """Write table ``name`` as LaTeX, Markdown and CSV, and return where.
+    """Write table ``name`` as LaTeX, Markdown and CSV, and return where; the same runs give the same bytes.
 
     Raises:
         UserError: there is no such table, or the folder cannot be written.
     """
-    from fasa.reporting.tables import write_table
+    from fasa.reporting import csv_tables, latex, markdown
+    from fasa.reporting.cells import measure_table
+    from fasa.reporting.layout import lay_out
 
-    return list(write_table(study, _named(study.tables, name, "table")).values())
+    measured = measure_table(study, _named(study.tables, name, "table"))
+    printed = lay_out(measured)
+    paths = study.table_paths(name)
+    atomic.write_text(paths["tex"], latex.render(printed))
+    atomic.write_text(paths["md"], markdown.render(printed))
+    atomic.write_text(paths["csv"], csv_tables.render(measured))
+    return list(paths.values())
 
 
 def render_figure(study: Study, name: str) -> list[Path]:
     """Write figure ``name`` as PDF and PNG, and return where.
 
     Raises:
-        UserError: there is no such figure or kind of figure, or the folder cannot be written.
+        UserError: there is no such figure, or the folder cannot be written.
     """
     from fasa.reporting import figures
 
-    figure = _named(study.figures, name, "figure")
+    canvas = figures.draw(_named(study.figures, name, "figure"), study)
     paths = study.figure_paths(name)
-    figures.save(figures.draw(figure, study), paths)
+    for extension, path in paths.items():
+        atomic.write_bytes(path, figures.encode(canvas, extension))
     return list(paths.values())
 
 
@@ -43,11 +55,12 @@ def render_report(study: Study) -> Path:
     """Write the report of the whole scale, one self-contained HTML file, and return its path.
 
     Raises:
-        UserError: a figure is of no known kind, or the folder cannot be written.
+        UserError: the folder cannot be written.
     """
-    from fasa.reporting.html import write_report
+    from fasa.reporting import report
 
-    return write_report(study)
+    atomic.write_text(study.report_path, report.render(study))
+    return study.report_path
 
 
 def render_findings(study: Study) -> Path:
@@ -56,12 +69,27 @@ def render_findings(study: Study) -> Path:
     Raises:
         UserError: no table is rendered, or one is damaged.
     """
-    from fasa.reporting.findings import write_own
+    from fasa.reporting import findings
 
-    return write_own(study)
+    atomic.write_text(study.findings_path, findings.render_own(study))
+    return study.findings_path
 
 
-def _named(items: Mapping[str, Any], name: str, what: str) -> Any:
+def fill_template(name: str, **values: Any) -> str:
+    """A page of ``templates/`` as HTML; everything that comes from a file is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("fasa.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name).render(**values)
+
+
+def _named(items: Mapping[str, Item], name: str, what: str) -> Item:
     if name not in items:
         raise UserError(f"there is no {what} {name!r}; there are {', '.join(sorted(items)) or 'none'}.")
     return items[name]

@@ -1,29 +1,72 @@
-"""Read a table's cells out of the runs: one cell per row and column, with what is missing and why."""
+"""A table's cells: what its runs measured beside what the paper prints, with the difference and the verdict.
+
+Every number is in the unit of its table column (percent for accuracies).
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fasa.reporting import comparison
-from fasa.reporting.comparison import Difference, Summary
-from fasa.reporting.derived import PLACE, figure_numbers
+from scipy.special import stdtrit
+
+from fasa.reporting.figure_numbers import PLACE, figure_numbers
 
 if TYPE_CHECKING:
     from fasa.study import Study
     from fasa.study.artifacts import Column, Row, Table
+    from fasa.study.scales import Scale
+
+CONFIDENCE = 0.95
+NOTHING = "—"
+CONFIRMED = "confirmed"
+CONTRADICTED = "contradicted"
+UNDECIDED = "undecided"
+
+# Accuracies are multiples of 1/(test images): anything finer than this is floating-point noise. Left in, it would give
+# equal differences a spread of 1e-15 and turn a difference of exactly nothing into a "significant" one.
+DECIMALS = 9
 
 
 @dataclass(frozen=True)
-class Cell:
+class SeedStatistics:
+    """One measurement over the seeds that have it: ``mean`` is None without any, ``std`` (ddof 1) below two."""
+
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    mean: float | None
+    std: float | None
+
+    @property
+    def n(self) -> int:
+        """Number of seeds."""
+        return len(self.seeds)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean over paired seeds of (row − baseline), and its confidence interval: None below two pairs."""
+
+    seeds: tuple[int, ...]
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return len(self.seeds)
+
+
+@dataclass(frozen=True)
+class TableCell:
     """One row × column: the published value, ours, both differences from the row's baseline, the verdict.
 
-    ``measure`` is None where the row has nothing to show in this column; ``missing`` pairs a seed (None: whatever the
-    seed) with its reason.
+    ``measure`` is None where the row has nothing to show in this column; ``missing`` says why seeds have no value.
     """
 
     row: Row
@@ -31,19 +74,70 @@ class Cell:
     measure: str | None
     published: float | None
     published_std: float | None
-    ours: Summary
+    ours: SeedStatistics
     published_difference: float | None
     difference: Difference | None
     verdict: str
-    missing: tuple[tuple[int | None, str], ...]
+    missing: str
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the runs of one row say for one column: ``{seed: value}``, and the seeds that say nothing."""
+class MeasuredTable:
+    """A table and all its ``cells`` by (row id, column key), row by row in the table's order.
 
-    values: dict[int, float]
-    missing: tuple[tuple[int | None, str], ...]
+    ``description`` says what a run is at this scale; ``datasets`` are those that the runs say they were trained on.
+    """
+
+    table: Table
+    scale: Scale
+    description: str
+    datasets: tuple[str, ...]
+    cells: dict[tuple[str, str], TableCell]
+
+
+def measure_table(study: Study, table: Table) -> MeasuredTable:
+    """Load each run of ``table`` once and make its cells, each over the seeds of its row's recipe."""
+    runs = {recipe: load_runs(study, recipe) for recipe in table.recipes()}
+    rows = {row.id: row for row in table.rows}
+    measured = {
+        (row.id, column.key): _measured(row, column, table, *runs[row.recipe])
+        for row in table.rows
+        for column in table.columns
+    }
+    cells = {}
+    for (row_id, key), ours in measured.items():
+        row, column = rows[row_id], ours.column
+        published, published_std = row.printed(column)
+        own = summarise(ours.values)
+        if row.baseline is None:
+            published_step = difference = None
+            verdict = level_verdict(published, own, table.tolerance, study.scale.comparable)
+        else:
+            baseline = measured[row.baseline, key]
+            published_step = published_difference(published, rows[row.baseline].printed(column)[0])
+            difference = paired_difference(ours.values, baseline.values)
+            verdict = difference_verdict(published_step, own, summarise(baseline.values), difference)
+        cells[row_id, key] = TableCell(
+            row=row,
+            column=column,
+            measure=ours.measure,
+            published=published,
+            published_std=published_std,
+            ours=own,
+            published_difference=published_step,
+            difference=difference,
+            verdict=verdict,
+            missing=ours.missing,
+        )
+    datasets = {metrics["dataset"] for loaded, _ in runs.values() for metrics in loaded.values()}
+    return MeasuredTable(table, study.scale, study.description(table.rows[0].recipe), tuple(sorted(datasets)), cells)
+
+
+def load_runs(study: Study, recipe: str) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+    """The metrics of each seed of ``recipe`` that is measured, and why the other seeds are not."""
+    loaded = {seed: study.load_metrics(recipe, seed) for seed in study.seeds(recipe)}
+    measured = {seed: metrics for seed, metrics in loaded.items() if metrics is not None}
+    return measured, {seed: study.missing_reason(recipe, seed) for seed in loaded if seed not in measured}
 
 
 def lookup(measurements: dict[str, Any], measure: str) -> float | None:
@@ -54,8 +148,106 @@ def lookup(measurements: dict[str, Any], measure: str) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def measure_of(row: Row, column: Column, table: Table) -> str | None:
-    """Name what a row shows in a column.
+def explain_missing(missing: Iterable[tuple[int, str]]) -> str:
+    """Join the reasons of several seeds into one sentence; seeds whose reasons differ only in the seed share one."""
+    grouped: dict[str, list[tuple[int, str]]] = {}
+    for seed, reason in missing:
+        grouped.setdefault(re.sub(rf"\b{seed}\b", "S", reason), []).append((seed, reason))
+    parts = []
+    for members in grouped.values():
+        seeds = ", ".join(str(seed) for seed, _ in members)
+        parts.append(f"seed{'s' if len(members) > 1 else ''} {seeds}: {members[0][1]}")
+    return "; ".join(parts)
+
+
+def summarise(values: Mapping[int, float]) -> SeedStatistics:
+    """Mean and sample standard deviation of ``{seed: value}``."""
+    seeds = tuple(sorted(values))
+    numbers = tuple(values[seed] for seed in seeds)
+    mean = statistics.fmean(numbers) if numbers else None
+    std = statistics.stdev(numbers) if len(numbers) > 1 else None
+    return SeedStatistics(seeds, numbers, mean, std)
+
+
+def paired_difference(ours: Mapping[int, float], baseline: Mapping[int, float]) -> Difference | None:
+    """Mean difference over the seeds that both have, with Student's t interval at 95 %; None without a common seed.
+
+    A seed fixes the data and the initial weights of both rows, so pairing removes what they share.
+    Equal differences give an interval of zero width.
+    """
+    seeds = tuple(sorted(ours.keys() & baseline.keys()))
+    if not seeds:
+        return None
+    differences = [round(ours[seed] - baseline[seed], DECIMALS) for seed in seeds]
+    mean = statistics.fmean(differences)
+    if len(seeds) < 2:
+        return Difference(seeds, mean, None, None)
+    quantile = float(stdtrit(len(seeds) - 1, (1 + CONFIDENCE) / 2))
+    half_width = quantile * statistics.stdev(differences) / math.sqrt(len(seeds))
+    return Difference(seeds, mean, mean - half_width, mean + half_width)
+
+
+def published_difference(row: float | None, baseline: float | None) -> float | None:
+    """Published row − published baseline; None where either is not published."""
+    return None if row is None or baseline is None else round(row - baseline, DECIMALS)
+
+
+def difference_verdict(
+    published: float | None, row: SeedStatistics, baseline: SeedStatistics, difference: Difference | None
+) -> str:
+    """Say whether our paired difference has the sign of the published one.
+
+    "confirmed": the interval lies wholly on the published side of 0; "contradicted": wholly on the other;
+    "undecided": it holds 0, or there are fewer than two pairs; "—": either has no run, or no published sign to test.
+    """
+    if not published or row.n == 0 or baseline.n == 0:
+        return NOTHING
+    if difference is None or difference.low is None or difference.high is None:
+        return UNDECIDED
+    if difference.low <= 0 <= difference.high:
+        return UNDECIDED
+    return CONFIRMED if (difference.mean > 0) == (published > 0) else CONTRADICTED
+
+
+def level_verdict(published: float | None, row: SeedStatistics, tolerance: float | None, comparable: bool) -> str:
+    """Say whether our mean lies within ``tolerance`` of the published value; "—" where levels are not comparable."""
+    if published is None or row.mean is None or tolerance is None or not comparable:
+        return NOTHING
+    distance = round(row.mean - published, DECIMALS)
+    return f"within {float(tolerance)}" if abs(distance) <= tolerance else f"off by {distance:+.2f}"
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the runs of one row say for one column, by seed, and why other seeds say nothing."""
+
+    column: Column
+    measure: str | None
+    values: dict[int, float]
+    missing: str
+
+
+def _measured(
+    row: Row, column: Column, table: Table, runs: Mapping[int, dict[str, Any]], reasons: Mapping[int, str]
+) -> _Measured:
+    measure = _measure_of(row, column, table)
+    if measure is None:
+        return _Measured(column, None, {}, f"the row is one measurement, {row.measure}: see the first column")
+    values, missing, place = {}, dict(reasons), measure.split(".")[0]
+    for seed, metrics in runs.items():
+        found = {PLACE: figure_numbers(metrics)} if place == PLACE else metrics["measurements"]
+        value = lookup(found, measure)
+        if value is not None:
+            values[seed] = value * 100 if column.unit == "%" else value
+        elif place in found:
+            missing[seed] = "the run has no such measurement"
+        else:
+            missing[seed] = "measured before a row asked for this; fasa evaluate measures it anew"
+    return _Measured(column, measure, values, explain_missing(sorted(missing.items())))
+
+
+def _measure_of(row: Row, column: Column, table: Table) -> str | None:
+    """What a row shows in a column.
 
     A row with a single measurement of its own shows it in the first column only: under a heading such as "best epoch"
     the same number would be mislabelled. One that ends in ``.*`` has something for each column.
@@ -64,94 +256,4 @@ def measure_of(row: Row, column: Column, table: Table) -> str | None:
         return column.key
     if row.measure.endswith(".*"):
         return row.measure[:-1] + column.key
-    return row.measure if column is table.columns[0] else None
-
-
-def build_cells(study: Study, table: Table) -> tuple[Cell, ...]:
-    """All cells of ``table``, row by row in the order of the table, each over the seeds of its recipe."""
-    rows = {row.id: row for row in table.rows}
-    load = cache(study.load_metrics)
-
-    def measured(row: Row, column: Column) -> Measured:
-        return _measured(study, load, row, column, measure_of(row, column, table))
-
-    cells = []
-    for row in table.rows:
-        baseline = rows[row.baseline] if row.baseline is not None else None
-        for column in table.columns:
-            ours = measured(row, column)
-            other = measured(baseline, column) if baseline is not None else None
-            cells.append(_cell(study, table, row, column, ours, baseline, other))
-    return tuple(cells)
-
-
-def datasets_used(study: Study, table: Table) -> tuple[str, ...]:
-    """The data sets that the runs of ``table`` were really trained on, by their own word, sorted."""
-    runs = {(row.recipe, seed) for row in table.rows for seed in study.seeds(row.recipe)}
-    loaded = (study.load_metrics(recipe, seed) for recipe, seed in sorted(runs))
-    return tuple(sorted({metrics["dataset"] for metrics in loaded if metrics is not None}))
-
-
-def explain_missing(missing: tuple[tuple[int | None, str], ...]) -> str:
-    """Join the reasons of several seeds into one sentence; seeds whose reasons differ only in the seed share one."""
-    grouped: dict[str, list[tuple[int | None, str]]] = {}
-    for seed, reason in missing:
-        grouped.setdefault(re.sub(rf"\b{seed}\b", "S", reason), []).append((seed, reason))
-    parts = []
-    for members in grouped.values():
-        seeds = ", ".join(str(seed) for seed, _ in members if seed is not None)
-        prefix = f"seed{'s' if len(members) > 1 else ''} {seeds}: " if seeds else ""
-        parts.append(prefix + members[0][1])
-    return "; ".join(parts)
-
-
-def _measured(study: Study, load: Callable, row: Row, column: Column, measure: str | None) -> Measured:
-    if measure is None:
-        return Measured({}, ((None, f"the row is one measurement, {row.measure}: see the first column"),))
-    values: dict[int, float] = {}
-    missing: list[tuple[int | None, str]] = []
-    for seed in study.seeds(row.recipe):
-        metrics = load(row.recipe, seed)
-        if metrics is None:
-            missing.append((seed, study.missing_reason(row.recipe, seed)))
-        elif measure.split(".")[0] not in {PLACE, *metrics["measurements"]}:
-            missing.append((seed, "measured before a row asked for this; fasa evaluate measures it anew"))
-        elif (value := _read(metrics, measure)) is None:
-            missing.append((seed, "the run has no such measurement"))
-        else:
-            values[seed] = value * 100 if column.unit == "%" else value
-    return Measured(values, tuple(missing))
-
-
-def _read(metrics: dict[str, Any], measure: str) -> float | None:
-    """What is measured, or what follows from it."""
-    if measure.split(".")[0] == PLACE:
-        return lookup({PLACE: figure_numbers(metrics)}, measure)
-    return lookup(metrics["measurements"], measure)
-
-
-def _cell(
-    study: Study, table: Table, row: Row, column: Column, ours: Measured, baseline: Row | None, other: Measured | None
-) -> Cell:
-    published, published_std = row.printed(column)
-    summary = comparison.summarise(ours.values)
-    if baseline is None or other is None:
-        published_delta = difference = None
-        verdict = comparison.level_verdict(published, summary, table.tolerance, study.scale.comparable)
-    else:
-        published_delta = comparison.published_difference(published, baseline.printed(column)[0])
-        difference = comparison.paired_difference(ours.values, other.values)
-        base = comparison.summarise(other.values)
-        verdict = comparison.difference_verdict(published_delta, summary, base, difference)
-    return Cell(
-        row=row,
-        column=column,
-        measure=measure_of(row, column, table),
-        published=published,
-        published_std=published_std,
-        ours=summary,
-        published_difference=published_delta,
-        difference=difference,
-        verdict=verdict,
-        missing=ours.missing,
-    )
+    return row.measure if column == table.columns[0] else None

@@ -17,7 +17,7 @@ SHOT_LIMITS = {"many": f"> {MANY}", "medium": f"{FEW}–{MANY}", "few": f"< {FEW
 
 
 @dataclass(frozen=True)
-class Group:
+class FrequencyGroup:
     """Classes of like size: their indices, the largest class first, and ``limits`` in words, empty if not known."""
 
     name: str
@@ -30,7 +30,7 @@ class Group:
         return f"{self.name} ({self.limits})" if self.limits else self.name
 
 
-def frequency_groups(run: Mapping[str, Any]) -> list[Group]:
+def frequency_groups(run: Mapping[str, Any]) -> list[FrequencyGroup]:
     """The groups of a run's classes, the largest first; a group without a class is left out.
 
     Args:
@@ -47,7 +47,7 @@ def frequency_groups(run: Mapping[str, Any]) -> list[Group]:
         spans = {name: _span(counts[members]) for name, members in found.items() if len(members)}
         numbers = SHOT_LIMITS if has_limits(counts.tolist()) else spans
         limits = {name: f"{number} {counted(run)}" for name, number in numbers.items()}
-    return [Group(name, limits[name], members) for name, members in found.items() if len(members)]
+    return [FrequencyGroup(name, limits[name], members) for name, members in found.items() if len(members)]
 
 
 def counted(run: Mapping[str, Any]) -> str:

@@ -1,12 +1,11 @@
-"""A sheet as a LaTeX table: needs nothing beyond the booktabs package."""
+"""A printed table as LaTeX: needs nothing beyond the booktabs package."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
-from fasa.reporting.blocks import Block
-from fasa.reporting.entries import Entry
-from fasa.reporting.sheet import Sheet
+from fasa.reporting.layout import Block, PrintedCell, PrintedTable
 
 _GREEK = {
     "α": "alpha",
@@ -68,24 +67,24 @@ def escape(text: str) -> str:
     )
 
 
-def render_latex(sheet: Sheet) -> str:
-    """The sheet as one ``table`` environment per block (``tab:NAME``, ``tab:NAME-2``, …), each with its footnotes."""
-    return "\n".join(_table(sheet, number) for number in range(len(sheet.blocks)))
+def render(table: PrintedTable) -> str:
+    """One ``table`` environment per block (``tab:NAME``, ``tab:NAME-2``, …), each with its footnotes."""
+    return "\n".join(_environment(table, number) for number in range(len(table.blocks)))
 
 
-def _table(sheet: Sheet, number: int) -> str:
+def _environment(table: PrintedTable, number: int) -> str:
     """One block, centred even where it is wider than the text; what holds for all blocks is said below the first."""
-    block = sheet.blocks[number]
+    block = table.blocks[number]
     width = block.labels + len(block.columns)
     alignment = "l" * block.labels + "".join("l" if name == "verdict" else "r" for name in block.columns)
     names = ["$n$" if name == "n" else escape(name) for name in block.columns]
     heading = rf"\multicolumn{{{len(block.columns)}}}{{c}}{{{escape(block.heading)}}}"
-    caption = sheet.caption if number == 0 else f"Continued: {block.heading}."
+    caption = table.caption if number == 0 else f"Continued: {block.heading}."
     lines = [
         r"\begin{table}[t]",
         r"\centering",
-        rf"\caption{{{escape(sheet.heading)}. {escape(caption)}}}",
-        rf"\label{{tab:{sheet.name}{f'-{number + 1}' if number else ''}}}",
+        rf"\caption{{{escape(table.heading)}. {escape(caption)}}}",
+        rf"\label{{tab:{table.name}{f'-{number + 1}' if number else ''}}}",
         r"\scriptsize",
         r"\setlength{\tabcolsep}{3pt}",
         rf"\makebox[\linewidth]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
@@ -100,8 +99,8 @@ def _table(sheet: Sheet, number: int) -> str:
         r"\par\smallskip",
         r"\begin{minipage}{\linewidth}",
         r"\scriptsize\raggedright",
-        *(rf"\textsuperscript{{{mark}}} {escape(text)}\par" for mark, text in sheet.notes if mark in block.marks),
-        *(rf"{escape(remark)}\par" for remark in sheet.remarks if number == 0),
+        *(rf"\textsuperscript{{{mark}}} {escape(text)}\par" for mark, text in table.notes if mark in block.marks),
+        *(rf"{escape(remark)}\par" for remark in table.remarks if number == 0),
         r"\end{minipage}",
         r"\end{table}",
     ]
@@ -110,28 +109,21 @@ def _table(sheet: Sheet, number: int) -> str:
 
 def _body(block: Block, width: int) -> list[str]:
     printed: list[str] = []
-    controls = False
-    for row, group in zip(block.rows, block.shown_groups(), strict=True):
-        if row.control and not controls:
-            controls = True
+    for row in block.rows:
+        if row.opens_controls:
             printed += [r"\midrule"] if printed else []
             printed.append(_row([rf"\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{Controls (nothing published)}}}}"]))
         elif printed and block.kinds:
             printed.append(r"\addlinespace")
-        head = [escape(group)] if block.grouped else []
-        head.append(escape(row.label))
-        for line in row.lines:
-            kind = [_entry(line.kind)] if block.kinds else []
-            printed.append(_row([*head, *kind, *map(_entry, line.entries)]))
-            head = [""] * len(head)
+        printed += [_row(map(_cell, line)) for line in block.lines(row)]
     return printed
 
 
-def _entry(entry: Entry) -> str:
-    return escape(entry.text) + (rf"\textsuperscript{{{entry.mark}}}" if entry.mark else "")
+def _cell(cell: PrintedCell) -> str:
+    return escape(cell.text) + (rf"\textsuperscript{{{cell.mark}}}" if cell.mark else "")
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 

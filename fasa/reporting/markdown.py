@@ -1,12 +1,11 @@
-"""A sheet as GitHub-flavoured Markdown."""
+"""A printed table as GitHub-flavoured Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from fasa.reporting.blocks import Block
-from fasa.reporting.entries import Entry
-from fasa.reporting.sheet import Sheet
+from fasa.reporting.layout import Block, PrintedCell, PrintedTable
 
 
 def escape(text: str) -> str:
@@ -15,36 +14,30 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_|\[\]~])", r"\\\1", " ".join(text.split()))
 
 
-def render_markdown(sheet: Sheet) -> str:
-    """The sheet as a heading, one table per block, footnotes and remarks."""
-    paragraphs = [f"### {escape(sheet.heading)}", escape(sheet.caption)]
-    for block in sheet.blocks:
-        paragraphs += [f"**{escape(block.heading)}**", "\n".join(_table(block))]
-    if sheet.notes:
-        paragraphs.append("<br>\n".join(f"<sup>{letter}</sup> {escape(text)}" for letter, text in sheet.notes))
-    return "\n\n".join([*paragraphs, *map(escape, sheet.remarks)]) + "\n"
+def line(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
-def _table(block: Block) -> list[str]:
+def render(table: PrintedTable) -> str:
+    """A heading, one table per block, footnotes and remarks."""
+    paragraphs = [f"### {escape(table.heading)}", escape(table.caption)]
+    for block in table.blocks:
+        paragraphs += [f"**{escape(block.heading)}**", "\n".join(_grid(block))]
+    if table.notes:
+        paragraphs.append("<br>\n".join(f"<sup>{letter}</sup> {escape(text)}" for letter, text in table.notes))
+    return "\n\n".join([*paragraphs, *map(escape, table.remarks)]) + "\n"
+
+
+def _grid(block: Block) -> list[str]:
     rules = ["---"] * block.labels + ["---" if name == "verdict" else "---:" for name in block.columns]
-    printed = [_row([*[""] * block.labels, *map(escape, block.columns)]), _row(rules)]
-    controls = False
-    for row, group in zip(block.rows, block.shown_groups(), strict=True):
-        if row.control and not controls:  # Markdown knows no rule between rows
-            controls = True
-            printed.append(_row(["*controls (nothing published)*", *[""] * (len(rules) - 1)]))
-        head = [escape(group)] if block.grouped else []
-        head.append(escape(row.label))
-        for line in row.lines:
-            kind = [_entry(line.kind)] if block.kinds else []
-            printed.append(_row([*head, *kind, *map(_entry, line.entries)]))
-            head = [""] * len(head)
+    printed = [line([*[""] * block.labels, *map(escape, block.columns)]), line(rules)]
+    for row in block.rows:
+        if row.opens_controls:  # Markdown knows no rule between rows
+            printed.append(line(["*controls (nothing published)*", *[""] * (len(rules) - 1)]))
+        printed += [line(map(_cell, cells)) for cells in block.lines(row)]
     return printed
 
 
-def _entry(entry: Entry) -> str:
-    return escape(entry.text) + (f"<sup>{entry.mark}</sup>" if entry.mark else "")
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _cell(cell: PrintedCell) -> str:
+    return escape(cell.text) + (f"<sup>{cell.mark}</sup>" if cell.mark else "")

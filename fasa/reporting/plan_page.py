@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SOURCES = {
     "measured": "measured",
     "running": "from its running seed",
-    "akin": "from runs akin",
+    "akin": "from similar runs",
     "guessed": "guessed",
 }
 
@@ -39,7 +39,7 @@ def by_table(study: Study, plans: Sequence[Plan]) -> Table:
 
 
 def by_run(study: Study, plans: Sequence[RunPlan]) -> Table:
-    """A line for each run: what it takes from nothing, whatever is done of it."""
+    """A line for each run: what it takes from scratch, whatever has been done."""
     grid = Table("recipe", title=f"scale {study.scale.name}: {study.scale.description}")
     for heading in ("seed", "state", "GPUs", "hours", "measuring", "memory GB", "disk GB", "training is"):
         grid.add_column(heading, justify="left" if heading in ("state", "training is") else "right")

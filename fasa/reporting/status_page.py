@@ -1,4 +1,4 @@
-"""The state of a study as one small HTML file that looks for itself again, for a browser or a phone."""
+"""The state of a study as one small HTML file that reloads itself, for a browser or a phone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from fasa import atomic
+from fasa.reporting import fill_template
 from fasa.study.status import STATES
 
 if TYPE_CHECKING:
@@ -16,12 +15,7 @@ if TYPE_CHECKING:
     from fasa.study.status import Snapshot
 
 SHOWN_FAILURES = 20
-RELOAD = 15  # seconds between two looks of a browser at the file
-
-
-def status_path(study: Study) -> Path:
-    """Where the page of a scale lies."""
-    return study.results / "status.html"
+RELOAD = 15  # seconds after which a browser reads the file again
 
 
 def write_status(study: Study, snapshot: Snapshot) -> Path:
@@ -30,21 +24,15 @@ def write_status(study: Study, snapshot: Snapshot) -> Path:
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    atomic.write_text(status_path(study), render_status(study, snapshot))
-    return status_path(study)
+    path = study.results / "status.html"
+    atomic.write_text(path, render_status(study, snapshot))
+    return path
 
 
 def render_status(study: Study, snapshot: Snapshot) -> str:
     """The page of ``snapshot`` as HTML; everything that comes from a file is escaped."""
-    environment = Environment(
-        loader=PackageLoader("fasa.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["span"] = span
-    return environment.get_template("status.html.j2").render(
+    return fill_template(
+        "status.html.j2",
         snapshot=snapshot,
         description=study.scale.description,
         states=STATES,
@@ -54,6 +42,7 @@ def render_status(study: Study, snapshot: Snapshot) -> str:
         users={user: snapshot.counts(user) for user in snapshot.users},
         failures=snapshot.failures[:SHOWN_FAILURES],
         recipes=_by_recipe(snapshot),
+        span=span,
     )
 
 

@@ -76,7 +76,7 @@ def screen(snapshot: Snapshot, rows: int | None = None) -> RenderableType:
 def watch(study: Study, every: float, console: Console) -> None:
     """Show the page of ``study`` every so many seconds until nothing is left to run, and write the HTML page, too.
 
-    Where nobody sees it change, on no terminal, it is printed once. Ctrl-C ends it in peace.
+    Where the output is no terminal, it is printed once. Ctrl-C ends it quietly.
 
     Raises:
         UserError: the HTML page cannot be written.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -104,7 +104,19 @@ class Figure(Strict):
     name: str
     title: str
     published_as: str
-    kind: str
+    kind: Literal[
+        "class_counts",
+        "class_probabilities",
+        "weight_norms",
+        "sampling_by_group",
+        "sampling_by_class",
+        "learning_curves",
+        "gains",
+        "tide_errors",
+        "instance_bins",
+        "class_groups",
+        "qualitative",
+    ]
     caption: str
     series: tuple[Series, ...] = Field(min_length=1)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fasa.study import Run
-from fasa.study.artifacts import Column, Row
+from fasa.study.artifacts import Column, Row, Table
 
 
 def column(key="accuracy.last", label="Top-1", published="accuracy", unit="%", decimals=1, group=""):
@@ -48,7 +48,7 @@ def cifar_table(**changes):
         rows=rows,
         tolerance=1.0,
     )
-    return SimpleNamespace(**values | changes)
+    return Table(**values | changes)
 
 
 def invent_metrics(recipe, seed, classes=10, epochs=12, accuracy=None, fasa=None):
@@ -158,7 +158,7 @@ class FakeStudy:
     def report_path(self):
         return self.root / "results/mini/report.html"
 
-    def current(self):
+    def started_artifacts(self):
         return (*self.tables, *self.figures)
 
     def runs(self, user=None):

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from detector_runs import DetectorStudy, detector_metrics, figure, table, write_examples
+from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from fasa.errors import UserError
 from fasa.reporting import figures, render_figure
-from fasa.reporting.figures import bars, by_class, class_groups, gains, style
-from fasa.reporting.figures.published import published
-from fasa.reporting.figures.series import Series, finite_mean
+from fasa.reporting.figures import bars, by_class, class_groups, style
+from fasa.reporting.figures.series import MeasuredSeries, finite_mean, published
 from fasa.reporting.frequency import frequency_groups
 from fasa.study import load_study
 
@@ -96,7 +96,7 @@ def test_a_detectors_groups_are_its_data_sets_letters():
 
 
 def test_classes_stand_group_after_group_though_a_common_one_has_more_instances():
-    one = Series("", "", "plain", (run_of([50, 90, 3], ["f", "c", "r"]),), ())
+    one = MeasuredSeries("", "", "plain", (run_of([50, 90, 3], ["f", "c", "r"]),), ())
     assert one.order.tolist() == [0, 1, 2] and one.names == ["a", "b", "c"]
 
 
@@ -113,7 +113,7 @@ def test_means_leave_out_what_is_not_measured():
     assert np.isnan(finite_mean(np.array([[nan], [nan]]))).all()
     smooth = by_class.running_mean(np.array([2.0, nan, 4.0, nan, nan, nan]), 3)
     assert smooth[:4].tolist() == [2, 3, 4, 4] and np.isnan(smooth[4:]).all()
-    one = Series("", "", "plain", (run_of([9, 8, 2, 1], ["f", "f", "r", "r"]),), ())
+    one = MeasuredSeries("", "", "plain", (run_of([9, 8, 2, 1], ["f", "f", "r", "r"]),), ())
     frequent, rare = by_class.group_means(one, np.array([0.5, nan, nan, nan]))
     assert frequent == 0.5 and np.isnan(rare)
 
@@ -147,22 +147,23 @@ def series_of(recipe, values, device="cpu"):
         {"seed": seed, "device": device, "measurements": {"lvis": {"AP": ap}, "cost": {"seconds_per_iteration": time}}}
         for seed, (ap, time) in values.items()
     ]
-    return Series(recipe, "", recipe, tuple(runs), ())
+    return MeasuredSeries(recipe, "", recipe, tuple(runs), ())
 
 
 def test_gains_are_paired_by_seed():
     plain = series_of("plain", {0: (0.20, 0.5), 1: (0.30, 0.5), 2: (0.9, 0.5)})
     fasa = series_of("fasa", {1: (0.33, 0.55), 0: (0.21, 0.5), 5: (0.0, 0.5)})
-    assert gains.gains(plain, fasa, "lvis.AP") == pytest.approx([0.01, 0.03])
-    assert gains.added_time(plain, fasa) == pytest.approx([0, 10])
+    assert bars.gains(plain, fasa, "lvis.AP") == pytest.approx([0.01, 0.03])
+    assert bars.added_time(plain, fasa) == pytest.approx([0, 10])
 
 
 def test_times_on_two_kinds_of_device_do_not_compare():
-    assert gains.added_time(series_of("plain", {0: (0.2, 1)}), series_of("fasa", {0: (0.2, 2)}, "NVIDIA H200")) == []
+    assert bars.added_time(series_of("plain", {0: (0.2, 1)}), series_of("fasa", {0: (0.2, 2)}, "NVIDIA H200")) == []
 
 
-def test_a_group_that_is_no_pair_is_refused(tmp_path):
-    study = make_study(tmp_path, "gains")
+@pytest.mark.parametrize("seeds", [(0, 1), ()])
+def test_a_group_that_is_no_pair_is_refused_before_it_has_runs(tmp_path, seeds):
+    study = make_study(tmp_path, "gains", runs=(seeds, seeds))
     study.figures = {"a_gains": figure("gains", PAIR[0])}
     with pytest.raises(UserError, match="figure a_gains: group 'Mask R-CNN' is not a baseline"):
         draw(study)
@@ -197,7 +198,7 @@ def test_every_figure_of_the_configs_is_of_a_known_kind():
 
 
 def test_a_bar_is_a_mean_with_its_range_and_a_dash_where_there_is_none():
-    axes = figures.Canvas().subplots()
+    axes = Canvas().subplots()
     bars.cluster(axes, [[2.0], [], [-1.0, -3.0]], 0, 1, "ours")
     assert [bar.get_height() for bar in axes.patches] == [2, 0, -2]
     assert [text.get_text() for text in axes.texts] == ["2.0", "–", "−2.0"]
@@ -235,7 +236,7 @@ def test_a_class_never_seen_is_not_on_the_map(tmp_path):
 def test_a_class_keeps_its_group_though_others_are_not_on_the_map():
     run = detector_metrics("plain_fasa")
     run["measurements"]["class_features"][1] = None
-    found = class_groups.place_classes(None, Series("", "", "plain_fasa", (run,), ()))
+    found = class_groups.place_classes(None, MeasuredSeries("", "", "plain_fasa", (run,), ()))
     assert found.groups.tolist() == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
     assert found.names[1] == "thing 2" and found.points.shape == (11, 2)
 

@@ -9,12 +9,10 @@ import pytest
 
 from fasa.cli import main
 from fasa.errors import UserError
-from fasa.reporting import comparison
+from fasa.reporting.csv_tables import KeptCell, Results, read_kept
 from fasa.reporting.findings import render_kept, words
-from fasa.reporting.findings.evidence import judge
-from fasa.reporting.findings.kept import KeptCell, Results, read_kept
-from fasa.reporting.findings.page import Paper, render_page
-from fasa.reporting.findings.readme import insert_summary
+from fasa.reporting.findings.evidence import holm, judge, two_sided_p
+from fasa.reporting.findings.page import Paper, insert_summary, render_page
 from fasa.study import load_study
 from fasa.study.artifacts import Column, Row, Table
 from fasa.study.claims import Check, Claim
@@ -60,12 +58,12 @@ WORSE = [9.0, 9.9, 11.1]  # −1.0, −1.1, −0.9
 
 
 def test_p_values_are_students_and_holms():
-    assert comparison.two_sided_p([1, 2, 3], 0) == pytest.approx(0.0741799)  # t = 2 sqrt(3), from a table
-    assert comparison.two_sided_p([1, 2, 3], 2) == 1
-    assert comparison.two_sided_p([0.5, 0.5, 0.5], 0) == 0 and comparison.two_sided_p([0.5, 0.5], 0.5) == 1
-    assert comparison.two_sided_p([1], 0) is None
-    assert comparison.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 x, then 2 x 0.03 above 0.04
-    assert comparison.holm([0.5, 0.9]) == [1.0, 1.0]
+    assert two_sided_p([1, 2, 3], 0) == pytest.approx(0.0741799)  # t = 2 sqrt(3), from a table
+    assert two_sided_p([1, 2, 3], 2) == 1
+    assert two_sided_p([0.5, 0.5, 0.5], 0) == 0 and two_sided_p([0.5, 0.5], 0.5) == 1
+    assert two_sided_p([1], 0) is None
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 x, then 2 x 0.03 above 0.04
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -176,10 +174,12 @@ def test_a_readme_without_its_markers_is_told(text):
 @pytest.mark.parametrize(
     ("content", "words_"),
     [
-        ("a,b\n1,2\n", "is not a table of results (table, row, column"),
+        ("a,b\n1,2\n", "is not a table of results (no column 'table', no column 'row'"),
         ("table,row,column,seeds,values,missing,scale,dataset\n", "is not a table of results (no rows)"),
         ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0 1,1.5,,mini,x\n", "are not seeds and a value"),
         ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0,1.5,,paper,x\n", "is of table t, scale paper"),
+        ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0,1.5,,mini\n", "(lines of unequal length)"),
+        ('table,row\n"t,r', "cannot be read"),
     ],
 )
 def test_a_file_that_is_no_table_is_told(tmp_path, content, words_):

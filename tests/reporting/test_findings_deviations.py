@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fasa.reporting.csv_tables import KeptCell, Results
 from fasa.reporting.findings.deviations import insert_effects
-from fasa.reporting.findings.kept import KeptCell, Results
 from fasa.study.artifacts import Column, Row, Table
 from fasa.study.scales import scale_model
 

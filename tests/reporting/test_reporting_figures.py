@@ -3,16 +3,18 @@
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from fasa.errors import UserError
 from fasa.reporting import figures, frequency, render_figure
 from fasa.reporting.figures import class_groups, labels, style
-from fasa.reporting.figures.by_class import running_mean
-from fasa.reporting.figures.weight_norms import normalised
+from fasa.reporting.figures.by_class import normalised, running_mean
+from fasa.study.artifacts import Figure, load_figures
 
 OF_DETECTORS = {"gains", "tide_errors", "instance_bins", "qualitative"}  # test_figures_of_detectors.py
 KINDS = tuple(kind for kind in figures.KINDS if kind not in OF_DETECTORS)
@@ -66,12 +68,17 @@ def test_many_series_in_several_panels(fake_study, invented):
     assert "two + FASA (seeds 0, 1, 2: not run)" in words(canvas)  # told apart from the other "+ FASA"
 
 
-def test_an_unknown_kind_or_name_is_the_users_mistake(fake_study, invented):
-    study = fake_study({}, figures=[invented.figure("pie")])
-    with pytest.raises(UserError, match="kind 'pie' is unknown"):
-        render_figure(study, "figure_pie")
+def test_an_unknown_kind_or_name_is_the_users_mistake(fake_study, tmp_path):
+    path = tmp_path / "figures.yaml"
+    path.write_text("pie: {title: P, published_as: Figure 9, kind: pie, caption: C., series: [{label: A, recipe: a}]}")
+    with pytest.raises(UserError, match=r"figures\.yaml: figure 'pie': 'kind': input should be 'class_counts', "):
+        load_figures(path, ["a"])
     with pytest.raises(UserError, match="there is no figure 'nope'"):
-        render_figure(study, "nope")
+        render_figure(fake_study({}), "nope")
+
+
+def test_the_kinds_of_the_configs_are_those_that_can_be_drawn():
+    assert set(get_args(Figure.model_fields["kind"].annotation)) == set(figures.KINDS)
 
 
 def groups_of(counts):
@@ -122,7 +129,7 @@ def test_names_on_the_map_do_not_hide_each_other(fake_study, invented):
 
 def test_a_name_without_a_free_place_is_left_out_unless_forced():
     with style.applied():
-        canvas = figures.Canvas(figsize=(1, 1))
+        canvas = Canvas(figsize=(1, 1))
         axes = canvas.subplots()
         axes.set(xlim=(0, 1), ylim=(0, 1))
         points = np.full((30, 2), 0.5)
@@ -153,7 +160,7 @@ def test_series_differ_in_more_than_colour():
 
 
 def test_importing_the_package_loads_no_plotting():
-    code = "import sys, fasa.reporting; print({'matplotlib', 'sklearn', 'torch'} & set(sys.modules))"
+    code = "import sys, fasa.reporting.figures; print({'matplotlib', 'sklearn', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -1,28 +1,40 @@
 """Cells, LaTeX, Markdown and CSV of a table with whole, incomplete and empty rows."""
 
-import io
+import csv
 import re
 import shutil
 import subprocess
 
-import pandas as pd
 import pytest
 
 from fasa.errors import UserError
-from fasa.reporting import latex, markdown, render_table
-from fasa.reporting.cells import build_cells, explain_missing, lookup
-from fasa.reporting.sheet import build_sheet
-from fasa.reporting.tables import table_frame
+from fasa.reporting import csv_tables, latex, markdown, render_table
+from fasa.reporting.cells import explain_missing, lookup, measure_table
+from fasa.reporting.layout import lay_out
 
 BASE = {("ldam", 0): 0.420, ("ldam", 1): 0.421, ("ldam", 2): 0.419}
 FASA = {("ldam_fasa", 0): 0.437, ("ldam_fasa", 1): 0.439, ("ldam_fasa", 2): 0.438}
 
 
+def laid_out(study):
+    return lay_out(measure_table(study, study.tables["cifar_lt"]))
+
+
+def cells_of(study):
+    return measure_table(study, study.tables["cifar_lt"]).cells
+
+
+def records(study):
+    """The lines of the CSV file by row, as they are written."""
+    text = csv_tables.render(measure_table(study, study.tables["cifar_lt"]))
+    return {line["row"]: line for line in csv.DictReader(text.splitlines())}
+
+
 def printed(study):
     """{row label: {column: (text, footnote letter)}} of the first block."""
-    block = build_sheet(study, study.tables["cifar_lt"]).blocks[0]
+    block = laid_out(study).blocks[0]
     return {
-        row.label: dict(zip(block.columns, [(entry.text, entry.mark) for entry in row.lines[0].entries], strict=True))
+        row.label: dict(zip(block.columns, [(cell.text, cell.mark) for cell in row.lines[0].cells], strict=True))
         for row in block.rows
     }
 
@@ -46,7 +58,7 @@ def test_a_row_without_runs_prints_dashes_and_says_why(fake_study):
     assert row["published"] == ("43.5 ± 0.22", "")
     assert row["reproduced"] == ("—", "a")
     assert {row[name][0] for name in ("n", "Δ ours [95 % CI]", "verdict")} == {"—"}
-    assert build_sheet(study, study.tables["cifar_lt"]).notes == (("a", "seeds 0, 1, 2: not run"),)
+    assert laid_out(study).notes == (("a", "seeds 0, 1, 2: not run"),)
 
 
 def test_without_any_run_nothing_is_reproduced(fake_study):
@@ -54,10 +66,9 @@ def test_without_any_run_nothing_is_reproduced(fake_study):
     rows = printed(study)
     assert {row["reproduced"][0] for row in rows.values()} == {"—"}
     assert {row["Δ ours [95 % CI]"][0] for row in rows.values()} == {"—"}
-    frame = table_frame(study, study.tables["cifar_lt"])
-    assert frame["n"].sum() == 0
-    assert frame["mean"].isna().all()
-    assert any("nothing is reproduced" in remark for remark in build_sheet(study, study.tables["cifar_lt"]).remarks)
+    assert {line["n"] for line in records(study).values()} == {"0"}
+    assert {line["mean"] for line in records(study).values()} == {""}
+    assert any("nothing is reproduced" in remark for remark in laid_out(study).remarks)
 
 
 def test_an_incomplete_row_prints_its_n_with_a_footnote(fake_study):
@@ -66,7 +77,7 @@ def test_an_incomplete_row_prints_its_n_with_a_footnote(fake_study):
     study = fake_study(accuracies)
     row = printed(study)["LDAM + FASA"]
     assert row["n"] == ("2", "b")
-    assert ("b", "seed 1: not run") in build_sheet(study, study.tables["cifar_lt"]).notes
+    assert ("b", "seed 1: not run") in laid_out(study).notes
 
 
 def test_pairs_fewer_than_seeds_get_a_footnote(fake_study):
@@ -75,15 +86,15 @@ def test_pairs_fewer_than_seeds_get_a_footnote(fake_study):
     study = fake_study(accuracies)
     text, mark = printed(study)["LDAM + FASA"]["Δ ours [95 % CI]"]
     assert text.startswith("+1.80 [")  # (1.7 + 1.9) / 2
-    assert dict(build_sheet(study, study.tables["cifar_lt"]).notes)[mark].startswith("over the 2 of 3 seeds")
+    assert dict(laid_out(study).notes)[mark].startswith("over the 2 of 3 seeds")
 
 
 def test_a_missing_measurement_is_a_missing_cell(fake_study):
     study = fake_study(BASE)
     study.runs_by_key["ldam", 0]["measurements"]["accuracy"]["last"] = None
-    cell = build_cells(study, study.tables["cifar_lt"])[0]
+    cell = cells_of(study)["ldam", "accuracy.last"]
     assert cell.ours.seeds == (1, 2)
-    assert cell.missing == ((0, "the run has no such measurement"),)
+    assert cell.missing == "seed 0: the run has no such measurement"
 
 
 def test_controls_have_their_own_measurement_and_no_verdict(fake_study):
@@ -96,11 +107,11 @@ def test_controls_have_their_own_measurement_and_no_verdict(fake_study):
 def test_a_rows_own_measurement_is_not_shown_under_another_heading(fake_study, invented):
     columns = (invented.column(), invented.column("accuracy.best", "Best epoch"))
     study = fake_study(BASE, table=invented.table(columns=columns))
-    cells = {(cell.row.id, cell.column.key): cell for cell in build_cells(study, study.tables["cifar_lt"])}
+    cells = cells_of(study)
     assert cells["ldam", "accuracy.best"].ours.mean == pytest.approx(42.4)
     assert cells["tuned", "accuracy.last"].ours.n == 3
     assert cells["tuned", "accuracy.best"].ours.n == 0
-    assert "first column" in cells["tuned", "accuracy.best"].missing[0][1]
+    assert "first column" in cells["tuned", "accuracy.best"].missing
 
 
 def test_a_row_may_read_every_column_from_a_part_of_the_measurements(fake_study, invented):
@@ -109,14 +120,14 @@ def test_a_row_may_read_every_column_from_a_part_of_the_measurements(fake_study,
     study = fake_study(BASE, table=invented.table(columns=columns, rows=(*invented.table().rows, row)))
     for seed in range(3):
         study.runs_by_key["ldam", seed]["measurements"]["norcal"] = {"tuned": {"accuracy": {"last": 0.5, "best": 0.75}}}
-    cells = {cell.column.key: cell for cell in build_cells(study, study.tables["cifar_lt"]) if cell.row is row}
-    assert [cells[key].ours.mean for key in ("accuracy.last", "accuracy.best")] == [50, 75]
-    assert cells["accuracy.best"].measure == "norcal.tuned.accuracy.best"
-    assert cells["accuracy.best"].difference.mean == pytest.approx(75 - 42.4)
+    cells = cells_of(study)
+    assert [cells["parted", key].ours.mean for key in ("accuracy.last", "accuracy.best")] == [50, 75]
+    assert cells["parted", "accuracy.best"].measure == "norcal.tuned.accuracy.best"
+    assert cells["parted", "accuracy.best"].difference.mean == pytest.approx(75 - 42.4)
     del study.runs_by_key["ldam", 1]["measurements"]["norcal"]
-    cell = next(cell for cell in build_cells(study, study.tables["cifar_lt"]) if cell.row is row)
+    cell = cells_of(study)["parted", "accuracy.last"]
     assert cell.ours.seeds == (0, 2)
-    assert cell.missing == ((1, "measured before a row asked for this; fasa evaluate measures it anew"),)
+    assert cell.missing == "seed 1: measured before a row asked for this; fasa evaluate measures it anew"
 
 
 def test_levels_are_compared_only_where_they_are_comparable(fake_study):
@@ -127,24 +138,24 @@ def test_levels_are_compared_only_where_they_are_comparable(fake_study):
 
 def test_remarks_name_scale_data_and_what_is_not_comparable(fake_study):
     study = fake_study(BASE)
-    remarks = " ".join(build_sheet(study, study.tables["cifar_lt"]).remarks)
+    remarks = " ".join(laid_out(study).remarks)
     assert "Scale mini" in remarks
     assert "Published on cifar100_lt; reproduced on digits_lt." in remarks
     assert "not comparable" in remarks
     assert "LDAM for LDAM + M2m · LDAM + FASA · LDAM + τ." in remarks
     comparable = fake_study(BASE, comparable=True)
-    assert "not comparable" not in " ".join(build_sheet(comparable, comparable.tables["cifar_lt"]).remarks)
+    assert "not comparable" not in " ".join(laid_out(comparable).remarks)
 
 
 def test_remarks_of_a_table_without_published_figures_judge_nothing(fake_study, invented):
     rows = tuple(invented.row(f"r{k}", "ldam", baseline="r0" if k else None, group="g" * (k > 4)) for k in range(9))
     study = fake_study(BASE, table=invented.table(rows=rows))
-    remarks = " ".join(build_sheet(study, study.tables["cifar_lt"]).remarks)
+    remarks = " ".join(laid_out(study).remarks)
     assert "The recipes are of cifar100_lt; run on digits_lt." in remarks
     assert "Baselines: r0 for every other row." in remarks
     assert "Verdict" not in remarks and "ublished" not in remarks
     few = fake_study(BASE, table=invented.table(rows=rows[:2] + rows[-2:]))
-    assert "Baselines: r0 for r1 · r7 (g) · r8 (g)." in " ".join(build_sheet(few, few.tables["cifar_lt"]).remarks)
+    assert "Baselines: r0 for r1 · r7 (g) · r8 (g)." in " ".join(laid_out(few).remarks)
 
 
 def test_lookup_follows_dots_and_refuses_what_is_no_number():
@@ -162,16 +173,24 @@ def test_reasons_that_differ_only_in_their_seed_are_told_once():
 def test_csv_keeps_raw_numbers_and_seeds(fake_study):
     study = fake_study(BASE | FASA)
     paths = {path.suffix: path for path in render_table(study, "cifar_lt")}
-    frame = pd.read_csv(paths[".csv"]).set_index("row")
-    assert len(frame) == 4
-    assert frame.loc["ldam_fasa", "mean"] == pytest.approx(43.8, abs=1e-12)
-    assert str(frame.loc["ldam_fasa", "seeds"]) == "0 1 2"
-    values = [float(value) for value in frame.loc["ldam_fasa", "values"].split()]
-    assert values == [0.437 * 100, 0.439 * 100, 0.438 * 100]
-    assert frame.loc["ldam_fasa", "pairs"] == 3
-    assert frame.loc["ldam_fasa", "dataset"] == "digits_lt"
-    assert frame.loc["ldam_m2m", "n"] == 0
-    assert frame.loc["ldam_m2m", "missing"] == "seeds 0, 1, 2: not run"
+    lines = {line["row"]: line for line in csv.DictReader(paths[".csv"].read_text().splitlines())}
+    assert len(lines) == 4
+    fasa = lines["ldam_fasa"]
+    assert float(fasa["mean"]) == pytest.approx(43.8, abs=1e-12)
+    assert fasa["seeds"] == "0 1 2"
+    assert [float(value) for value in fasa["values"].split()] == [0.437 * 100, 0.439 * 100, 0.438 * 100]
+    assert fasa["pairs"] == "3"
+    assert fasa["dataset"] == "digits_lt"
+    assert lines["ldam_m2m"]["n"] == "0"
+    assert lines["ldam_m2m"]["missing"] == "seeds 0, 1, 2: not run"
+
+
+def test_each_run_is_read_once_for_all_cells_and_files(fake_study, monkeypatch):
+    study = fake_study(BASE | FASA)
+    read, load = [], study.load_metrics
+    monkeypatch.setattr(study, "load_metrics", lambda *run: read.append(run) or load(*run))
+    render_table(study, "cifar_lt")
+    assert sorted(read) == [(recipe, seed) for recipe in ("ldam", "ldam_fasa", "ldam_m2m") for seed in (0, 1, 2)]
 
 
 def test_the_same_runs_give_the_same_bytes(fake_study):
@@ -189,7 +208,7 @@ def test_an_unknown_table_is_the_users_mistake(fake_study):
 
 def test_markdown_is_a_well_formed_table(fake_study):
     study = fake_study(BASE | FASA)
-    text = markdown.render_markdown(build_sheet(study, study.tables["cifar_lt"]))
+    text = markdown.render(laid_out(study))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 4 + 1  # heading and rule, rows, the line of the controls
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}
@@ -210,7 +229,7 @@ def test_latex_escapes_text_and_keeps_options_apart():
 
 def test_latex_has_the_rules_of_booktabs_in_order(fake_study):
     study = fake_study(BASE | FASA)
-    text = latex.render_latex(build_sheet(study, study.tables["cifar_lt"]))
+    text = latex.render(laid_out(study))
     order = [r"\begin{table}", r"\caption{", r"\label{tab:cifar_lt}", r"\toprule", r"\midrule", "LDAM + FASA"]
     order += [r"\midrule", "Controls", r"LDAM + $\tau$", r"\bottomrule", r"\textsuperscript{a} seeds", r"\end{table}"]
     position = 0
@@ -239,8 +258,7 @@ def test_latex_compiles(fake_study, invented, tmp_path):
     assert "Overfull" not in done.stdout
 
 
-def test_frame_round_trips_through_csv(fake_study):
+def test_means_are_read_back_from_csv_to_the_last_bit(fake_study):
     study = fake_study(BASE | FASA)
-    frame = table_frame(study, study.tables["cifar_lt"])
-    again = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
-    pd.testing.assert_series_equal(frame["mean"], again["mean"], check_exact=True)
+    for (row, _), cell in cells_of(study).items():
+        assert records(study)[row]["mean"] == ("" if cell.ours.mean is None else repr(cell.ours.mean))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fasa.errors import UserError
+from fasa.reporting.csv_tables import Results
 from fasa.reporting.findings import load_paper
 from fasa.reporting.findings.evidence import judge
-from fasa.reporting.findings.kept import Results
 from fasa.study.claims import load_claims
 from fasa.study.scales import load_scale
 

@@ -1,46 +1,43 @@
-"""The paper's figures, drawn from the runs' metrics: one file per kind of figure."""
+"""The paper's figures, drawn from the runs' metrics."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from matplotlib.figure import Figure as Canvas
-
-from fasa import atomic
-from fasa.errors import UserError
-from fasa.reporting.figures import (
-    class_counts,
-    class_groups,
-    class_probabilities,
-    gains,
-    learning_curves,
-    published_and_ours,
-    qualitative,
-    sampling_by_class,
-    sampling_by_group,
-    style,
-    weight_norms,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
     from fasa.study import Study
     from fasa.study.artifacts import Figure
 
+
+class Kind(NamedTuple):
+    """How a figure is drawn: the ``module.function`` of this package, and the measurement that a run must have.
+
+    ``per_class``: as many values as classes; ``pairs``: each group of the figure is a baseline and the same with FASA.
+    """
+
+    function: str
+    measurement: str = ""
+    per_class: bool = False
+    pairs: bool = False
+
+
+# Modules by name: the kinds are known without matplotlib.
 KINDS = {
-    "class_counts": class_counts.draw,
-    "class_probabilities": class_probabilities.draw,
-    "weight_norms": weight_norms.draw,
-    "sampling_by_group": sampling_by_group.draw,
-    "sampling_by_class": sampling_by_class.draw,
-    "class_groups": class_groups.draw,
-    "gains": gains.draw,
-    "tide_errors": published_and_ours.draw_errors,
-    "instance_bins": published_and_ours.draw_bins,
-    "qualitative": qualitative.draw,
-    "learning_curves": learning_curves.draw,
+    "class_counts": Kind("by_class.draw_counts", "virtual_features", per_class=True),
+    "class_probabilities": Kind("by_class.draw_probabilities", "class_probabilities", per_class=True),
+    "weight_norms": Kind("by_class.draw_norms", "weight_norms", per_class=True),
+    "sampling_by_group": Kind("by_epoch.draw_sampling_of_groups", "sampling_trajectory.probabilities"),
+    "sampling_by_class": Kind("by_epoch.draw_sampling_of_classes", "sampling_trajectory.probabilities"),
+    "learning_curves": Kind("by_epoch.draw_learning_curves", "learning_curve.epoch"),
+    "gains": Kind("bars.draw_gains", "lvis.AP", pairs=True),
+    "tide_errors": Kind("bars.draw_errors", "tide.cls"),
+    "instance_bins": Kind("bars.draw_bins", "lvis.AP_1_20"),
+    "class_groups": Kind("class_groups.draw", "class_features"),
+    "qualitative": Kind("qualitative.draw"),
 }
 DOTS_PER_INCH = 200
 
@@ -52,23 +49,24 @@ def draw(figure: Figure, study: Study) -> Canvas:
     """Draw ``figure`` from the runs of ``study``; without any run, the picture says so in words.
 
     Raises:
-        UserError: there is no such kind of figure.
+        UserError: the groups of the figure are not what its kind draws.
     """
-    if figure.kind not in KINDS:
-        raise UserError(f"figure {figure.name}: kind {figure.kind!r} is unknown; use one of {', '.join(KINDS)}.")
+    from fasa.reporting.figures import series, style
+
+    kind = KINDS[figure.kind]
+    module, function = kind.function.split(".")
     with style.applied():
-        return KINDS[figure.kind](figure, study)
+        data = series.gather(figure, study, kind)
+        if not data.present:
+            return data.placeholder()
+        return getattr(import_module(f"{__name__}.{module}"), function)(data)
 
 
 def encode(canvas: Canvas, extension: str) -> bytes:
     """The picture as the bytes of a pdf or png file."""
+    from fasa.reporting.figures import style
+
     stream = io.BytesIO()
     with style.applied():
         canvas.savefig(stream, format=extension, dpi=DOTS_PER_INCH, metadata=_METADATA[extension])
     return stream.getvalue()
-
-
-def save(canvas: Canvas, paths: Mapping[str, Path]) -> None:
-    """Write the picture to ``{"pdf": …, "png": …}``."""
-    for extension, path in paths.items():
-        atomic.write_bytes(path, encode(canvas, extension))

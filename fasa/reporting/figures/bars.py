@@ -1,17 +1,89 @@
-"""Bars beside each other at named places, with their numbers: for figures that set a few values side by side."""
+"""Figure 1c, TIDE's errors and COCO-LT's bins: what the paper prints beside what we measured, as bars."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patheffects import Normal, Stroke
+from matplotlib.figure import Figure as Canvas
 
+from fasa.reporting.cells import lookup
 from fasa.reporting.figures import style
+from fasa.reporting.figures.series import FigureData, MeasuredSeries
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GAINS = {"lvis.AP": "gain in AP", "lvis.APr": "gain in AP$_r$"}
+TIME = "cost.seconds_per_iteration"
+PUBLISHED_TIME = 3  # per cent, "on average": caption of figure 1
+ERRORS = {
+    "tide.cls": "class",
+    "tide.loc": "location",
+    "tide.both": "both",
+    "tide.dupe": "dupli-\ncate",
+    "tide.bkg": "back-\nground",
+    "tide.miss": "missed",
+}
+BINS = {
+    "lvis.AP_1_20": "1–19",
+    "lvis.AP_20_400": "20–399",
+    "lvis.AP_400_8000": "400–7,999",
+    "lvis.AP_8000": "≥ 8,000",
+}
 FULL = 0.84  # of a place's width is for its bars
 NUMBER = 5.5  # points: size of the numbers
+
+
+def draw_gains(data: FigureData) -> Canvas:
+    """Figure 1c: what FASA adds to the AP of every baseline, published beside ours, and to its training time.
+
+    Each group of the figure is a baseline and, after it, the same with FASA; runs are paired by seed.
+    """
+    pairs = [(members[0], members[1]) for members in data.groups.values()]
+    canvas = Canvas(figsize=(style.NARROW, 4.4))
+    grid = canvas.subplots(len(GAINS) + 1, 1, sharex=True, height_ratios=[1] * len(GAINS) + [0.8])
+    for axes, (measure, name) in zip(grid, GAINS.items(), strict=False):
+        published = [_published_gain(data, *pair, measure) for pair in pairs]
+        ours = [[100 * gain for gain in gains(*pair, measure)] for pair in pairs]
+        cluster(axes, published, 0, 2, "published", "{:+.1f}")
+        cluster(axes, ours, 1, 2, data.source, "{:+.1f}")
+        axes.set_ylabel(f"{name} (points)")
+    times = grid[-1]
+    line = times.axhline(PUBLISHED_TIME, color="black", linewidth=0.9, linestyle=(0, (4, 2)))
+    cluster(times, [added_time(*pair) for pair in pairs], 1, 2, "", "{:+.1f}")
+    style.legend_above(times, handles=[line], labels=[f"published: about {PUBLISHED_TIME} %, on average"])
+    times.set_ylabel("added time (%)")
+    for axes in grid:
+        name_places(axes, list(data.groups))
+    style.legend_above(grid[0], columns=2)
+    data.note(canvas, "Whiskers: range over seeds. –: no number. Time: of an iteration of training.")
+    return canvas
+
+
+def draw_errors(data: FigureData) -> Canvas:
+    """AP points that each of TIDE's six error types costs."""
+    return _draw_levels(data, ERRORS, 1, "AP points lost", "error")
+
+
+def draw_bins(data: FigureData) -> Canvas:
+    """AP of the classes of each of COCO-LT's four bins."""
+    return _draw_levels(data, BINS, 100, "AP (%)", "training instances of a class")
+
+
+def gains(baseline: MeasuredSeries, fasa: MeasuredSeries, measure: str) -> list[float]:
+    """By how much ``measure`` is larger with FASA, for every seed that has both, in the runs' own unit."""
+    without, with_fasa = _by_seed(baseline, measure), _by_seed(fasa, measure)
+    return [with_fasa[seed] - without[seed] for seed in sorted(with_fasa.keys() & without.keys())]
+
+
+def added_time(baseline: MeasuredSeries, fasa: MeasuredSeries) -> list[float]:
+    """By how many per cent an iteration takes longer, for every seed whose two runs were timed on the same device."""
+    without, with_fasa = _by_seed(baseline, TIME), _by_seed(fasa, TIME)
+    devices = [{run["seed"]: run["device"] for run in one.runs} for one in (baseline, fasa)]
+    both = sorted(with_fasa.keys() & without.keys())
+    return [100 * (with_fasa[s] / without[s] - 1) for s in both if devices[0][s] == devices[1][s]]
 
 
 def cluster(
@@ -40,12 +112,40 @@ def cluster(
             ha="center",
             va="top" if mean < 0 else "bottom",
         )
-        number.set_path_effects([Stroke(linewidth=1.2, foreground="white"), Normal()])
+        number.set_path_effects(style.outline("white", 1.2))
 
 
-def places(axes: Axes, names: Sequence[str]) -> None:
+def name_places(axes: Axes, names: Sequence[str]) -> None:
     """Name the places on the x axis, and leave room for the numbers."""
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", length=0)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.margins(x=0.02, y=0.15)
+
+
+def _draw_levels(data: FigureData, measures: Mapping[str, str], factor: float, height: str, place: str) -> Canvas:
+    """Two panels, one above the other: levels on different data do not share an axis."""
+    canvas = Canvas(figsize=(style.NARROW, 3.6))
+    above, below = canvas.subplots(2, 1, sharex=True)
+    for index, one in enumerate(data.series):
+        printed = [data.published(one, measure) for measure in measures]
+        ours = [[factor * value for value in _by_seed(one, measure).values()] for measure in measures]
+        cluster(above, [[] if value is None else [value] for value in printed], index, len(data.series), one.label)
+        cluster(below, ours, index, len(data.series), "")
+    for axes, source in ((above, "published"), (below, data.source)):
+        name_places(axes, list(measures.values()))
+        axes.set_ylabel(f"{source}\n{height}")
+    below.set_xlabel(place)
+    style.legend_above(above, columns=len(data.series))
+    data.note(canvas, "Whiskers: range over seeds. –: no number.")
+    return canvas
+
+
+def _by_seed(one: MeasuredSeries, measure: str) -> dict[int, float]:
+    values = {run["seed"]: lookup(run["measurements"], measure) for run in one.runs}
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def _published_gain(data: FigureData, baseline: MeasuredSeries, fasa: MeasuredSeries, measure: str) -> list[float]:
+    without, with_fasa = (data.published(one, measure) for one in (baseline, fasa))
+    return [] if without is None or with_fasa is None else [with_fasa - without]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,11 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from fasa.reporting.figures import style
 from fasa.reporting.figures.labels import place_labels
-from fasa.reporting.figures.series import Series, empty, gather, missing_note, present
-
-if TYPE_CHECKING:
-    from fasa.study import Study
-    from fasa.study.artifacts import Figure
+from fasa.reporting.figures.series import FigureData, MeasuredSeries
 
 FEWEST = 4  # t-SNE has nothing to say about fewer points
 NAME_ALL = 30  # up to so many classes all get their names; beyond, only those that share a group
@@ -36,14 +31,11 @@ class Map:
     marked: list[int]
 
 
-def draw(figure: Figure, study: Study) -> Canvas:
+def draw(data: FigureData) -> Canvas:
     """One panel per series, of its first run: groups of different runs have nothing to do with each other."""
-    series = gather(figure, study, "class_features")
-    if not present(series):
-        return empty(figure, study, series)
-    shown = [one for one in present(series) if len(seen_classes(one)) >= FEWEST]
+    shown = [one for one in data.present if len(seen_classes(one)) >= FEWEST]
     if not shown:
-        return style.message(figure.title, f"Fewer than {FEWEST} classes: there is no map to draw.")
+        return style.message(data.figure.title, f"Fewer than {FEWEST} classes: there is no map to draw.")
     canvas = Canvas(figsize=(style.WIDE, 4.8 * len(shown)))
     grid = canvas.subplots(len(shown), 1, squeeze=False)[:, 0]
     maps = []
@@ -58,20 +50,20 @@ def draw(figure: Figure, study: Study) -> Canvas:
     text += (
         f", or not in the {MOST_MARKED} largest groups, whose members are named where there is room." if many else "."
     )
-    style.note(canvas, f"{text} {missing_note(series)}".strip())
+    data.note(canvas, text)
     canvas.draw_without_rendering()  # settles the layout: names are placed in pixels
     for one_map in maps:
         _names(one_map)
     return canvas
 
 
-def seen_classes(one: Series) -> np.ndarray:
+def seen_classes(one: MeasuredSeries) -> np.ndarray:
     """Indices of the classes that have a feature: of a detector, those that it met in training."""
     features = one.runs[0]["measurements"]["class_features"]
     return np.array([index for index, feature in enumerate(features) if feature is not None], dtype=int)
 
 
-def place_classes(axes: Axes, one: Series) -> Map:
+def place_classes(axes: Axes, one: MeasuredSeries) -> Map:
     """The map of the series' first run, for ``axes``; nothing is drawn yet."""
     run, seen = one.runs[0], seen_classes(one)
     points = embed(np.array([run["measurements"]["class_features"][index] for index in seen], dtype=float))
@@ -89,7 +81,7 @@ def embed(features: np.ndarray) -> np.ndarray:
     return TSNE(perplexity=perplexity, init="random", random_state=0, n_jobs=1).fit_transform(features)
 
 
-def last_groups(one: Series) -> np.ndarray:
+def last_groups(one: MeasuredSeries) -> np.ndarray:
     """Each class's group at the last epoch, [C]; −1 for none, and for every class of a run without FASA."""
     trajectory = one.runs[0]["measurements"].get("sampling_trajectory")
     return np.asarray(trajectory["groups"][-1]) if trajectory else np.full(len(one.counts), -1)
@@ -111,13 +103,12 @@ def _points(one: Map) -> None:
     """Marked groups as shapes around the group's number, other classes as dots: readable without colour."""
     alone = ~np.isin(one.groups, one.marked)
     size = 14 if len(one.points) <= NAME_ALL else 5
-    one.axes.scatter(*one.points[alone].T, s=size, color="#8a8a8a", linewidths=0, zorder=2)
+    x, y = one.points[alone].T
+    one.axes.scatter(x, y, s=size, color="#8a8a8a", linewidths=0, zorder=2)
     for index, group in enumerate(one.marked):
-        look = {"marker": MARKERS[index % len(MARKERS)], "edgecolors": style.of(index).color}
-        for x, y in one.points[
-            one.groups == group
-        ]:  # one by one: of two that overlap, the upper hides the lower's number
-            one.axes.scatter(x, y, s=75, facecolors="white", linewidths=1.1, zorder=3, **look)
+        marker, color = MARKERS[index % len(MARKERS)], style.of(index).color
+        for x, y in one.points[one.groups == group]:  # one by one: the upper of two hides the lower's number
+            one.axes.scatter(x, y, s=75, marker=marker, facecolors="white", edgecolors=color, linewidths=1.1, zorder=3)
             one.axes.text(x, y, str(index + 1), fontsize=5.5, ha="center", va="center", zorder=3)
 
 

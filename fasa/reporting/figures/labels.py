@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patheffects import Normal, Stroke
+
+from fasa.reporting.figures import style
 
 FONT = 5.5
 RADIUS = 3.5  # points kept free around every point, about its marker
@@ -49,7 +50,7 @@ def place_labels(axes: Axes, points: np.ndarray, labels: list[tuple[int, str]], 
         text = axes.annotate(
             name, points[index], (0, 0), textcoords="offset points", fontsize=FONT, ha="left", va="bottom", zorder=5
         )
-        text.set_path_effects([Stroke(linewidth=1.2, foreground="white"), Normal()])
+        text.set_path_effects(style.outline("white", 1.2))
         size = np.array(text.get_window_extent().size)
         offsets = PLACES[:, :2] * scale - PLACES[:, 2:] * size
         corners = pixels[index] + offsets

@@ -14,43 +14,40 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Canvas
-from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from fasa.errors import UserError
 from fasa.reporting.figures import style
-from fasa.reporting.figures.series import LACKS, Series, empty, gather, missing_note, present
+from fasa.reporting.figures.series import LACKS, FigureData, MeasuredSeries
 
 if TYPE_CHECKING:
     from fasa.study import Study
-    from fasa.study.artifacts import Figure
 
 TALLEST = 0.8  # of an image's place: its height over its width; a taller image is shown smaller
 RIGHT, WRONG = ("#e0a100", "-"), ("#00558c", (0, (2.5, 1.2)))  # fill and outline, by the class that was found
 TINT = 0.35
-OUTLINE = (Stroke(linewidth=2.2, foreground="black"), Normal())  # white on black shows on any image
 LABEL = 5.5  # points
 LINE = 0.075  # of an image's height: a line of labels
 
 
-def draw(figure: Figure, study: Study) -> Canvas:
+def draw(data: FigureData) -> Canvas:
     """A row per class: its image with the truth, then with what each series' first run found there.
 
     Raises:
         UserError: an ``examples.json`` is damaged.
     """
-    series = [_with_examples(one, study) for one in gather(figure, study)]
-    if not present(series):
-        return empty(figure, study, series)
-    found = [_read(_path(study, one.recipe, one.runs[0]["seed"])) for one in present(series)]
+    data = replace(data, series=tuple(_with_examples(one, data.study) for one in data.series))
+    if not data.present:
+        return data.placeholder()
+    found = [_read(_path(data.study, one.recipe, one.runs[0]["seed"])) for one in data.present]
     rows = list(found[0].values())
     if not rows:
-        return style.message(figure.title, "No validation image shows a rare class.")
+        return style.message(data.figure.title, "No validation image shows a rare class.")
     heights = [min(row["height"] / row["width"], TALLEST) for row in rows]
     place = style.WIDE / (1 + len(found))
     canvas = Canvas(figsize=(style.WIDE, 0.5 + place * sum(heights)))
     grid = canvas.subplots(len(rows), 1 + len(found), squeeze=False, height_ratios=heights)
-    for title, axes in zip(["truth", *(one.label for one in present(series))], grid[0], strict=True):
+    for title, axes in zip(["truth", *(one.label for one in data.present)], grid[0], strict=True):
         axes.set_title(title)
     for line, row in zip(grid, rows, strict=True):
         picture = _picture(row)
@@ -59,23 +56,19 @@ def draw(figure: Figure, study: Study) -> Canvas:
         for axes, examples in zip(line[1:], found, strict=True):
             example = examples.get((row["category"], row["image_id"]))
             _panel(axes, picture, example["found"] if example else [], row["category"])
-    style.note(canvas, f"{_explained(series)} {missing_note(series)}".strip())
-    return canvas
-
-
-def _explained(series: list[Series]) -> str:
-    seeds = ", ".join(f"{one.label}: seed {one.runs[0]['seed']}" for one in present(series))
-    return (
-        f"One run each ({seeds}). Solid outlines: detections of the row's class; dashed: of another. Scores below 0.3 "
-        "only where an image has no other."
+    data.note(
+        canvas,
+        f"One run each ({data.first_seeds}). Solid outlines: detections of the row's class; dashed: of another. "
+        "Scores below 0.3 only where an image has no other.",
     )
+    return canvas
 
 
 def _path(study: Study, recipe: str, seed: int) -> Path:
     return study.metrics_path(recipe, seed).with_name("examples.json")
 
 
-def _with_examples(one: Series, study: Study) -> Series:
+def _with_examples(one: MeasuredSeries, study: Study) -> MeasuredSeries:
     """The series with the first of its runs that has left examples; one is all that is shown."""
     for run in one.runs:
         if _path(study, one.recipe, run["seed"]).exists():
@@ -110,10 +103,12 @@ def _panel(axes: Axes, picture: np.ndarray, instances: list[dict[str, Any]], cat
     axes.spines[:].set_visible(False)
     for one, mask, (_, line) in zip(instances, masks, looks, strict=True):
         if mask.any() and not mask.all():
-            axes.contour(mask, [0.5], colors="white", linewidths=0.8, linestyles=[line]).set_path_effects(OUTLINE)
+            axes.contour(mask, [0.5], colors="white", linewidths=0.8, linestyles=[line]).set_path_effects(
+                style.outline("black", 2.2)
+            )
         x, y, w, h = one["box"]
         (frame,) = axes.plot([x, x + w, x + w, x, x], [y, y, y + h, y + h, y], color="white", linewidth=0.5)
-        frame.set(linestyle=line, path_effects=[Stroke(linewidth=1.3, foreground="black"), Normal()])
+        frame.set(linestyle=line, path_effects=style.outline("black", 1.3))
     _scores(axes, [one for one in instances if "score" in one], picture.shape)
     if not instances:
         axes.text(0.5, 0.5, "nothing found", ha="center", transform=axes.transAxes, fontsize=7, bbox=_paper())

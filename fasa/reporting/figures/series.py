@@ -1,4 +1,4 @@
-"""Gather a figure's series from the runs: who has the measurement, and a word about those that lack it."""
+"""What a figure is drawn from: its series with the runs that have the measurement, and why the others have not."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure as Canvas
 
-from fasa.reporting.cells import explain_missing
+from fasa.errors import UserError
+from fasa.reporting.cells import explain_missing, load_runs
 from fasa.reporting.figures import style
-from fasa.reporting.frequency import Group, frequency_groups
+from fasa.reporting.frequency import FrequencyGroup, frequency_groups
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+    from fasa.reporting.figures import Kind
     from fasa.study import Study
     from fasa.study.artifacts import Figure
-
 
 LACKS = "the run has no"  # begins the reason where a run is there but not what the figure shows
 
 
 @dataclass(frozen=True)
-class Series:
+class MeasuredSeries:
     """One line of a figure: its label, its panel, and the metrics of every seed that measured what the figure shows."""
 
     label: str
@@ -36,7 +38,7 @@ class Series:
         return np.asarray(self.runs[0]["class_counts"])
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[FrequencyGroup]:
         """The classes by their frequency, the most frequent group first."""
         return frequency_groups(self.runs[0])
 
@@ -53,15 +55,105 @@ class Series:
         """Class names, in that order."""
         return [str(self.runs[0]["class_names"][index]) for index in self.order]
 
-    def measured(self, *keys: str) -> np.ndarray:
-        """The measurement at ``keys`` of every run, [seeds, …] as floats (null = NaN), cut to the shortest run."""
-        values = [np.asarray(_at(run, keys), dtype=float) for run in self.runs]
+    def measured(self, measurement: str) -> np.ndarray:
+        """The measurement of every run, [seeds, …] as floats (null = NaN), cut to the shortest run."""
+        values = [np.asarray(_at(run, measurement), dtype=float) for run in self.runs]
         shortest = min(len(value) for value in values)
         return np.stack([value[:shortest] for value in values])
 
-    def per_class(self, key: str) -> np.ndarray:
+    def first(self, measurement: str) -> np.ndarray:
+        """The measurement of the first run alone, as floats."""
+        return np.asarray(_at(self.runs[0], measurement), dtype=float)
+
+    def per_class(self, measurement: str) -> np.ndarray:
         """A measurement with one value a class, of every run, [seeds, C] with the classes in :attr:`order`."""
-        return self.measured(key)[:, self.order]
+        return self.measured(measurement)[:, self.order]
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """A figure and its series, in its order; a series without a run keeps its place (and so its style)."""
+
+    figure: Figure
+    study: Study
+    series: tuple[MeasuredSeries, ...]
+
+    @property
+    def present(self) -> list[MeasuredSeries]:
+        """The series that have a run."""
+        return [one for one in self.series if one.runs]
+
+    @property
+    def groups(self) -> dict[str, list[MeasuredSeries]]:
+        """Series by group."""
+        grouped: dict[str, list[MeasuredSeries]] = {}
+        for one in self.series:
+            grouped.setdefault(one.group, []).append(one)
+        return grouped
+
+    @property
+    def panels(self) -> dict[str, list[MeasuredSeries]]:
+        """The groups that have a run."""
+        return {group: members for group, members in self.groups.items() if any(one.runs for one in members)}
+
+    @property
+    def first_seeds(self) -> str:
+        """The seeds of each present series' first run, for figures of one run each."""
+        return ", ".join(f"{one.label}: seed {one.runs[0]['seed']}" for one in self.present)
+
+    @property
+    def source(self) -> str:
+        """What our numbers beside published ones are called: "ours" and the data sets they were measured on."""
+        return f"ours ({', '.join(sorted({run['dataset'] for one in self.series for run in one.runs}))})"
+
+    def published(self, one: MeasuredSeries, measure: str) -> float | None:
+        """The paper's number for a series, as the tables hold it."""
+        return published(self.study, one.recipe, measure)
+
+    def note(self, canvas: Canvas, text: str = "") -> None:
+        """Put a remark below the panels, and after it what the figure lacks."""
+        style.note(canvas, f"{text} {self._missing()}".strip())
+
+    def _missing(self) -> str:
+        """What the figure lacks: "Missing: …"; empty if it is whole."""
+        labels = [one.label for one in self.series]
+        lacking: dict[str, list[str]] = {}
+        for one in self.series:
+            if one.missing:
+                name = one.label if labels.count(one.label) == 1 else f"{one.group} {one.label}"
+                lacking.setdefault(explain_missing(one.missing), []).append(name)
+        reasons = "; ".join(f"{', '.join(names)} ({why})" for why, names in lacking.items())
+        return f"Missing: {reasons}" if reasons else ""
+
+    def placeholder(self) -> Canvas:
+        """The figure without any run: says why, and what would make it, unless runs lack what it shows."""
+        reasons = dict.fromkeys(reason for one in self.series for _, reason in one.missing)
+        run = f"{self.series[0].recipe} --scale {self.study.scale.name}"
+        made = all(reason.startswith(LACKS) for reason in reasons)
+        command = "" if made else f": fasa train {run}, then fasa evaluate {run}"
+        return style.message(self.figure.title, f"No run to draw yet ({'; '.join(reasons)}){command}")
+
+
+def gather(figure: Figure, study: Study, kind: Kind) -> FigureData:
+    """All series of ``figure``, each with the runs that have the measurement of its ``kind``.
+
+    Raises:
+        UserError: the kind wants pairs, and a group is not one.
+    """
+    series = []
+    for entry in figure.series:
+        measured, missing = load_runs(study, entry.recipe)
+        lacking = {seed: reason for seed, run in measured.items() if (reason := _lacks(run, kind)) is not None}
+        runs = tuple(run for seed, run in measured.items() if seed not in lacking)
+        reasons = tuple(sorted((missing | lacking).items()))
+        series.append(MeasuredSeries(entry.label, entry.group, entry.recipe, runs, reasons))
+    data = FigureData(figure, study, tuple(series))
+    for group, members in data.groups.items():
+        if kind.pairs and len(members) != 2:
+            raise UserError(
+                f"figure {figure.name}: group '{group}' is not a baseline and the same with FASA; give two."
+            )
+    return data
 
 
 def finite_mean(values: np.ndarray) -> np.ndarray:
@@ -71,69 +163,35 @@ def finite_mean(values: np.ndarray) -> np.ndarray:
         return np.where(there, values, 0).sum(axis=0) / there.sum(axis=0)
 
 
-def gather(figure: Figure, study: Study, *keys: str, per_class: bool = False) -> list[Series]:
-    """All series of ``figure``, each with the runs that have the measurement at ``keys``; a series may have none.
+def published(study: Study, recipe: str, measure: str) -> float | None:
+    """What the first table with a row of ``recipe`` and a column of ``measure`` prints there; None without one.
 
-    Without ``keys`` every run counts; with ``per_class`` one has the measurement if it has as many values as classes.
+    Args:
+        measure: a column's key, such as ``lvis.APr``; the number is in that column's unit.
     """
-    gathered = []
-    for entry in figure.series:
-        runs, missing = [], []
-        for seed in study.seeds(entry.recipe):
-            metrics = study.load_metrics(entry.recipe, seed)
-            if metrics is None:
-                missing.append((seed, study.missing_reason(entry.recipe, seed)))
-            elif (value := _at(metrics, keys)) is None:
-                missing.append((seed, f"{LACKS} measurement {'.'.join(keys)}, on {metrics['dataset']}"))
-            elif per_class and len(value) != len(metrics["class_counts"]):
-                number = f"{len(metrics['class_counts'])} {'.'.join(keys)} but {len(value)}"
-                missing.append((seed, f"{LACKS} {number}, evaluate it again"))
-            else:
-                runs.append(metrics)
-        gathered.append(Series(entry.label, entry.group, entry.recipe, tuple(runs), tuple(missing)))
-    return gathered
+    for table in study.tables.values():
+        names = [column.published for column in table.columns if column.key == measure]
+        for row in table.rows:
+            for name in names:
+                if row.recipe == recipe and row.measure is None and name in row.published:
+                    return row.published[name][0]
+    return None
 
 
-def present(series: list[Series]) -> list[Series]:
-    """The series that have a run."""
-    return [one for one in series if one.runs]
+def _lacks(run: dict[str, Any], kind: Kind) -> str | None:
+    """Why a run cannot be drawn; None where it can."""
+    value = _at(run, kind.measurement)
+    if value is None:
+        return f"{LACKS} measurement {kind.measurement}, on {run['dataset']}"
+    classes = len(run["class_counts"])
+    if kind.per_class and len(value) != classes:
+        return f"{LACKS} {classes} {kind.measurement} but {len(value)}, evaluate it again"
+    return None
 
 
-def panels(series: list[Series]) -> dict[str, list[Series]]:
-    """Series by group, in the order of the figure; a series without a run keeps its place (and so its style)."""
-    grouped: dict[str, list[Series]] = {}
-    for one in series:
-        grouped.setdefault(one.group, []).append(one)
-    return {group: members for group, members in grouped.items() if present(members)}
-
-
-def sources(series: list[Series]) -> str:
-    """What our numbers beside published ones are called: "ours" and the data sets they were measured on."""
-    return f"ours ({', '.join(sorted({run['dataset'] for one in series for run in one.runs}))})"
-
-
-def empty(figure: Figure, study: Study, series: list[Series]) -> Canvas:
-    """The figure without any run: says why, and what would make it, unless runs lack what it shows."""
-    reasons = dict.fromkeys(reason for one in series for _, reason in one.missing)
-    run = f"{figure.series[0].recipe} --scale {study.scale.name}"
-    made = all(reason.startswith(LACKS) for reason in reasons)
-    mend = "" if made else f": fasa train {run}, then fasa evaluate {run}"
-    return style.message(figure.title, f"No run to draw yet ({'; '.join(reasons)}){mend}")
-
-
-def missing_note(series: list[Series]) -> str:
-    """What the figure lacks: "Missing: …"; empty if it is whole."""
-    labels = [one.label for one in series]
-    lacking: dict[str, list[str]] = {}
-    for one in series:
-        if one.missing:
-            name = one.label if labels.count(one.label) == 1 else f"{one.group} {one.label}"
-            lacking.setdefault(explain_missing(one.missing), []).append(name)
-    return "Missing: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in lacking.items()) if lacking else ""
-
-
-def _at(metrics: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    value: Any = metrics["measurements"]
-    for key in keys:
+def _at(run: dict[str, Any], measurement: str) -> Any:
+    """What stands at a dotted path of a run's measurements; all of them for an empty one."""
+    value: Any = run["measurements"]
+    for key in measurement.split(".") if measurement else ():
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
 NARROW, WIDE = 3.3, 6.8  # inches: one and two columns of a conference paper
@@ -69,6 +70,17 @@ def applied() -> AbstractContextManager:
 def of(index: int) -> SeriesStyle:
     """The style of the series number ``index``."""
     return SERIES[index % len(SERIES)]
+
+
+def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels side by side with one y axis, ``height`` inches high: one column wide, or two."""
+    canvas = Figure(figsize=(NARROW if count == 1 else WIDE, height))
+    return canvas, list(canvas.subplots(1, count, sharey=True, squeeze=False)[0])
+
+
+def outline(color: str, width: float) -> list[AbstractPathEffect]:
+    """A line of ``width`` points around what is drawn, so that it shows on anything."""
+    return [Stroke(linewidth=width, foreground=color), Normal()]
 
 
 def note(figure: Figure, text: str) -> None:

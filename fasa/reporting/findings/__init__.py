@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from fasa import atomic
 from fasa.errors import UserError
+from fasa.reporting.csv_tables import read_kept, read_results
 from fasa.reporting.findings.deviations import insert_effects
-from fasa.reporting.findings.kept import read_kept, read_results
-from fasa.reporting.findings.page import Paper, render_page
-from fasa.reporting.findings.readme import insert_summary
+from fasa.reporting.findings.page import Paper, insert_summary, render_page
 from fasa.study.artifacts import load_figures, load_tables
 from fasa.study.claims import load_claims
 from fasa.study.recipes import load_recipes
@@ -52,8 +51,8 @@ def write_kept(root: Path) -> list[Path]:
     return list(rendered)
 
 
-def write_own(study: Study) -> Path:
-    """Write the findings of the tables that are rendered at the scale of ``study``, and return the page's path.
+def render_own(study: Study) -> str:
+    """The findings of the tables that are rendered at the scale of ``study``, for its ``findings_path``.
 
     Raises:
         UserError: no table is rendered, or as of :func:`render_kept`.
@@ -63,9 +62,7 @@ def write_own(study: Study) -> Path:
         raise UserError(f"{tables} has no table to test the claims on; run fasa render --scale {scale} first.")
     own = read_results(tables, root / "figures" / scale, root / "configs" / "scales")
     origin = f"Made by `fasa render findings --scale {scale}` from the tables in `results/{scale}/tables`."
-    text = render_page(load_paper(root), [own], study.findings_path, root, scale, origin)
-    atomic.write_text(study.findings_path, text)
-    return study.findings_path
+    return render_page(load_paper(root), [own], study.findings_path, root, scale, origin)
 
 
 def load_paper(root: Path) -> Paper:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from fasa.reporting import comparison
-from fasa.reporting.comparison import Difference
-from fasa.reporting.entries import decimals, minus
-from fasa.reporting.findings.kept import Results
+from fasa.reporting.cells import Difference, paired_difference
+from fasa.reporting.csv_tables import Results
+from fasa.reporting.layout import decimals, interval, signed
 from fasa.reporting.markdown import escape
 from fasa.study.artifacts import Column, Row, Table
 
@@ -57,21 +56,23 @@ def _effect(number: int | None, tables: Mapping[str, Table], kept: Sequence[Resu
 def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> Iterator[str]:
     """ "AP −0.21 [−1.20, +0.80], n = 3 (mini)", of each scale that has both rows."""
     for results in kept:
-        effects = {column: _difference(row, column, table, results) for column in table.columns}
-        pairs = {column: difference.n for column, difference in effects.items() if difference is not None}
-        shared = len(set(pairs.values())) == 1
-        told = [_told(column, effects[column]) + ("" if shared else f", n = {n}") for column, n in pairs.items()]
-        if told:
-            seeds = f", n = {max(pairs.values())}" if shared else ""
-            yield f"{', '.join(told)}{seeds} ({results.scale.name})"
+        found = [(column, _difference(row, column, table, results)) for column in table.columns]
+        measured = [(column, difference) for column, difference in found if difference is not None]
+        pairs = {difference.n for _, difference in measured}
+        effects = [
+            _effect_on(column, difference) + (f", n = {difference.n}" if len(pairs) > 1 else "")
+            for column, difference in measured
+        ]
+        if effects:
+            shared = f", n = {pairs.pop()}" if len(pairs) == 1 else ""
+            yield f"{', '.join(effects)}{shared} ({results.scale.name})"
 
 
 def _difference(row: Row, column: Column, table: Table, results: Results) -> Difference | None:
-    ours, other = (results.cells.get((table.name, name, column.key)) for name in (row.id, row.baseline))
-    return None if ours is None or other is None else comparison.paired_difference(ours.values, other.values)
+    ours, other = (results.cells.get((table.name, name, column.key)) for name in (row.id, row.baseline or ""))
+    return None if ours is None or other is None else paired_difference(ours.values, other.values)
 
 
-def _told(column: Column, difference: Difference) -> str:
+def _effect_on(column: Column, difference: Difference) -> str:
     digits = decimals(column)
-    interval = f" [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]" if difference.n > 1 else ""
-    return f"{column.label} {minus(f'{difference.mean:+.{digits}f}{interval}')}"
+    return f"{column.label} {signed(difference.mean, digits)} {interval(difference, digits)}".rstrip()

@@ -1,18 +1,31 @@
-"""What the cells of a claim show at one scale: both figures of each, a test of each, and the verdict of all."""
+"""Whether a claim holds at one scale: what its cells show, a test of each, and the verdict of all."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fasa.reporting import comparison
-from fasa.reporting.comparison import CONFIRMED, CONTRADICTED, UNDECIDED, Difference, Summary
-from fasa.reporting.findings.kept import KeptCell, Results
+from scipy.special import stdtr
+
+from fasa.reporting.cells import (
+    CONFIDENCE,
+    CONFIRMED,
+    CONTRADICTED,
+    DECIMALS,
+    UNDECIDED,
+    Difference,
+    SeedStatistics,
+    paired_difference,
+    summarise,
+)
+from fasa.reporting.csv_tables import KeptCell, Results
 from fasa.study.artifacts import Column, Row, Table
 from fasa.study.claims import MARGINS, Check, Claim
 
-SIGNIFICANT = 1 - comparison.CONFIDENCE
+SIGNIFICANT = 1 - CONFIDENCE
 MIXED = "mixed"
 NOT_RUN = "not run"
 BY_EYE = "by eye"
@@ -37,7 +50,7 @@ class Evidence:
     over: Column | None
     published: tuple[float | None, float | None]
     published_difference: float | None
-    ours: tuple[Summary, Summary]
+    ours: tuple[SeedStatistics, SeedStatistics]
     difference: Difference | None
     bound: float
     p: float | None
@@ -51,6 +64,11 @@ class Evidence:
         return self.difference.n if self.difference else 0
 
     @property
+    def is_growth(self) -> bool:
+        """Whether differences and their bound are in per cent of what is compared with."""
+        return self.check.percent is not None
+
+    @property
     def published_holds(self) -> bool | None:
         """Whether the paper's own figures are as the claim says; None where it prints none."""
         if self.published_difference is None:
@@ -59,8 +77,8 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A claim at one scale: its cells, and their joint verdict, with what it is made of where they do not agree."""
+class JudgedClaim:
+    """A claim at one scale: its cells and their joint verdict, with what it is made of where they do not agree."""
 
     claim: Claim
     scale: str
@@ -69,7 +87,7 @@ class Finding:
     reason: str
 
 
-def judge(claim: Claim, tables: Mapping[str, Table], results: Results) -> Finding:
+def judge(claim: Claim, tables: Mapping[str, Table], results: Results) -> JudgedClaim:
     """Test every cell of ``claim`` on ``results``, and join the verdicts.
 
     Confirmed: every cell is. Contradicted: one is at least, and none is confirmed. Mixed: some are confirmed and some
@@ -78,9 +96,9 @@ def judge(claim: Claim, tables: Mapping[str, Table], results: Results) -> Findin
     contradiction would contradict it: that is why only contradictions are by the adjusted p.
     """
     cells = [cell for check in claim.cells for cell in _cells(check, tables[check.table], results)]
-    adjusted = iter(comparison.holm([cell.p for cell in cells if cell.p is not None]))
-    judged = tuple(_judged(cell, next(adjusted)) if cell.p is not None else cell for cell in cells)
-    return Finding(claim, results.scale.name, judged, *_joint([cell.verdict for cell in judged]))
+    adjusted = iter(holm([cell.p for cell in cells if cell.p is not None]))
+    judged = tuple(_judged(cell, adjusted) for cell in cells)
+    return JudgedClaim(claim, results.scale.name, judged, *_joint([cell.verdict for cell in judged]))
 
 
 def expected_sign(check: Check) -> int:
@@ -88,15 +106,39 @@ def expected_sign(check: Check) -> int:
     return 1 if check.expect in UPWARDS else -1
 
 
+def two_sided_p(values: Sequence[float], null: float) -> float | None:
+    """The p value of Student's t test that ``values`` have the mean ``null``; None of fewer than two.
+
+    Equal values are 0, or 1 if they are ``null``.
+    """
+    if len(values) < 2:
+        return None
+    distance = round(statistics.fmean(values) - null, DECIMALS)
+    spread = statistics.stdev([round(value, DECIMALS) for value in values])
+    if spread == 0:
+        return 0.0 if distance else 1.0
+    return 2 * float(stdtr(len(values) - 1, -abs(distance) * math.sqrt(len(values)) / spread))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p values, in the order of ``p_values``: the family's error stays that of one test."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
 def _cells(check: Check, table: Table, results: Results) -> Iterator[Evidence]:
     rows = {row.id: row for row in table.rows}
     columns = {column.key: column for column in table.columns}
+    others: list[Column | None] = [columns[key] for key in check.over] or [None]
     for row in (rows[name] for name in check.rows):
-        against = None
-        if not check.over and check.than is None:
-            against = rows[check.against or row.baseline]
+        name = check.against or row.baseline
+        against = rows[name] if name is not None and not check.over and check.than is None else None
         for column in (columns[key] for key in check.columns):
-            for over in [columns[key] for key in check.over] or [None]:
+            for over in others:
                 yield _evidence(check, table, row, column, against, over, results)
 
 
@@ -104,18 +146,18 @@ def _evidence(
     check: Check, table: Table, row: Row, column: Column, against: Row | None, over: Column | None, results: Results
 ) -> Evidence:
     ours = _kept(results, table, row, column)
+    other_row, other_column = against or row, over or column
+    printed, other_printed = row.printed(column)[0], other_row.printed(other_column)[0]
     if check.than is not None:
-        other_row, other = row, KeptCell(dict.fromkeys(ours.values, check.than), "")
-        published = (row.printed(column)[0], None)
+        other, other_printed = KeptCell(dict.fromkeys(ours.values, check.than), ""), None
     else:
-        other_row, other_column = against or row, over or column
         other = _kept(results, table, other_row, other_column)
-        published = (row.printed(column)[0], other_row.printed(other_column)[0])
     sides = ((row, ours), (other_row, other))
     growth = check.percent is not None
+    step = None if printed is None or other_printed is None else _change(printed, other_printed, growth)
     both = sorted(ours.values.keys() & other.values.keys())
     changes = {seed: _change(ours.values[seed], other.values[seed], growth) for seed in both}
-    difference = comparison.paired_difference(changes, dict.fromkeys(changes, 0.0))
+    difference = paired_difference(changes, dict.fromkeys(changes, 0.0))
     bound = _bound(check, table)
     reasons = dict.fromkeys(f"{row.label}: {cell.missing}" for row, cell in sides if cell.missing)
     return Evidence(
@@ -125,19 +167,22 @@ def _evidence(
         column=column,
         against=against,
         over=over,
-        published=published,
-        published_difference=None if None in published else round(_change(*published, growth), comparison.DECIMALS),
+        published=(printed, other_printed),
+        published_difference=None if step is None else round(step, DECIMALS),
         ours=(_paired(ours, both), _paired(other, both)),
         difference=difference,
         bound=bound,
-        p=comparison.two_sided_p([changes[seed] for seed in both], bound),
+        p=two_sided_p([changes[seed] for seed in both], bound),
         adjusted=None,
         verdict=NOT_RUN if not both else ONE_SEED,
         missing="; ".join(reasons),
     )
 
 
-def _judged(cell: Evidence, adjusted: float) -> Evidence:
+def _judged(cell: Evidence, adjusted_p: Iterator[float]) -> Evidence:
+    if cell.p is None or cell.difference is None:
+        return cell
+    adjusted = next(adjusted_p)
     holds = (cell.difference.mean > cell.bound) == (expected_sign(cell.check) > 0)
     verdict = UNDECIDED
     if (cell.p if holds else adjusted) <= SIGNIFICANT:
@@ -160,14 +205,14 @@ def _joint(verdicts: list[str]) -> tuple[str, str]:
 
 
 def _bound(check: Check, table: Table) -> float:
-    if check.expect in MARGINS:
+    if check.expect in MARGINS and table.tolerance is not None:  # loading the claims has seen to the tolerance
         return -expected_sign(check) * table.tolerance
     return check.percent if check.percent is not None else 0.0
 
 
-def _paired(cell: KeptCell, seeds: list[int]) -> Summary:
+def _paired(cell: KeptCell, seeds: list[int]) -> SeedStatistics:
     """Over the seeds that both sides have; over all where there is no pair."""
-    return comparison.summarise({seed: cell.values[seed] for seed in seeds or cell.values})
+    return summarise({seed: cell.values[seed] for seed in seeds or cell.values})
 
 
 def _change(value: float, other: float, growth: bool) -> float:

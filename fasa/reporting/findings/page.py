@@ -1,4 +1,4 @@
-"""The findings as one Markdown page: how to read it, a summary, a section for every table and figure of the paper."""
+"""The findings in Markdown: a page with a summary and a section for each table and figure, and the README's part."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fasa.reporting.comparison import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
+from fasa.errors import UserError
+from fasa.reporting.cells import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
+from fasa.reporting.csv_tables import Results
 from fasa.reporting.findings import words
-from fasa.reporting.findings.evidence import BY_EYE, MIXED, NOT_RUN, Evidence, Finding, judge
-from fasa.reporting.findings.kept import Results
-from fasa.reporting.markdown import escape
+from fasa.reporting.findings.evidence import BY_EYE, MIXED, NOT_RUN, Evidence, JudgedClaim, judge
+from fasa.reporting.markdown import escape, line
 from fasa.study.artifacts import Figure, Table, is_ours
 from fasa.study.claims import Claim
 
 ORDER = (CONFIRMED, CONTRADICTED, MIXED, UNDECIDED, NOT_RUN, BY_EYE)
+BEGIN, END = "<!-- findings -->", "<!-- /findings -->"  # of the summary in the README
+IN_README = ("What the paper says", "Published", "Ours", "Verdict")
 SUMMARY = ("", "What the paper says", "Published", "Ours", "n", "Scale", "Verdict")
 CELLS = (
     "Compared",
@@ -34,10 +37,10 @@ CELLS = (
 
 HOW_TO_READ = """\
 A claim rests on the cells that its section lists. Each is a difference of two rows, paired by seed, over n seeds, with
-its 95 % interval and the p of a two-sided t test against what is claimed. A claim says that all its cells hold. So it
-is confirmed if every cell is, each by its own p: no chance find in one of many can do that. But one cell contradicts
-it, so contradictions go by the p that Holm's method adjusts over all cells of the claim. Nothing is adjusted over
-claims: of twenty that are wrong, one may be decided by chance.
+its 95 % interval and the p value of a two-sided t test against what is claimed. A claim says that all its cells hold.
+It is confirmed only if every cell is, each by its own p. One cell is enough to contradict it, so contradictions use p
+values adjusted by Holm's method over all cells of the claim. Nothing is adjusted across claims: of twenty wrong ones,
+one may be decided by chance.
 
 | Verdict | of a cell | of a claim |
 | --- | --- | --- |
@@ -67,14 +70,12 @@ class Paper:
 
     def published(self) -> list[Table | Figure]:
         """The paper's own tables, then its figures."""
-        users = [*self.tables.values(), *self.figures.values()]
-        return [user for user in users if not is_ours(user)]
+        artifacts: list[Table | Figure] = [*self.tables.values(), *self.figures.values()]
+        return [artifact for artifact in artifacts if not is_ours(artifact)]
 
-
-def findings_of(paper: Paper, claim: Claim, kept: Sequence[Results]) -> list[Finding]:
-    """The claim at each scale that has a run for it, the largest first; without any, at none."""
-    judged = [judge(claim, paper.tables, results) for results in kept]
-    return [finding for finding in judged if finding.verdict not in (NOT_RUN, BY_EYE)]
+    def artifact(self, name: str) -> Table | Figure:
+        """The table or figure of that name."""
+        return self.tables[name] if name in self.tables else self.figures[name]
 
 
 def render_page(paper: Paper, kept: Sequence[Results], page: Path, root: Path, run_at: str, origin: str) -> str:
@@ -88,20 +89,56 @@ def render_page(paper: Paper, kept: Sequence[Results], page: Path, root: Path, r
     """
     claims = _link(page, root / "configs/claims.yaml")
     intro = f"{origin} No figure here is typed: [the claims]({claims}) name the cells that decide them."
-    parts = ["# What holds: the paper's claims, tested", intro, *map(scale_in_words, kept), HOW_TO_READ]
-    parts += ["## Summary", counts_in_words(paper, kept), _summary(paper, kept)]
-    for user in paper.published():
-        parts += _section(paper, user, kept, page, run_at)
+    parts = ["# What holds: the paper's claims, tested", intro, *map(_scale_in_words, kept), HOW_TO_READ]
+    parts += ["## Summary", _counts_in_words(paper, kept), _summary(paper, kept)]
+    for artifact in paper.published():
+        parts += _section(paper, artifact, kept, page, run_at)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def scale_in_words(results: Results) -> str:
+def insert_summary(text: str, paper: Paper, kept: Sequence[Results], path: Path) -> str:
+    """``text`` of the README at ``path`` with what stands between the markers made anew: the main claims.
+
+    Raises:
+        UserError: the markers are not there, each once and in order.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in before + after:
+        raise UserError(f"{path} needs the lines {BEGIN} and {END}, each once and in this order, for the summary.")
+    lines = [line(IN_README), line(["---", "---:", "---:", "---"])]
+    for claim in paper.claims:
+        if not claim.main:
+            continue
+        says = escape(claim.says)
+        judged = _judged(paper, claim, kept)
+        if not judged:
+            lines.append(line([says, NOTHING, NOTHING, NOT_RUN]))
+        for one in judged:
+            ours = f"{words.our_range(one)}, n = {words.seeds_range(one)} ({one.scale})"
+            lines.append(line([says, *map(escape, (words.published_range(one), ours)), _verdict_in_words(one)]))
+            says = ""
+    lines += [
+        "",
+        "Differences from the same without FASA (or from what the claim names), in the tables' units. "
+        f"{_counts_in_words(paper, kept)} All claims, cell by cell: [docs/findings.md](docs/findings.md).",
+    ]
+    return "\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"])
+
+
+def _judged(paper: Paper, claim: Claim, kept: Sequence[Results]) -> list[JudgedClaim]:
+    """The claim at each scale that has a run for it, the largest first."""
+    judged = [judge(claim, paper.tables, results) for results in kept]
+    return [one for one in judged if one.verdict not in (NOT_RUN, BY_EYE)]
+
+
+def _scale_in_words(results: Results) -> str:
     """What the tables of a scale are of, and what its verdicts can say."""
     scale = results.scale
     data = sorted({name for names in results.datasets.values() for name in names})
-    own = scale.detection.description if scale.detection and scale.detection.description else ""
-    told = f"Classifiers: {scale.description} Detectors: {own}" if own and scale.seeds else own or scale.description
-    text = f"{told} Data: {', '.join(data)}."
+    parts = {name: part.description or scale.description for name, part in scale.parts.items()}
+    about = [f"{name.capitalize()}: {text}" for name, text in parts.items()] if len(parts) > 1 else [*parts.values()]
+    text = f"{' '.join(about)} Data: {', '.join(data)}."
     if not scale.comparable:
         text += (
             " Absolute figures do not compare with the published ones, and a verdict is about these data and networks:"
@@ -110,81 +147,74 @@ def scale_in_words(results: Results) -> str:
     return f"**Scale {scale.name}.** {escape(text)}"
 
 
-def counts_in_words(paper: Paper, kept: Sequence[Results]) -> str:
+def _counts_in_words(paper: Paper, kept: Sequence[Results]) -> str:
     """How many claims have which verdict, a sentence for each scale."""
-    told = []
+    sentences = []
     for results in kept:
         counts = Counter(judge(claim, paper.tables, results).verdict for claim in paper.claims)
         verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
-        told.append(f"Of {len(paper.claims)} claims, at scale {results.scale.name}: {verdicts}.")
-    return " ".join(told) or f"{len(paper.claims)} claims; nothing of them has been run."
+        sentences.append(f"Of {len(paper.claims)} claims, at scale {results.scale.name}: {verdicts}.")
+    return " ".join(sentences) or f"{len(paper.claims)} claims; nothing of them has been run."
 
 
-def verdict_in_words(finding: Finding) -> str:
+def _verdict_in_words(judged: JudgedClaim) -> str:
     """The verdict and, of several cells that do not agree, how many have which."""
-    return f"**{finding.verdict}**" + (f" ({escape(finding.reason)})" if finding.reason else "")
-
-
-def row(cells: Sequence[str]) -> str:
-    """A line of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
+    return f"**{judged.verdict}**" + (f" ({escape(judged.reason)})" if judged.reason else "")
 
 
 def _summary(paper: Paper, kept: Sequence[Results]) -> str:
-    lines, above = [row(SUMMARY), row(["---"] * len(SUMMARY))], ""
-    for claim in _in_order(paper):
-        user = _user(paper, claim.of[0])
-        link = f"[{escape(_short(user))}](#{_anchor(_heading(user))})"
+    lines, above = [line(SUMMARY), line(["---"] * len(SUMMARY))], ""
+    places = [artifact.name for artifact in paper.published()]
+    for claim in sorted(paper.claims, key=lambda claim: places.index(claim.of[0])):  # as their sections
+        link = _link_to(paper.artifact(claim.of[0]))
         says = [link if link != above else "", escape(claim.says)]
         above = link
-        found = findings_of(paper, claim, kept)
-        if not found:
-            verdict = BY_EYE if claim.by_eye else NOT_RUN
-            lines.append(row([*says, *[NOTHING] * 4, verdict]))
-        for finding in found:
-            told = [words.published_range(finding), words.our_range(finding), words.seeds_range(finding), finding.scale]
-            lines.append(row([*says, *map(escape, told), verdict_in_words(finding)]))
+        judged = _judged(paper, claim, kept)
+        if not judged:
+            lines.append(line([*says, *[NOTHING] * 4, BY_EYE if claim.by_eye else NOT_RUN]))
+        for one in judged:
+            figures = [words.published_range(one), words.our_range(one), words.seeds_range(one), one.scale]
+            lines.append(line([*says, *map(escape, figures), _verdict_in_words(one)]))
             says = ["", ""]
     return "\n".join(lines)
 
 
-def _section(paper: Paper, user: Table | Figure, kept: Sequence[Results], page: Path, run_at: str) -> Iterator[str]:
-    yield f"## {escape(_heading(user))}"
-    yield escape(user.caption)
-    claims = [claim for claim in paper.claims if user.name in claim.of]
+def _section(paper: Paper, artifact: Table | Figure, kept: Sequence[Results], page: Path, run_at: str) -> Iterator[str]:
+    yield f"## {escape(_heading(artifact))}"
+    yield escape(artifact.caption)
+    claims = [claim for claim in paper.claims if artifact.name in claim.of]
     for claim in claims:
-        if claim.of[0] != user.name:
-            first = _user(paper, claim.of[0])
-            yield f"{escape(claim.says)} See [{escape(_short(first))}](#{_anchor(_heading(first))})."
+        if claim.of[0] != artifact.name:
+            yield f"{escape(claim.says)} See {_link_to(paper.artifact(claim.of[0]))}."
             continue
         yield f"**{escape(claim.says)}** ({escape(claim.where)})" + (f" {escape(claim.note)}" if claim.note else "")
         if claim.by_eye:
             yield f"*By eye.* {escape(claim.by_eye)}"
             continue
         yield from _evidence_of(paper, claim, kept)
-    yield from _sources(user, claims, kept, page, run_at)
+    yield from _sources(artifact, claims, kept, page, run_at)
 
 
 def _evidence_of(paper: Paper, claim: Claim, kept: Sequence[Results]) -> Iterator[str]:
-    found = findings_of(paper, claim, kept)
-    if not found:
+    judged = _judged(paper, claim, kept)
+    if not judged:
         reasons = dict.fromkeys(c.missing for r in kept for c in judge(claim, paper.tables, r).evidence if c.missing)
         yield f"*Not run*{': ' + escape('; '.join(reasons)) if reasons else ''}."
         return
-    for finding in found:
-        yield f"Scale {escape(finding.scale)}: {verdict_in_words(finding)}"
+    for one in judged:
+        yield f"Scale {escape(one.scale)}: {_verdict_in_words(one)}"
         rules = ["---", "---", *["---:"] * 7, "---"]
-        lines = [[*map(escape, CELLS)], rules, *map(_cells, finding.evidence)]
-        if not any(line[1] for line in lines[2:]):  # a table of one column, or columns compared with each other
-            lines = [[line[0], *line[2:]] for line in lines]
-        yield "\n".join(map(row, lines))
-        missing = dict.fromkeys(cell.missing for cell in finding.evidence if cell.missing)
+        lines = [[*map(escape, CELLS)], rules, *map(_cells, one.evidence)]
+        if not any(cells[1] for cells in lines[2:]):  # a table of one column, or columns compared with each other
+            lines = [[cells[0], *cells[2:]] for cells in lines]
+        yield "\n".join(map(line, lines))
+        missing = dict.fromkeys(cell.missing for cell in one.evidence if cell.missing)
         if missing:
             yield f"Missing: {escape('; '.join(missing))}."
 
 
 def _cells(cell: Evidence) -> list[str]:
-    told = [
+    texts = [
         words.comparison_of(cell),
         words.column_of(cell.column) if cell.over is None and len(cell.table.columns) > 1 else "",
         words.claimed(cell),
@@ -195,53 +225,39 @@ def _cells(cell: Evidence) -> list[str]:
         words.our_change(cell),
         words.p_values(cell),
     ]
-    return [*map(escape, told), cell.verdict]
+    return [*map(escape, texts), cell.verdict]
 
 
 def _sources(
-    user: Table | Figure, claims: Sequence[Claim], kept: Sequence[Results], page: Path, run_at: str
+    artifact: Table | Figure, claims: Sequence[Claim], kept: Sequence[Results], page: Path, run_at: str
 ) -> Iterator[str]:
     """The pictures, links to the whole tables, and the command that runs the rest."""
-    if isinstance(user, Figure):
-        for results in kept:
-            if (path := results.figures / f"{user.name}.png").exists():
-                yield f"![{escape(user.title)}, scale {results.scale.name}]({_link(page, path)})"
+    figures = [artifact.name] if isinstance(artifact, Figure) else []
+    for results in kept if figures else ():
+        if (path := results.figures / f"{artifact.name}.png").exists():
+            yield f"![{escape(artifact.title)}, scale {results.scale.name}]({_link(page, path)})"
     tables = list(dict.fromkeys(check.table for claim in claims for check in claim.cells))
     files = [(f"{name}, {r.scale.name}", r.tables / f"{name}.md") for name in tables for r in kept]
     links = [f"[{escape(name)}]({_link(page, path)})" for name, path in files if path.exists()]
-    told = f"Whole tables: {', '.join(links)}. " if links else ""
-    figures = [user.name] if isinstance(user, Figure) else []
+    whole = f"Whole tables: {', '.join(links)}. " if links else ""
     targets = " ".join([*(f"figure_{name}" for name in figures), *(f"table_{name}" for name in tables)])
     yield (
-        f"{told}To run it: `snakemake --cores all {targets} --config scale={run_at}`; what that takes: "
+        f"{whole}To run it: `snakemake --cores all {targets} --config scale={run_at}`; what that takes: "
         f"`fasa plan {' '.join([*figures, *tables])} --scale {run_at}`."
     )
 
 
-def _in_order(paper: Paper) -> list[Claim]:
-    """The claims in the order of their sections."""
-    places = [user.name for user in paper.published()]
-    return sorted(paper.claims, key=lambda claim: places.index(claim.of[0]))
+def _heading(artifact: Table | Figure) -> str:
+    place = artifact.published_as
+    return f"{place[:1].upper()}{place[1:]}: {artifact.title}"
 
 
-def _user(paper: Paper, name: str) -> Table | Figure:
-    return paper.tables[name] if name in paper.tables else paper.figures[name]
-
-
-def _heading(user: Table | Figure) -> str:
-    place = user.published_as
-    return f"{place[:1].upper()}{place[1:]}: {user.title}"
-
-
-def _short(user: Table | Figure) -> str:
-    """ "Table 8", "Figure 5", "Suppl. Table 6": where it is, in as few words as a narrow column holds."""
-    place = re.sub(r" \(.*\)|, drawn", "", user.published_as)
-    return re.sub(r"^[Ss]upplement, ([TFf])", lambda m: f"Suppl. {m[1].upper()}", place)
-
-
-def _anchor(heading: str) -> str:
-    """The anchor that GitHub makes of a heading."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+def _link_to(artifact: Table | Figure) -> str:
+    """A link to a section by where the paper has it, in few words: "Table 8", "Figure 5", "Suppl. Table 6"."""
+    place = re.sub(r" \(.*\)|, drawn", "", artifact.published_as)
+    short = re.sub(r"^[Ss]upplement, ([TFf])", lambda m: f"Suppl. {m[1].upper()}", place)
+    anchor = re.sub(r"[^\w\- ]", "", _heading(artifact).lower()).replace(" ", "-")  # as GitHub makes it
+    return f"[{escape(short)}](#{anchor})"
 
 
 def _link(page: Path, target: Path) -> str:

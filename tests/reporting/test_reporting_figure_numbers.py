@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fasa.reporting.derived import figure_numbers
+from fasa.reporting.figure_numbers import figure_numbers
 
 
 def run(counts, letters, **measurements):
@@ -58,14 +58,14 @@ def test_what_does_not_fit_the_classes_makes_no_number():
 
 
 def test_tables_read_them_beside_the_measurements(fake_study, invented):
-    from fasa.reporting.cells import build_cells
+    from fasa.reporting.cells import measure_table
 
     table = invented.table(
         columns=(invented.column("figures", "Value", None, "", 3),),
         rows=(invented.row("rare", "ldam", measure="figures.true_class.rare"),),
     )
     study = fake_study({("ldam", 0): 0.4}, table=table)
-    (cell,) = build_cells(study, table)
+    (cell,) = measure_table(study, table).cells.values()
     shares = study.load_metrics("ldam", 0)["measurements"]["class_probabilities"]
     # ten classes of up to 500 images, 500 * 0.01 ** (index / 9): the last three have 14, 8 and 5, under 20
     assert cell.ours.values == (pytest.approx(sum(shares[7:]) / 3),)

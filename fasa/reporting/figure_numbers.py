@@ -10,7 +10,7 @@ import numpy as np
 from fasa.reporting.frequency import frequency_groups
 
 PLACE = "figures"  # where tables find these numbers, beside the measurements
-LETTERS = {"many": "frequent", "medium": "common", "few": "rare"}  # a classifier's groups by a detector's names
+NAMES = {"many": "frequent", "medium": "common", "few": "rare"}  # a classifier's groups by a detector's names
 THIRDS = ("first_third", "second_third", "last_third")
 
 
@@ -30,7 +30,7 @@ def figure_numbers(run: Mapping[str, Any]) -> dict[str, Any]:
         them (4a). ``groups.{count, largest}``: at the last epoch, and the largest one's share of the classes (5).
         GROUP is rare, common or frequent; a classifier's few, medium and many are called so, too.
     """
-    members = {LETTERS.get(group.name, group.name): group.members for group in frequency_groups(run)}
+    members = {NAMES.get(group.name, group.name): group.members for group in frequency_groups(run)}
     measured, counts = run["measurements"], np.asarray(run["class_counts"], float)
     found: dict[str, Any] = {}
     virtual = _by_class(measured.get("virtual_features"), len(counts))

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from fasa.reporting import render_figure, render_report
-from fasa.reporting.html import verdict_class
+from fasa.reporting.report import verdict_class
 
 RUNS = {(recipe, seed): 0.42 + 0.01 * len(recipe) + 0.001 * seed for recipe in ("ldam", "ldam_fasa") for seed in (0, 1)}
 VOID = {"meta", "img", "br", "link", "hr"}

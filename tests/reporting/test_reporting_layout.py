@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from fasa.reporting import latex, markdown, render_report
-from fasa.reporting.sheet import build_sheet
+from fasa.reporting.cells import measure_table
+from fasa.reporting.layout import lay_out
 from fasa.study.artifacts import Table
 
 LEVELS = {  # AP and APr of three seeds, in fractions
@@ -54,6 +55,10 @@ def table(**changes) -> Table:
     return Table.model_validate({**content, **changes})
 
 
+def laid_out(study, table):
+    return lay_out(measure_table(study, table))
+
+
 @pytest.fixture
 def study(invented, tmp_path):
     def make(shown: Table, **changes):
@@ -70,13 +75,11 @@ def study(invented, tmp_path):
 
 def printed(block) -> dict[str, dict[str, tuple[str, ...]]]:
     """{row label: {what a line is of: its cells}}."""
-    return {
-        row.label: {line.kind.text: tuple(e.text for e in line.entries) for line in row.lines} for row in block.rows
-    }
+    return {row.label: {line.kind.text: tuple(e.text for e in line.cells) for line in row.lines} for row in block.rows}
 
 
 def test_published_stands_above_reproduced_and_differences_below_them(study):
-    levels, differences = build_sheet(study(table()), table()).blocks
+    levels, differences = laid_out(study(table()), table()).blocks
     assert levels.columns == ("AP (%)", "APr (%)", "Time (s)")  # of several units
     rows = printed(levels)
     assert list(rows) == ["Plain", "FASA", "Other", "Gone"]
@@ -95,29 +98,29 @@ def test_published_stands_above_reproduced_and_differences_below_them(study):
 
 
 def test_a_row_of_nothing_published_has_no_such_line_and_no_verdict(study):
-    levels, differences = build_sheet(study(table()), table()).blocks
+    levels, differences = laid_out(study(table()), table()).blocks
     assert printed(levels)["Other"] == {"reproduced, n = 1": ("20.00", "—", "0.250")}
     assert printed(differences)["Other"] == {"reproduced, n = 1": ("+0.00", "—", "+0.000")}
 
 
 def test_what_a_whole_row_lacks_is_said_once_and_what_a_cell_lacks_at_the_cell(study):
-    sheet = build_sheet(study(table()), table())
-    rows = {row.label: row.lines[-1] for row in sheet.blocks[0].rows}
-    notes = dict(sheet.notes)
+    whole = laid_out(study(table()), table())
+    rows = {row.label: row.lines[-1] for row in whole.blocks[0].rows}
+    notes = dict(whole.notes)
     assert rows["Gone"].kind.text == "reproduced"
     assert notes[rows["Gone"].kind.mark] == "seeds 0, 1, 2: not run"
-    assert {entry.text for entry in rows["Gone"].entries} == {"—"}
-    assert {entry.mark for entry in rows["Gone"].entries} == {""}
-    marks = [entry.mark for entry in rows["Other"].entries]
+    assert {cell.text for cell in rows["Gone"].cells} == {"—"}
+    assert {cell.mark for cell in rows["Gone"].cells} == {""}
+    marks = [cell.mark for cell in rows["Other"].cells]
     assert notes[marks[0]] == notes[marks[2]] == "seeds 1, 2: not run"
     assert notes[marks[1]] == "seed 0: the run has no such measurement; seeds 1, 2: not run"
 
 
 def test_a_row_without_a_baseline_is_judged_by_its_level_where_levels_compare(study):
-    rows = printed(build_sheet(study(table(), comparable=True), table()).blocks[0])
+    rows = printed(laid_out(study(table(), comparable=True), table()).blocks[0])
     assert rows["Plain"]["verdict"] == ("off by +5.40", "off by +8.00", "within 1.0")
     without = table(tolerance=None)
-    assert "verdict" not in printed(build_sheet(study(without, comparable=True), without).blocks[0])["Plain"]
+    assert "verdict" not in printed(laid_out(study(without, comparable=True), without).blocks[0])["Plain"]
 
 
 def test_columns_of_a_group_are_printed_together(study):
@@ -131,7 +134,7 @@ def test_columns_of_a_group_are_printed_together(study):
         )
     ]
     shown = table(columns=columns)
-    blocks = build_sheet(study(shown), shown).blocks
+    blocks = laid_out(study(shown), shown).blocks
     assert [block.heading for block in blocks] == [
         "Lvis (%)",
         "Lvis: differences from the row's baseline (%)",
@@ -146,13 +149,13 @@ def test_columns_of_a_group_are_printed_together(study):
 def test_without_baselines_there_are_no_differences(study):
     rows = [{**row.model_dump(), "baseline": None} for row in table().rows]
     shown = table(rows=rows)
-    assert len(build_sheet(study(shown), shown).blocks) == 1
+    assert len(laid_out(study(shown), shown).blocks) == 1
 
 
 def test_the_note_is_the_first_remark(study):
-    sheet = build_sheet(study(table()), table())
-    assert sheet.remarks[0] == "What a reader must know."
-    assert "Baselines: Plain for FASA · Other · Gone." in sheet.remarks
+    whole = laid_out(study(table()), table())
+    assert whole.remarks[0] == "What a reader must know."
+    assert "Baselines: Plain for FASA · Other · Gone." in whole.remarks
 
 
 def test_baselines_name_their_group_once(study):
@@ -161,20 +164,20 @@ def test_baselines_name_their_group_once(study):
         row["group"] = group
     rows[2]["baseline"] = None
     shown = table(rows=rows)
-    assert "Baselines: Plain for FASA · Gone (R50)." in build_sheet(study(shown), shown).remarks
+    assert "Baselines: Plain for FASA · Gone (R50)." in laid_out(study(shown), shown).remarks
     rows[2]["baseline"] = "plain"  # of another group: each says its own
     shown = table(rows=rows)
     told = "Baselines: Plain (R50) for FASA (R50) · Other (R101) · Gone (R50)."
-    assert told in build_sheet(study(shown), shown).remarks
+    assert told in laid_out(study(shown), shown).remarks
 
 
 def test_markdown_and_latex_have_as_many_cells_in_every_line(study):
-    sheet = build_sheet(study(table()), table())
-    lines = [line for line in markdown.render_markdown(sheet).splitlines() if line.startswith("|")]
+    whole = laid_out(study(table()), table())
+    lines = [line for line in markdown.render(whole).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {1 + 2 + 3}
     assert "| Plain | published | 15.6 ± 0.20 | 0.0 | 0.500 |" in lines
     assert "|  | reproduced, n = 3 | 21.00 ± 1.00 | 8.00 ± 1.00 | 0.250 ± 0.000 |" in lines
-    text = latex.render_latex(sheet)
+    text = latex.render(whole)
     for body in re.findall(r"\\toprule(.*?)\\bottomrule", text, re.DOTALL):
         cells = [line for line in body.splitlines() if line.endswith(r"\\") and r"\multicolumn" not in line]
         assert {line.count(" & ") for line in cells} == {1 + 3}
@@ -195,7 +198,7 @@ def test_the_report_spans_a_rows_lines(study):
 def test_latex_of_a_wide_table_compiles(study, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not on the PATH")
-    text = latex.render_latex(build_sheet(study(table()), table()))
+    text = latex.render(laid_out(study(table()), table()))
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + text + r"\end{document}"
     (tmp_path / "document.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]

@@ -1,88 +1,56 @@
-"""A table as it is shown: its blocks, footnotes and remarks, the same for LaTeX, Markdown and HTML."""
+"""What is printed below a table because it holds for every row: scale, data, how to read the numbers, baselines."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fasa.reporting import comparison
-from fasa.reporting.blocks import Block, build_blocks
-from fasa.reporting.cells import build_cells, datasets_used
-from fasa.reporting.comparison import NOTHING
-from fasa.reporting.entries import Notes
+from fasa.reporting.cells import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
 
 if TYPE_CHECKING:
-    from fasa.study import Study
+    from fasa.reporting.cells import MeasuredTable
     from fasa.study.artifacts import Row, Table
 
 LISTED = 8  # rows of a table whose compared ones are named one by one
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A whole printed table: ``notes`` are (letter, text) pairs, ``remarks`` hold for every row."""
-
-    name: str
-    heading: str
-    caption: str
-    blocks: tuple[Block, ...]
-    notes: tuple[tuple[str, str], ...]
-    remarks: tuple[str, ...]
-
-
-def build_sheet(study: Study, table: Table) -> Sheet:
-    """Format ``table``: controls last, "—" with a footnote wherever a run is missing."""
-    cells = {(cell.row.id, cell.column.key): cell for cell in build_cells(study, table)}
-    notes = Notes()
-    blocks = build_blocks(table, cells, notes)
-    return Sheet(
-        name=table.name,
-        heading=f"{table.title} — {table.published_as}",
-        caption=table.caption,
-        blocks=blocks,
-        notes=tuple((letter, text) for text, letter in notes.letters.items()),
-        remarks=_remarks(study, table),
-    )
-
-
-def _remarks(study: Study, table: Table) -> tuple[str, ...]:
-    """What holds for every row: the scale, the data, how to read the numbers."""
-    used = datasets_used(study, table)
+def remarks(measured: MeasuredTable) -> tuple[str, ...]:
+    """The remarks on a table, its own note first."""
+    table, scale, used = measured.table, measured.scale, measured.datasets
     published = any(row.published for row in table.rows)
     source = f"Published on {table.dataset}; reproduced" if published else f"The recipes are of {table.dataset}; run"
-    remarks = [table.note] if table.note else []
-    remarks += [
-        f"Scale {study.scale.name}: {study.description(table.rows[0].recipe).rstrip('.')}.",
+    found = [table.note] if table.note else []
+    found += [
+        f"Scale {scale.name}: {measured.description.rstrip('.')}.",
         f"{source} on {', '.join(used)}."
         if used
         else f"Published on {table.dataset}; nothing is reproduced here, for no run of this scale exists yet."
         if published
         else "No run of this scale exists yet.",
     ]
-    if published and not study.scale.comparable:
-        remarks.append(
+    if published and not scale.comparable:
+        found.append(
             "Absolute numbers of this scale are not comparable with the published ones; a verdict compares only the "
             "sign of a difference."
         )
-    remarks.append(
+    found.append(
         "Reproduced: mean ± sample standard deviation over n seeds. Differences (Δ) are from the row's own baseline; "
         "ours are paired by seed, with their 95 % confidence intervals (Student's t; each for itself, not corrected "
         "for their number)."
     )
     baselines = _baselines(table)
     if baselines:
-        remarks.append(f"Baselines: {baselines}.")
+        found.append(f"Baselines: {baselines}.")
     if not published:
-        return tuple(remarks)
+        return tuple(found)
     verdicts = (
-        f"Verdict: {comparison.CONFIRMED} = our interval lies on the published side of 0; {comparison.CONTRADICTED} = "
-        f"on the other side; {comparison.UNDECIDED} = it holds 0, or there are fewer than two pairs; {NOTHING} = "
+        f"Verdict: {CONFIRMED} = our interval lies on the published side of 0; {CONTRADICTED} = "
+        f"on the other side; {UNDECIDED} = it holds 0, or there are fewer than two pairs; {NOTHING} = "
         "nothing to compare."
     )
     levels = any(row.baseline is None and row.published for row in table.rows)
-    if study.scale.comparable and table.tolerance is not None and levels:
+    if scale.comparable and table.tolerance is not None and levels:
         verdicts += f" A row without a baseline is compared by its level, with a tolerance of {float(table.tolerance)}."
-    return (*remarks, verdicts)
+    return (*found, verdicts)
 
 
 def _baselines(table: Table) -> str:

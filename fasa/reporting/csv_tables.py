@@ -1,0 +1,145 @@
+"""Tables as CSV files of raw numbers: written from the cells, and read back for the findings, without the runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fasa.errors import UserError
+from fasa.reporting.cells import MeasuredTable, TableCell
+from fasa.study.scales import Scale, load_scale
+
+LARGEST_FIRST = ("paper", "proxy", "mini", "smoke")
+NEEDED = ("table", "row", "column", "seeds", "values", "missing", "scale", "dataset")
+
+
+def render(measured: MeasuredTable) -> str:
+    """One line per row × column: published and own numbers in the column's unit at full precision, seeds, verdict."""
+    lines = [_record(measured, cell) for cell in measured.cells.values()]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return stream.getvalue()
+
+
+@dataclass(frozen=True)
+class KeptCell:
+    """Our values of one cell by seed, in the column's unit, and why some are missing."""
+
+    values: dict[int, float]
+    missing: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one scale: ``cells`` by (table, row, column), the data sets that they are of, and where they lie.
+
+    ``figures`` is the folder of the same scale's pictures.
+    """
+
+    scale: Scale
+    tables: Path
+    figures: Path
+    cells: Mapping[tuple[str, str, str], KeptCell]
+    datasets: Mapping[str, tuple[str, ...]]
+
+
+def read_results(tables: Path, figures: Path, scales: Path) -> Results:
+    """The tables in the folder ``tables``, which is named SCALE/tables, of a scale of the folder ``scales``.
+
+    Raises:
+        UserError: a file is not what ``fasa render`` writes, or there is no such scale.
+    """
+    cells: dict[tuple[str, str, str], KeptCell] = {}
+    datasets: dict[str, tuple[str, ...]] = {}
+    scale = load_scale(scales, tables.parent.name)
+    for path in sorted(tables.glob("*.csv")):
+        for line in _read(path, scale.name):
+            datasets[path.stem] = tuple(line["dataset"].split())
+            cells[path.stem, line["row"], line["column"]] = KeptCell(_by_seed(path, line), line["missing"])
+    return Results(scale, tables, figures, cells, datasets)
+
+
+def read_kept(reference: Path, pictures: Path, scales: Path) -> tuple[Results, ...]:
+    """The scales that are kept under ``reference``, the largest first; ``pictures`` has a folder of each, too.
+
+    Raises:
+        UserError: as of :func:`read_results`.
+    """
+    folders = [path for path in reference.glob("*/tables") if any(path.glob("*.csv"))]
+    folders.sort(key=lambda path: (_rank(path.parent.name), path.parent.name))
+    return tuple(read_results(path, pictures / path.parent.name, scales) for path in folders)
+
+
+def _record(measured: MeasuredTable, cell: TableCell) -> dict[str, object]:
+    table, row, difference = measured.table, cell.row, cell.difference
+    return {
+        "table": table.name,
+        "row": row.id,
+        "group": row.group,
+        "label": row.label,
+        "control": row.control,
+        "recipe": row.recipe,
+        "column": cell.column.key,
+        "measure": cell.measure,
+        "unit": cell.column.unit,
+        "published": cell.published,
+        "published_std": cell.published_std,
+        "n": cell.ours.n,
+        "mean": cell.ours.mean,
+        "std": cell.ours.std,
+        "seeds": _join(cell.ours.seeds),
+        "values": _join(cell.ours.values),
+        "baseline": row.baseline,
+        "published_difference": cell.published_difference,
+        "difference": difference.mean if difference else None,
+        "difference_low": difference.low if difference else None,
+        "difference_high": difference.high if difference else None,
+        "pairs": difference.n if difference else 0,
+        "paired_seeds": _join(difference.seeds) if difference else "",
+        "verdict": cell.verdict,
+        "missing": cell.missing,
+        "scale": measured.scale.name,
+        "comparable": measured.scale.comparable,
+        "published_dataset": table.dataset,
+        "dataset": " ".join(measured.datasets),
+    }
+
+
+def _join(values: Iterable[float]) -> str:
+    return " ".join(map(repr, values))
+
+
+def _rank(scale: str) -> int:
+    return LARGEST_FIRST.index(scale) if scale in LARGEST_FIRST else len(LARGEST_FIRST)
+
+
+def _read(path: Path, scale: str) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names, *rows = [line for line in csv.reader(file, strict=True) if line] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}); render the table again.") from error
+    wrong = [f"no column '{name}'" for name in NEEDED if name not in names] or ["no rows"] * (not rows)
+    wrong += ["lines of unequal length"] * any(len(row) != len(names) for row in rows)
+    if wrong:
+        raise UserError(f"{path} is not a table of results ({', '.join(wrong)}); render it again.")
+    lines = [dict(zip(names, row, strict=True)) for row in rows]
+    for line in lines:
+        if (line["table"], line["scale"]) != (path.stem, scale):
+            raise UserError(f"{path} is of table {line['table']}, scale {line['scale']}; move it there.")
+    return lines
+
+
+def _by_seed(path: Path, line: Mapping[str, str]) -> dict[int, float]:
+    seeds, values = line["seeds"], line["values"]
+    try:
+        return {int(seed): float(value) for seed, value in zip(seeds.split(), values.split(), strict=True)}
+    except ValueError as error:
+        raise UserError(
+            f"{path}: '{seeds}' and '{values}' are not seeds and a value of each; render it again."
+        ) from error
