@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from fasa.errors import UserError
 from fasa.reporting.cells import MeasuredTable, TableCell
@@ -16,14 +17,14 @@ LARGEST_FIRST = ("paper", "proxy", "mini", "smoke")
 NEEDED = ("table", "row", "column", "seeds", "values", "missing", "scale", "dataset")
 
 
-def render(measured: MeasuredTable) -> str:
+def table_frame(measured: MeasuredTable) -> pd.DataFrame:
     """One line per row × column: published and own numbers in the column's unit at full precision, seeds, verdict."""
-    lines = [_record(measured, cell) for cell in measured.cells.values()]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, lines[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue()
+    return pd.DataFrame([_record(measured, cell) for cell in measured.cells.values()])
+
+
+def render(measured: MeasuredTable) -> str:
+    """:func:`table_frame` as CSV."""
+    return table_frame(measured).to_csv(index=False, lineterminator="\n")
 
 
 @dataclass(frozen=True)
