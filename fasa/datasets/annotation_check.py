@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fasa.datasets import image_files
+from fasa.datasets.annotation_counts import AnnotationCounts, count, images_with
 from fasa.datasets.annotation_file import Document, read
-from fasa.datasets.class_counts import ClassCounts, count, images_with
 from fasa.errors import UserError
 
 FREQUENCIES = ("r", "c", "f")
@@ -42,7 +42,7 @@ class Report:
 
     problems: tuple[str, ...]
     facts: tuple[str, ...] = ()
-    counts: ClassCounts | None = None  # None if the annotations cannot be read
+    counts: AnnotationCounts | None = None  # None if the annotations cannot be read
 
     def __add__(self, other: Report) -> Report:
         counts = self.counts if other.counts is None else other.counts
@@ -76,7 +76,7 @@ def _annotated(document: Document) -> int:
     return len({entry.image_id for entry in document.annotations})
 
 
-def _numbers(document: Document, counts: ClassCounts, expected: Expected, name: str) -> list[str]:
+def _numbers(document: Document, counts: AnnotationCounts, expected: Expected, name: str) -> list[str]:
     """How many classes, images and instances there are, against how many there should be."""
     classes = len(document.categories)
     if expected.classes not in (None, classes):
@@ -161,7 +161,7 @@ def _files(document: Document, folder: Path, federated: bool, expected: Expected
     return problems
 
 
-def _facts(document: Document, counts: ClassCounts, name: str) -> list[str]:
+def _facts(document: Document, counts: AnnotationCounts, name: str) -> list[str]:
     seen = int((counts.instances > 0).sum())
     facts = [
         f"{name}: {len(document.images):,} images, {_annotated(document):,} of them with an annotation; "

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from fasa.atomic import write
+from fasa.atomic import write_bytes
 from fasa.datasets.annotation_check import SAMPLE, Expected, Report, compare
+from fasa.datasets.annotation_counts import pairs
 from fasa.datasets.annotation_file import Category, Instance, read
-from fasa.datasets.class_counts import pairs
 from fasa.datasets.image_files import enumeration
 from fasa.datasets.safe_pickle import load_arrays
 from fasa.errors import UserError
@@ -48,10 +47,6 @@ VAL = Expected(
     federated=False,
     image_mend="name the folder val2017, unpacked from COCO's val2017.zip",
 )
-
-
-class _Annotation(Instance, gc=False):
-    id: int
 
 
 class _Source(msgspec.Struct):
@@ -118,15 +113,15 @@ def _index(document: Any, path: Path) -> Index:
     return Index(images, instances, order)
 
 
-def rebuild(index: Index, annotations: Path, destination: Path, seed: int | None = None) -> list[str]:
-    """Write COCO-LT's training annotations to ``destination``; returns what is to be known of them, in sentences.
+def rebuild(index: Index, annotations: Path, destination: Path) -> str:
+    """Write COCO-LT's training annotations to ``destination``; returns a sentence that says what they are.
 
     Of COCO's instances_train2017.json ``annotations``, those of the listed classes in the listed images are kept, byte
-    by byte, if every class then has the indexed number of instances. Where a class has more, ``seed`` lets them be
-    drawn, at least one in each of its images: the right images and numbers, but not the published instances.
+    by byte.
 
     Raises:
-        UserError: the annotations are not COCO's; a class's total differs and there is no ``seed``; or a disk error.
+        UserError: the annotations are not COCO's, a class has more or fewer instances than the index says, or the file
+            cannot be written.
     """
     source, name = read(annotations, _Source), annotations.name
     categories = [msgspec.json.decode(raw, type=Category) for raw in source.categories]
@@ -136,7 +131,7 @@ def rebuild(index: Index, annotations: Path, destination: Path, seed: int | None
         raise UserError(
             f"{name} has {len(numbers)} classes where the index of COCO-LT has {len(index.images)}: {_official()}."
         )
-    decoder = msgspec.json.Decoder(_Annotation)
+    decoder = msgspec.json.Decoder(Instance)
     entries = [decoder.decode(raw) for raw in source.annotations]
     image, label = pairs(entries, numbers, name)
     kept = _listed(index, image, label, names, name)
@@ -145,21 +140,14 @@ def rebuild(index: Index, annotations: Path, destination: Path, seed: int | None
     if len(fewer):
         raise UserError(f"{name} has too few instances of {_classes(fewer, names, totals, index)}: {_official()}.")
     more = np.flatnonzero(totals > index.instances)
-    notes = [f"COCO-LT: {len(index.order):,} images, {index.instances.sum():,} instances, as SimCal's index has them."]
     if len(more):
-        if seed is None:
-            raise UserError(
-                f"In the listed images {name} has more than COCO-LT's {_classes(more, names, totals, index)}, "
-                f"and the index does not say which to keep: give SimCal's {PUBLISHED} instead."
-            )
-        ids = np.array([entry.id for entry in entries], np.int64)
-        kept = _draw(kept, more, index, ids, image, label, seed)
-        notes.append(
-            f"The instances of {len(more)} classes ({', '.join(names[k] for k in more)}) are drawn with seed {seed}: "
-            "their images and numbers are COCO-LT's, the instances themselves need not be."
+        raise UserError(
+            f"In the listed images {name} has more than COCO-LT's {_classes(more, names, totals, index)}, "
+            f"and the index does not say which to keep: give SimCal's {PUBLISHED} instead."
         )
-    _write(source, index, np.flatnonzero(kept), destination, notes, name)
-    return notes
+    note = f"COCO-LT: {len(index.order):,} images, {index.instances.sum():,} instances, as SimCal's index has them."
+    _write(source, index, np.flatnonzero(kept), destination, note, name)
+    return note
 
 
 def _official() -> str:
@@ -182,39 +170,20 @@ def _listed(index: Index, image: np.ndarray, label: np.ndarray, names: list[str]
     return np.isin(key, wanted)
 
 
-def _draw(
-    kept: np.ndarray, more: np.ndarray, index: Index, ids: np.ndarray, image: np.ndarray, label: np.ndarray, seed: int
-) -> np.ndarray:
-    """``kept`` (A,) with the classes ``more`` cut to the indexed number: one in each image first, the rest anywhere.
-
-    The order of preference is a hash of seed and annotation id, the same with every version of numpy.
-    """
-    kept = kept.copy()
-    for k in more:
-        candidates = np.flatnonzero(kept & (label == k))
-        hashes = (blake2b(f"{seed} {number}".encode(), digest_size=8).digest() for number in ids[candidates])
-        candidates = candidates[np.argsort(np.frombuffer(b"".join(hashes), "<u8"), kind="stable")]
-        first = np.zeros(len(candidates), bool)
-        first[np.unique(image[candidates], return_index=True)[1]] = True
-        preferred = np.concatenate([candidates[first], candidates[~first]])
-        kept[preferred[index.instances[k] :]] = False
-    return kept
-
-
-def _write(source: _Source, index: Index, kept: np.ndarray, destination: Path, notes: list[str], name: str) -> None:
+def _write(source: _Source, index: Index, kept: np.ndarray, destination: Path, note: str, name: str) -> None:
     decoder = msgspec.json.Decoder(_Id)
     images = {decoder.decode(raw).id: raw for raw in source.images}
     absent = [f"image {i}" for i in index.order if i not in images]
     if absent:
         raise UserError(f"{name} does not list {enumeration(absent)}: {_official()}.")
     document: Mapping[str, Any] = {
-        "info": {"description": " ".join(notes)},
+        "info": {"description": note},
         "licenses": source.licenses,
         "images": [images[i] for i in index.order.tolist()],
         "annotations": [source.annotations[i] for i in kept],
         "categories": sorted(source.categories, key=lambda raw: decoder.decode(raw).id),  # as labels are counted
     }
-    write(destination, lambda stream: stream.write(msgspec.json.encode(document)))
+    write_bytes(destination, msgspec.json.encode(document))
 
 
 def check(annotations: Path, images: Path, index: Index | None = None, sample: int = SAMPLE) -> Report:
@@ -227,20 +196,21 @@ def check(annotations: Path, images: Path, index: Index | None = None, sample: i
     if counts is None or len(counts.ids) != CLASSES:
         return report
     found = bin_classes(counts.instances)
-    problems, facts = (), (f"{annotations.name}: {' / '.join(map(str, found))} classes in SimCal's four bins.",)
+    bins = f"{' / '.join(map(str, found))} classes in SimCal's four bins"
+    problems = []
     if found != BIN_CLASSES:
         split = " / ".join(map(str, BIN_CLASSES))
-        problems = (f"{annotations.name} has {facts[0].split(': ')[1][:-1]} where COCO-LT has {split}: {TRAIN.mend}.",)
+        problems.append(f"{annotations.name} has {bins} where COCO-LT has {split}: {TRAIN.mend}.")
     if index is not None:
         order = np.argsort(counts.ids)
         totals = counts.instances[order]
         differ = np.flatnonzero(totals != index.instances)
         if len(differ):
             which = _classes(differ, [counts.names[i] for i in order], totals, index)
-            problems += (
-                f"{annotations.name} has another number of instances than the index of {which}: {TRAIN.mend}.",
+            problems.append(
+                f"{annotations.name} has another number of instances than the index of {which}: {TRAIN.mend}."
             )
-    return report + Report(problems, facts)
+    return report + Report(tuple(problems), (f"{annotations.name}: {bins}.",))
 
 
 def check_val(annotations: Path, images: Path, sample: int = SAMPLE) -> Report:

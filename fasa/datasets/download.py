@@ -1,4 +1,9 @@
-"""Fetch one file over a bad line: resume, retry, go to the next mirror, and trust nothing but the checksum."""
+"""Fetch one file over a bad line: resume, retry, go to the next mirror, and trust nothing but the checksum.
+
+Why not pooch: it begins a broken download again from its first byte, where ours are of 100 to 400 MB, knows neither
+mirrors nor file: addresses, asks five times for a page that is missing, and wants the whole of a checksum, of which the
+names of published weights hold the first digits. Around it this file would be nearly as long.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +18,16 @@ from time import sleep
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from fasa.datasets.progress import progress_bar
 from fasa.errors import UserError
 
-MIRROR = "FASA_MIRROR"  # names a folder, by http:, https: or file:, that is asked first
+MIRROR = "FASA_MIRROR"  # the address of a folder, http:, https: or file:, that is asked first
 TIMEOUT = 30  # seconds without a byte
 BLOCK = 1 << 18  # bytes between two updates of the progress bar
 NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-PASSING_STATUS = {408, 425, 429}  # client errors that another attempt may mend; the other 4xx are final
+TEMPORARY_STATUS = {408, 425, 429}  # client errors that another attempt may not meet; the other 4xx are final
 
 
 def fetch(urls: Sequence[str], destination: Path, checksum: str, attempts: int = 5) -> None:
@@ -100,9 +105,9 @@ def named_checksum(path: Path) -> str:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether this server will say the same again: it has no such file, or keeps it from us."""
+    """Whether this server will give the same answer again: it has no such file, or refuses to send it."""
     if isinstance(error, HTTPError):
-        return 400 <= error.code < 500 and error.code not in PASSING_STATUS
+        return 400 <= error.code < 500 and error.code not in TEMPORARY_STATUS
     return isinstance(error, URLError) and isinstance(error.reason, FileNotFoundError | IsADirectoryError)
 
 
@@ -118,7 +123,7 @@ def _download(url: str, part: Path) -> None:
                 raise ConnectionError("the server resumed at the wrong byte")
             _stream(response, part, have if resumed else 0)
     except HTTPError as error:
-        if not (error.code == 416 and have):  # 416: there is nothing after these bytes; the checksum judges them
+        if not (error.code == 416 and have):  # 416: there is nothing after these bytes; the checksum decides
             raise
 
 
@@ -126,10 +131,9 @@ def _stream(response: HTTPResponse, part: Path, have: int) -> None:
     length = response.headers.get("Content-Length")
     total = have + int(length) if length is not None else None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with (
-        part.open("ab" if have else "wb") as stream,
-        progress_bar(*columns, TimeRemainingColumn()) as progress,
-    ):
+    console = Console(stderr=True)
+    progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+    with part.open("ab" if have else "wb") as stream, progress:
         task = progress.add_task(part.name.removesuffix(".part"), total=total, completed=have)
         while block := response.read(BLOCK):
             stream.write(block)

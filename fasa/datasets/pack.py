@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fasa.atomic import write_bytes
-from fasa.datasets.contact_sheet import decode_sheet, encode_sheets, sheet_count
+from fasa import atomic
 from fasa.datasets.long_tail import LongTailDataset
-from fasa.datasets.progress import progress_bar
 from fasa.errors import UserError
 
 FORMAT = "fasa-long-tail-pack"
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "heldout", "test")
 
 
 def save_pack(path: Path, dataset: LongTailDataset) -> None:
-    """Write ``dataset`` to ``path``, an .npz archive; the same data set gives the same bytes.
+    """Write ``dataset`` to ``path``, a compressed .npz archive; the same data set gives the same bytes.
 
-    Each split has ``*_labels`` int64 [N], ``*_shape`` (N, 3, H, W), ``*_sheets`` the concatenated WebP contact sheets
-    and ``*_offsets`` [sheets + 1] into them; ``header`` is JSON with the rest and a SHA-256 of all pixels and labels.
+    Each split has ``*_labels`` int64 [N] and ``*_differences`` uint8 [N, 3, H, W], of each pixel to its left neighbour,
+    which compress better than the pixels; ``header`` is JSON with the rest and a SHA-256 of all pixels and labels.
 
     Raises:
         UserError: the file cannot be written.
@@ -42,21 +38,11 @@ def save_pack(path: Path, dataset: LongTailDataset) -> None:
         "pad": dataset.pad,
         "sha256": _digest(dataset),
     }
-    arrays = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
-    with progress_bar() as progress:
-        sheets = sum(sheet_count(len(getattr(dataset, f"{split}_labels"))) for split in SPLITS)
-        task = progress.add_task(f"Packing {dataset.name}", total=sheets)
-        for split in SPLITS:
-            images = getattr(dataset, f"{split}_images")
-            encoded = []
-            for sheet in encode_sheets(images):
-                encoded.append(sheet)
-                progress.advance(task)
-            arrays[f"{split}_labels"] = getattr(dataset, f"{split}_labels")
-            arrays[f"{split}_shape"] = np.array(images.shape)
-            arrays[f"{split}_sheets"] = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-            arrays[f"{split}_offsets"] = np.cumsum([0, *map(len, encoded)])
-    write_bytes(path, _npz(arrays))
+    arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
+    for split in SPLITS:
+        arrays[f"{split}_labels"] = getattr(dataset, f"{split}_labels")
+        arrays[f"{split}_differences"] = np.diff(getattr(dataset, f"{split}_images"), axis=-1, prepend=np.uint8(0))
+    atomic.write(path, lambda stream: np.savez_compressed(stream, **arrays))
 
 
 def load_pack(path: Path) -> LongTailDataset:
@@ -69,7 +55,7 @@ def load_pack(path: Path) -> LongTailDataset:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             header = json.loads(arrays["header"].tobytes())
             if (header["format"], header["version"]) != (FORMAT, VERSION):
-                raise ValueError(f"format {header['format']} version {header['version']}")
+                raise ValueError(f"made by another version: format {header['format']} version {header['version']}")
             dataset = LongTailDataset(
                 name=header["name"],
                 class_names=tuple(header["class_names"]),
@@ -78,26 +64,20 @@ def load_pack(path: Path) -> LongTailDataset:
                 flip=header["flip"],
                 pad=header["pad"],
                 **{f"{split}_labels": arrays[f"{split}_labels"] for split in SPLITS},
-                **{f"{split}_images": _decode(arrays, split) for split in SPLITS},
+                **{
+                    f"{split}_images": np.cumsum(arrays[f"{split}_differences"], axis=-1, dtype=np.uint8)
+                    for split in SPLITS
+                },
             )
         if _digest(dataset) != header["sha256"]:
             raise ValueError("its pixels or labels fail their checksum")
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: prepare the data set with `fasa data`.") from error
-    except Exception as error:  # a damaged archive, array header, JSON or image can raise nearly any exception
+    except Exception as error:  # a damaged archive, array header or JSON can raise nearly any exception
         raise UserError(
-            f"{path} is no readable data pack ({error}): remove it and prepare the data set again with `fasa data`."
+            f"{path} is no readable data pack ({error}): delete it and prepare the data set again with `fasa data`."
         ) from error
     return dataset
-
-
-def _decode(arrays: np.lib.npyio.NpzFile, split: str) -> np.ndarray:
-    count, channels, height, width = (int(size) for size in arrays[f"{split}_shape"])
-    content = arrays[f"{split}_sheets"].tobytes()
-    offsets = arrays[f"{split}_offsets"].tolist()
-    blank = np.empty((0, channels, height, width), dtype=np.uint8)  # a split may have no image
-    sheets = [decode_sheet(content[start:end], height, width) for start, end in pairwise(offsets)]
-    return np.concatenate([blank, *sheets])[:count]
 
 
 def _digest(dataset: LongTailDataset) -> str:
@@ -105,16 +85,5 @@ def _digest(dataset: LongTailDataset) -> str:
     for split in SPLITS:
         for array in (getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels").astype("<i8")):
             digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
-    """What ``np.savez`` writes, but without the time of day in it."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())  # ZipInfo's own date is 1 January 1980
-    return stream.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from fasa.datasets import coco_lt, load_pack
-from fasa.datasets.cifar import CIFAR100
+from fasa.datasets import coco_lt, load_pack, read_manifest
+from fasa.datasets.cifar import ARCHIVE, URL
 from fasa.datasets.download import MIRROR, addresses, fits, named_checksum
 from fasa.datasets.glyphs.files import verify
 from fasa.doctor.check import Check, reachable
@@ -40,7 +39,7 @@ OFFICIAL = {
         f"cocodataset.org, and SimCal's {coco_lt.INDEX} or {coco_lt.PUBLISHED}",
     ),
 }
-ARCHIVES = {"cifar100_lt": CIFAR100}
+ARCHIVES = {"cifar100_lt": (ARCHIVE, URL)}
 
 
 @dataclass(frozen=True)
@@ -96,11 +95,11 @@ def _official(data: DataSet) -> Check:
     anew = f"rm {data.path} && {data.command} --source FOLDER"
     checked = data.path.stat().st_mtime
     try:
-        splits = [json.loads(data.path.read_text())[part] for part in ("train", "val")]
-        files = [Path(split["annotations"]) for split in splits]
-        folders = [Path(split["images"]) for split in splits]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = read_manifest(data.path)
+    except UserError:
         return Check("missing", f"{data.name}: {data.path} is damaged.", anew)
+    files = [Path(split.annotations) for split in (manifest.train, manifest.val)]
+    folders = [Path(split.images) for split in (manifest.train, manifest.val)]
     lost = [one for one in files if not os.path.isfile(one)]
     lost += [one for one in folders if not (os.path.isdir(one) and any(one.glob("*")))]
     if lost:
@@ -130,17 +129,17 @@ def _to_be_given(data: DataSet, official: Official) -> Check:
 
 def _from_archive(data: DataSet) -> Check:
     """One that is cut from an archive: on this machine, or to be downloaded."""
-    archive, source = ARCHIVES[data.name], data.configured("source")
+    (archive, url), source = ARCHIVES[data.name], data.configured("source")
     if source is not None:
         given = f"{data.command} --source {source}"
         if os.path.exists(source):
             return Check("note", f"{data.name} is not made yet; the workflow makes it from {source}.", given)
         return Check("missing", f"{data.name}: {source}, which configs/config.yaml names, is not there.", given)
-    if (data.root / "resources" / "downloads" / archive.archive).exists():
+    if (data.root / "resources" / "downloads" / archive).exists():
         return Check("note", f"{data.name}: its archive is here; the workflow cuts and packs it.", data.command)
-    urls = addresses(archive.archive, [archive.url])
-    by_hand = f"{data.command} --source {archive.archive}"
-    return _to_download(f"{data.name}: {archive.archive}", urls, reachable(urls), data.command, by_hand)
+    urls = addresses(archive, [url])
+    by_hand = f"{data.command} --source {archive}"
+    return _to_download(f"{data.name}: {archive}", urls, reachable(urls), data.command, by_hand)
 
 
 def first_weights(chosen: Chosen) -> Iterator[Check]:

@@ -14,8 +14,8 @@ from mmdet.datasets import LVISV1Dataset
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
+from fasa.datasets.annotation_counts import read_frequencies
 from fasa.datasets.annotation_file import Categories, read
-from fasa.datasets.class_counts import read_frequencies
 from fasa.errors import UserError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fasa.datasets import load_pack, prepare
-from fasa.datasets.cifar import CIFAR100, read_cifar
+from fasa.datasets import load_pack, prepare_classification
+from fasa.datasets.cifar import read_cifar100
 from fasa.datasets.digits import read_digits
 from fasa.datasets.long_tail import ImagePool, cao_subset, class_counts
 from fasa.errors import UserError
@@ -42,7 +42,7 @@ def test_digits_are_normalised_by_their_own_pool(digits):
 
 def test_digits_lt_end_to_end(tmp_path):
     for name in ("first", "second"):
-        prepare("digits_lt", 20, 20, 0, None, tmp_path / "unused", tmp_path / f"{name}.npz")
+        prepare_classification("digits_lt", 20, 20, 0, None, tmp_path / "unused", tmp_path / f"{name}.npz")
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
     dataset = load_pack(tmp_path / "first.npz")
     assert dataset.class_counts.tolist() == [100, 71, 51, 36, 26, 18, 13, 9, 6, 5]
@@ -52,7 +52,7 @@ def test_digits_lt_end_to_end(tmp_path):
 
 def test_digits_take_no_source(tmp_path):
     with pytest.raises(UserError, match="leave --source out"):
-        prepare("digits_lt", 20, 20, 0, tmp_path, tmp_path, tmp_path / "pack.npz")
+        prepare_classification("digits_lt", 20, 20, 0, tmp_path, tmp_path, tmp_path / "pack.npz")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def cifar100_source() -> Path:
 
 @pytest.fixture(scope="module")
 def cifar100(cifar100_source) -> ImagePool:
-    return read_cifar(CIFAR100, cifar100_source)
+    return read_cifar100(cifar100_source)
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_real_cifar100_ranks(cifar100):
 @pytest.mark.slow
 def test_real_cifar100_pack_is_small_and_whole(cifar100, cifar100_source, tmp_path):
     destination = tmp_path / "cifar100_lt.npz"
-    prepare("cifar100_lt", 100, 20, 0, cifar100_source, tmp_path / "unused", destination)
+    prepare_classification("cifar100_lt", 100, 20, 0, cifar100_source, tmp_path / "unused", destination)
     assert destination.stat().st_size < 60e6
     dataset = load_pack(destination)
     assert len(dataset.train_images) == 10_847 and len(dataset.heldout_images) == 1_980

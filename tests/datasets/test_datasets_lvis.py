@@ -14,8 +14,8 @@ from PIL import Image
 
 from fasa.datasets import lvis
 from fasa.datasets.annotation_check import Expected, compare
+from fasa.datasets.annotation_counts import count_annotations, images_with, read_frequencies
 from fasa.datasets.annotation_file import read
-from fasa.datasets.class_counts import class_counts, images_with, read_frequencies
 from fasa.errors import UserError
 
 TOY = Expected(name="toy", mend="make it again", classes=3, federated=True, frequencies={"r": 1, "c": 1, "f": 1})
@@ -78,7 +78,7 @@ def test_a_right_copy_has_no_problems(tmp_path, folder):
 
 def test_counts_by_hand(tmp_path):
     path = write(tmp_path / "toy.json", toy())
-    counts = class_counts(path)
+    counts = count_annotations(path)
     assert counts.ids.tolist() == [5, 7, 9]
     assert (counts.names, counts.frequencies) == (("e", "g", "i"), ("f", "r", "c"))
     assert counts.instances.tolist() == [3, 1, 0]
@@ -92,7 +92,7 @@ def test_counts_follow_the_file_not_the_ids(tmp_path, folder):
     document = toy()
     document["categories"].reverse()
     path = write(tmp_path / "toy.json", document)
-    assert class_counts(path).instances.tolist() == [0, 1, 3]
+    assert count_annotations(path).instances.tolist() == [0, 1, 3]
     assert "by ascending id" in compare(path, folder, TOY).problems[0]
 
 
@@ -208,7 +208,7 @@ def test_frequencies_are_needed_for_subsets(tmp_path):
 
 def test_real_lvis_annotations(tmp_path):
     path = original("lvis/lvis_val_100.json")
-    counts = class_counts(path)
+    counts = count_annotations(path)
     assert (len(counts.ids), counts.instances.sum()) == (1230, 977)
     document = json.loads(path.read_text())
     assert counts.images.tolist() == [

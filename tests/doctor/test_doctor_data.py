@@ -7,17 +7,16 @@ import os
 import socket
 import threading
 import time
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from fasa import atomic
 from fasa.datasets.glyphs import GlyphScenes, generate
+from fasa.datasets.manifest import Manifest, Split, write_manifest
 from fasa.doctor import check, data
 from fasa.doctor.chosen import choose
 from fasa.errors import UserError
-from fasa.tasks.detection.manifest import Manifest, Split, write_manifest
 
 NAMES = ("cifar_lt",)
 MAKE = "fasa data ldam --scale tiny"
@@ -69,8 +68,8 @@ def test_an_archive_that_is_here_or_can_be_had(study, offline, monkeypatch, tmp_
     ((state, what, mend),) = said(data.checks, study)
     assert state == "missing" and "cannot be reached from here" in what
     assert mend == f"{MAKE} --source cifar-100-python.tar.gz"
-    nowhere = replace(data.CIFAR100, url="file:///no/cifar-100-python.tar.gz")
-    monkeypatch.setattr(data, "ARCHIVES", {"cifar100_lt": nowhere})
+    nowhere = "file:///no/cifar-100-python.tar.gz"
+    monkeypatch.setattr(data, "ARCHIVES", {"cifar100_lt": (data.ARCHIVE, nowhere)})
     monkeypatch.setattr(data, "reachable", check.reachable)
     mirror = tmp_path / "mirror"
     monkeypatch.setenv("FASA_MIRROR", mirror.as_uri())

@@ -15,8 +15,8 @@ from mmengine.dataset import ClassBalancedDataset
 from test_datasets_lvis import faulty, folder, original, toy, write  # noqa: F401
 
 import fasa.mmdet.datasets  # noqa: F401
+from fasa.datasets.annotation_counts import count_annotations, images_with
 from fasa.datasets.annotation_file import read
-from fasa.datasets.class_counts import class_counts, images_with
 from fasa.datasets.coco_lt import Index, rebuild
 from fasa.errors import UserError
 
@@ -105,7 +105,7 @@ def test_real_lvis_annotations_read_as_by_the_stock_data_set(tmp_path):
     assert [own.get_data_info(i) for i in range(100)] == [stock.get_data_info(i) for i in range(100)]
     # Boxes under a pixel are not trained on; the rule of the balanced subset is the same for both.
     labels = np.concatenate([own.get_cat_ids(i) for i in range(100)]).astype(int)
-    counts = class_counts(path).instances
+    counts = count_annotations(path).instances
     assert len(labels) <= counts.sum() and (np.bincount(labels, minlength=1230) <= counts).all()
     subset = DATASETS.build({"type": "FrequencySubset", "dataset": stock})
     ids = [subset.get_data_info(i)["img_id"] for i in range(len(subset))]
@@ -136,7 +136,7 @@ def test_a_rebuilt_coco_lt_is_read_by_the_stock_data_set(tmp_path):
     assert isinstance(dataset, CocoDataset) and len(dataset) == len(order)
     labels = np.concatenate([dataset.get_cat_ids(i) for i in range(len(dataset))])
     assert np.bincount(labels, minlength=80).tolist() == instances
-    assert class_counts(tmp_path / "lt.json").instances.tolist() == instances
+    assert count_annotations(tmp_path / "lt.json").instances.tolist() == instances
     example = dataset[0]
     assert example["img"].shape[:2] == example["ori_shape"]
     assert len(example["gt_masks"]) == len(example["gt_bboxes_labels"])

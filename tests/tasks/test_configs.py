@@ -15,10 +15,10 @@ from mmengine.config import Config
 
 from fasa.cli import main
 from fasa.datasets.glyphs.catalogue import glyphs
+from fasa.datasets.manifest import Manifest, Split, read_manifest, write_manifest
 from fasa.errors import UserError
 from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.configs import build, in_shares, lay_over
-from fasa.tasks.detection.manifest import Manifest, Split, read_manifest, write_manifest
 from fasa.tasks.detection.pretraining import Pretraining
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from test_configs import DISTINCT
 
-from fasa.datasets.class_counts import class_counts
+from fasa.datasets.annotation_counts import count_annotations
+from fasa.datasets.manifest import Manifest, Split, write_manifest
 from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.configs import build
-from fasa.tasks.detection.manifest import Manifest, Split, write_manifest
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def study(tmp_path_factory) -> Study:
     root = tmp_path_factory.mktemp("coco")
     (root / "configs").symlink_to(ROOT / "configs")
     study = load_study(root, "paper")
-    counts = class_counts(data / "instances_train.json")
+    counts = count_annotations(data / "instances_train.json")
     manifest = Manifest(
         name="coco_lt",
         train=Split(str(data / "instances_train.json"), f"{data}/train/"),

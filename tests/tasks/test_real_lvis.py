@@ -16,13 +16,13 @@ from mmdet.models.dense_heads import RPNHead
 from mmengine.structures import InstanceData
 
 from fasa.cli import main
-from fasa.datasets.class_counts import class_counts
+from fasa.datasets.annotation_counts import count_annotations
+from fasa.datasets.manifest import Manifest, Split, write_manifest
 from fasa.evaluation import GroundTruth, evaluate, load_detections, load_ground_truth
 from fasa.evaluation.metrics import overlaps
 from fasa.evaluation.score.verification import verify
 from fasa.study import Run, Study, load_study
 from fasa.tasks.detection import topk_inference
-from fasa.tasks.detection.manifest import Manifest, Split, write_manifest
 from fasa.tasks.detection.training import trained_detector
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ def study(tmp_path_factory) -> Study:
         path = root / f"{part}.json"
         path.write_text(json.dumps({**document, "images": chosen, "annotations": objects}))
         splits[part] = Split(str(path), f"{root}/")
-    counts = class_counts(root / "val.json")
+    counts = count_annotations(root / "val.json")
     study = load_study(root, "smoke")
     manifest = Manifest(
         name="glyphs",  # LVIS's format with classes of its own: v0.5 has 1,230

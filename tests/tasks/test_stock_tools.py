@@ -13,8 +13,8 @@ import mmdet
 import pytest
 from mmdet.datasets import CocoDataset
 
+from fasa.datasets.manifest import Split, read_manifest, write_manifest
 from fasa.study import Study, load_study
-from fasa.tasks.detection.manifest import Split, read_manifest, write_manifest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(mmdet.__file__).parent / ".mim/tools"

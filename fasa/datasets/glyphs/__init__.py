@@ -3,7 +3,6 @@
 from fasa.datasets.glyphs.crops import crops
 from fasa.datasets.glyphs.files import verify
 from fasa.datasets.glyphs.generate import generate
-from fasa.datasets.glyphs.sheet import contact_sheet
 from fasa.datasets.glyphs.spec import GlyphScenes
 
-__all__ = ["GlyphScenes", "contact_sheet", "crops", "generate", "verify"]
+__all__ = ["GlyphScenes", "crops", "generate", "verify"]

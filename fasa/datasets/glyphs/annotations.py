@@ -94,5 +94,5 @@ def _categories(spec: GlyphScenes, plan: Plan) -> list[Json]:
             "image_count": int(plan.image_counts[label]),
             "instance_count": instances[label],
         }
-        for label, glyph in enumerate(glyphs(spec.first_class, spec.classes))
+        for label, glyph in enumerate(glyphs(0, spec.classes))
     ]

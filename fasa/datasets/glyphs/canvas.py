@@ -15,6 +15,7 @@ OPAQUE = 128  # an alpha from which on a pixel belongs to the figure
 GROUND = -1  # the owner of a pixel that no figure has
 FEWEST_PIXELS = 12  # visible ones of a figure, whatever its share
 STRETCH = 0.15  # at most, of a glyph's width against its height
+TURN = 25.0  # degrees either way; within them no glyph of the catalogue looks like another
 SHADED = 0.3  # of the figures throw a shadow
 FINE = 2  # times that strokes are drawn larger, to have smooth edges
 
@@ -37,7 +38,7 @@ class Canvas:
         scale = length / max(picture.size)
         stretch = math.sqrt(1 + self.rng.uniform(0, STRETCH)) ** self.rng.choice((-1, 1))
         size = (max(1, round(picture.width * scale * stretch)), max(1, round(picture.height * scale / stretch)))
-        turn = self.rng.uniform(-self.look.turn, self.look.turn)
+        turn = self.rng.uniform(-TURN, TURN)
         # resized to twice the length and turned there: thin strokes survive the turn
         turned = picture.resize((2 * size[0], 2 * size[1]), Image.Resampling.BILINEAR)
         turned = turned.rotate(turn, resample=Image.Resampling.BILINEAR, expand=True)
@@ -66,7 +67,7 @@ class Canvas:
         if self.rng.random() < SHADED:
             self._shade(alpha, top, left)
         tone = colour(self.rng, self.tones[-4:] if len(self.tones) < 5 else [self.tones[0], *self.tones[-3:]])
-        self._blend(box, inside, paint(self.rng, *inside.shape, tone, self.look.texture))
+        self._blend(box, inside, paint(self.rng, inside.shape[0], inside.shape[1], tone, self.look.texture))
         self.owner[box][own] = len(self.areas)
         self.areas.append(area)
         self.tones.append(tone)

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from fasa.datasets.glyphs.table import TABLE
 from fasa.errors import UserError
 
-# Bold first: of twins it stays, and a heavy stroke still shows in a glyph of 16 pixels. The letters are the table's.
+# By their letters in catalogue.txt. Most are bold: a heavy stroke still shows in a glyph of 16 pixels.
 FONTS = {
     "B": "DejaVuSans-Bold.ttf",
     "D": "DejaVuSans.ttf",
@@ -42,13 +41,14 @@ class Glyph:
 @lru_cache(maxsize=1)
 def catalogue() -> tuple[Glyph, ...]:
     """Every glyph, no two of them alike; the further down the list, the nearer its nearest neighbour may be."""
-    return tuple(parse(token) for token in TABLE.split())
+    lines = Path(__file__).with_name("catalogue.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(_parse(entry) for line in lines if not line.startswith("#") for entry in line.split())
 
 
-def parse(token: str) -> Glyph:
-    """The glyph that an entry of the table stands for: font, code point, added weight, as in ``D25D+4``."""
-    code, weight = token[1:].split("+")
-    return Glyph(chr(int(code, 16)), FONTS[token[0]], int(weight))
+def _parse(entry: str) -> Glyph:
+    """The glyph of an entry such as ``D25D+4``: font, code point, added weight."""
+    code, weight = entry[1:].split("+")
+    return Glyph(chr(int(code, 16)), FONTS[entry[0]], int(weight))
 
 
 def glyphs(first: int, count: int) -> tuple[Glyph, ...]:

@@ -24,7 +24,8 @@ FORMAT = "fasa-glyphs"
 VERSION = 1
 SPECIFICATION = "spec.json"
 DOCUMENT = "dataset.json"
-MEND = "remove the folder and generate it again."
+REMOVED = ("turn", "first_class", "rarest", "unannotated", "negatives", "val_lacks")  # former options, never set
+REDRAW = "remove the folder and generate it again."
 NAMED = 3  # missing files that a message names, before it only counts
 
 
@@ -97,18 +98,18 @@ def verify(destination: Path, pixels: bool = False) -> Json:
         UserError: something is missing or changed; the message names it.
     """
     document = _read(destination)
-    spec = GlyphScenes(**document["spec"])
+    spec = GlyphScenes.from_json(document["spec"])
     for split in SPLITS:
         files = [image_file(split, first_image_id(spec, split) + k) for k in range(document["images"][split])]
         there = {path.name for path in (destination / split).glob("*.jpg") if path.stat().st_size}
         lost = [file for file in files if Path(file).name not in there]
         if lost:
             named = ", ".join(lost[:NAMED]) + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
-            raise UserError(f"{destination} lacks {named}: {MEND}")
+            raise UserError(f"{destination} lacks {named}: {REDRAW}")
         if _sha256(destination / annotation_file(split)) != document["sha256"][annotation_file(split)]:
-            raise UserError(f"{destination / annotation_file(split)} is missing or was changed: {MEND}")
+            raise UserError(f"{destination / annotation_file(split)} is missing or was changed: {REDRAW}")
         if pixels and digest(_sha256(destination / file) for file in files) != document["sha256"][f"{split}/"]:
-            raise UserError(f"An image in {destination / split} was changed: {MEND}")
+            raise UserError(f"An image in {destination / split} was changed: {REDRAW}")
     return document
 
 
@@ -118,11 +119,12 @@ def _read(destination: Path) -> Json:
         document: Any = json.loads(path.read_bytes())
         if (document["format"], document["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {document['format']} version {document['version']}")
-        GlyphScenes(**document["spec"])
+        document["spec"] = {key: value for key, value in document["spec"].items() if key not in REMOVED}
+        GlyphScenes.from_json(document["spec"])
     except FileNotFoundError as error:
         raise UserError(f"{destination} has no {DOCUMENT}: its glyph scenes are missing or unfinished.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({error}): {MEND}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(f"{path} cannot be read ({error}): {REDRAW}") from error
     return document
 
 

@@ -98,7 +98,7 @@ def _pieces(spec: GlyphScenes, split: str, scenes: list[ScenePlan], folder: Path
 
 def draw_chunk(spec: GlyphScenes, split: str, start: int, scenes: list[ScenePlan], folder: Path) -> Drawn:
     """Draw and write the scenes from number ``start`` of a split on; each has a seed of its own."""
-    alphabet = glyphs(spec.first_class, spec.classes)
+    alphabet = glyphs(0, spec.classes)
     shapes, hashes = [], []
     sums = np.zeros((2, 3), dtype=np.int64)
     for number, scene in enumerate(scenes, start):

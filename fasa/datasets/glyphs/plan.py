@@ -13,7 +13,10 @@ SPLITS = ("train", "val")
 STRANGER = 0.02  # how likely a class is in a scene of a theme that is not its own, beside one that is
 EVEN_SHARE = 0.6  # of val's objects are dealt out evenly over its classes, the rest by the root of the train counts
 FLAGGED = 1 / 3  # of the objects without annotation belong to a class that has some in the image: not exhaustive
+VAL_LACKS = 0.06  # of the classes no val image shows
 RARE_SHARE = 0.75  # of the classes that val lacks are rare ones
+UNANNOTATED = 0.1  # objects left without annotation, as a share of those with one
+NEGATIVES = (4, 12)  # classes that are verified to be absent from an image
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def plan(spec: GlyphScenes) -> Plan:
     """
     rng = np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(len(SPLITS),)))
     room = {"train": _rooms(rng, spec, spec.train_images), "val": _rooms(rng, spec, spec.val_images)}
-    tail = instance_counts(spec.classes, int(room["train"].sum()), spec.rarest)
+    tail = instance_counts(spec.classes, int(room["train"].sum()))
     counts = tail[rng.permutation(spec.classes)]  # a class's number says nothing of its frequency
     affinity = _affinity(rng, counts)
     popularity = rng.uniform(0.5, 1.5, len(affinity))
@@ -60,13 +63,13 @@ def plan(spec: GlyphScenes) -> Plan:
         [label for scene in contents["train"] for label in set(scene)], minlength=spec.classes
     ).astype(np.int64)
     letters, bounds = frequencies(image_counts)
-    val_counts = _val_counts(rng, counts, letters, int(room["val"].sum()), spec.val_lacks)
+    val_counts = _val_counts(rng, counts, letters, int(room["val"].sum()))
     contents["val"] = _deal(rng, val_counts, room["val"], affinity, themes["val"], crowding)
 
     leave_out = np.where(np.array(letters) == "r", 0.0, np.sqrt(counts))
     scenes = {
         split: [
-            _federate(rng, spec, int(theme), annotated, affinity[theme] * leave_out)
+            _federate(rng, int(theme), annotated, affinity[theme] * leave_out)
             for theme, annotated in zip(themes[split], contents[split], strict=True)
         ]
         for split in SPLITS
@@ -124,12 +127,10 @@ def _deal(
     return scenes
 
 
-def _val_counts(
-    rng: np.random.Generator, counts: np.ndarray, letters: list[str], total: int, lacks: float
-) -> np.ndarray:
+def _val_counts(rng: np.random.Generator, counts: np.ndarray, letters: list[str], total: int) -> np.ndarray:
     """Val objects of each class, int64 [C], of sum ``total``: nearly even, so that rare classes can be measured."""
     letter = np.array(letters)
-    absent = round(lacks * len(counts))
+    absent = round(VAL_LACKS * len(counts))
     rare = min(round(RARE_SHARE * absent), int((letter == "r").sum()) - 1)
     common = min(absent - rare, int((letter == "c").sum()) - 1)
     present = np.ones(len(counts), dtype=bool)
@@ -143,9 +144,7 @@ def _val_counts(
     return val_counts
 
 
-def _federate(
-    rng: np.random.Generator, spec: GlyphScenes, theme: int, annotated: list[int], weights: np.ndarray
-) -> ScenePlan:
+def _federate(rng: np.random.Generator, theme: int, annotated: list[int], weights: np.ndarray) -> ScenePlan:
     """Add what nobody annotated, drawn by ``weights`` [C] (0: never), and what was looked for and not found.
 
     LVIS verifies only some classes of an image. Objects of the others are in it, unannotated, in train as in val;
@@ -156,7 +155,7 @@ def _federate(
     doubles = [label for label in sorted(set(annotated)) if weights[label] > 0]
     others = np.where(shown, 0, weights)
     unannotated = []
-    for _ in range(rng.binomial(len(annotated), spec.unannotated)):
+    for _ in range(rng.binomial(len(annotated), UNANNOTATED)):
         if doubles and rng.random() < FLAGGED:
             unannotated.append(int(rng.choice(doubles)))
         elif others.any():
@@ -165,7 +164,7 @@ def _federate(
     seen[unannotated] = True
     absent = np.flatnonzero(~seen)
     # never all of them, even of few classes: something must stay unverified
-    number = min(int(rng.integers(*spec.negatives, endpoint=True)), (len(absent) + 1) // 2)
+    number = min(int(rng.integers(*NEGATIVES, endpoint=True)), (len(absent) + 1) // 2)
     negatives = np.sort(rng.permutation(absent)[:number])
     flagged = sorted({label for label in unannotated if shown[label]})
     return ScenePlan(theme, tuple(annotated), tuple(unannotated), tuple(negatives.tolist()), tuple(flagged))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from fasa.datasets.glyphs.catalogue import glyphs
@@ -10,7 +11,7 @@ from fasa.errors import UserError
 
 SMALLEST_GLYPH = 8  # pixels; below that most glyphs are blots
 LARGEST_GLYPH = 160  # pixels; the masters are that large, and enlarging them would blur
-RANGES = ("objects", "size", "strokes", "negatives")
+RANGES = ("objects", "size", "strokes")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,6 @@ class Look:
 
     side: int  # pixels
     size: tuple[float, float] = (0.14, 0.5)  # longest side of an upright glyph, as a share of the picture's side
-    turn: float = 25.0  # degrees either way; the catalogue's twins were looked for up to this
     most_hidden: float = 0.5  # no object has more than this share of its area covered or cut off
     strokes: tuple[int, int] = (0, 4)  # lines and arcs that belong to no category, behind and in front
     texture: float = 1.0  # strength of patterns and noise: 0 flat, 1 rich
@@ -39,16 +39,24 @@ class GlyphScenes:
     side: int  # pixels
     objects: tuple[int, int]  # annotated objects of a scene; those that are not annotated come on top
     seed: int = 0
-    first_class: int = 0  # number in the catalogue of glyphs
     size: tuple[float, float] = Look.size
-    turn: float = Look.turn
     most_hidden: float = Look.most_hidden
     strokes: tuple[int, int] = Look.strokes
     texture: float = Look.texture
-    rarest: int = 1  # training instances of the class that has the fewest
-    unannotated: float = 0.1  # objects left without annotation, as a share of those with one
-    negatives: tuple[int, int] = (4, 12)  # classes that are verified to be absent from an image
-    val_lacks: float = 0.06  # share of the classes that no val image shows
+
+    @classmethod
+    def from_json(cls, options: Mapping[str, Any]) -> GlyphScenes:
+        """The data set of these options, a config's or spec.json's.
+
+        Raises:
+            UserError: one of them is unknown, missing or wrong.
+        """
+        known = {field.name: field.default is MISSING for field in fields(cls)}
+        if unknown := options.keys() - known:
+            raise UserError(f"glyphs: {min(unknown)} is no option: choose from {', '.join(known)}.")
+        if missing := [name for name, required in known.items() if required and name not in options]:
+            raise UserError(f"glyphs: {missing[0]} is missing: give it a number.")
+        return cls(**options)
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -59,7 +67,7 @@ class GlyphScenes:
             elif not isinstance(value, (int, float)) or isinstance(value, bool):
                 raise UserError(f"glyphs: {field.name} is {value!r}, but must be a number.")
             elif field.type == "float":
-                object.__setattr__(self, field.name, float(value))  # 25 and 25.0 give the same spec.json
+                object.__setattr__(self, field.name, float(value))  # 1 and 1.0 give the same spec.json
             elif not isinstance(value, int):
                 raise UserError(f"glyphs: {field.name} is {value!r}, but must be a whole number.")
         self._within("classes", 2)
@@ -68,17 +76,11 @@ class GlyphScenes:
         self._within("side", 32, 1024)
         self._within("objects", 1, 64)
         self._within("seed", 0)
-        self._within("first_class", 0)
         self._within("size", SMALLEST_GLYPH / self.side, min(0.8, LARGEST_GLYPH / self.side))
-        self._within("turn", 0, 25)
         self._within("most_hidden", 0, 0.7)
         self._within("strokes", 0, 32)
         self._within("texture", 0, 2)
-        self._within("rarest", 1)
-        self._within("unannotated", 0, 1)
-        self._within("negatives", 0)
-        self._within("val_lacks", 0, 0.5)
-        glyphs(self.first_class, self.classes)
+        glyphs(0, self.classes)
 
     def _range(self, name: str, value: Any) -> tuple[Any, Any]:
         kinds = (int, float) if name == "size" else (int,)
@@ -99,7 +101,7 @@ class GlyphScenes:
     @property
     def look(self) -> Look:
         """The part that the drawing of one scene needs."""
-        return Look(self.side, self.size, self.turn, self.most_hidden, self.strokes, self.texture)
+        return Look(self.side, self.size, self.most_hidden, self.strokes, self.texture)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it: ranges are lists."""

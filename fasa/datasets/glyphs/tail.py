@@ -25,29 +25,29 @@ def log_counts(classes: int) -> np.ndarray:
     return np.interp(middles, np.linspace(0, 1, len(LVIS_LOG_COUNTS)), LVIS_LOG_COUNTS)
 
 
-def instance_counts(classes: int, total: int, rarest: int = 1) -> np.ndarray:
-    """int64 [classes], ascending, of sum ``total``: rarest * (LVIS's count) ** power, with the power that fits.
+def instance_counts(classes: int, total: int) -> np.ndarray:
+    """int64 [classes], ascending, of sum ``total``: LVIS's counts ** power, with the power that fits; the rarest has 1.
 
     So a plot of the logarithms over the ranks is LVIS's, drawn at another height.
 
     Raises:
-        UserError: there are too few objects for every class to have ``rarest``, or absurdly many.
+        UserError: there are too few objects for every class to have one, or far too many.
     """
     logs = log_counts(classes)
 
     def excess(power: float) -> float:
-        return rarest * np.exp(power * logs).sum() - total
+        return float(np.exp(power * logs).sum()) - total
 
     low, high = POWERS
     if excess(low) >= 0 or excess(high) <= 0:
         raise UserError(
-            f"glyphs: a tail like LVIS's over {classes} classes, of which the rarest has {rarest}, cannot be made of "
-            f"{total} training objects: change train_images, objects, classes or rarest."
+            f"glyphs: a tail like LVIS's over {classes} classes cannot be made of {total} training objects: change "
+            "train_images, objects or classes."
         )
     for _ in range(60):  # halvings, beyond which a float has no digits left
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-    counts = np.rint(rarest * np.exp(low * logs)).astype(np.int64)
+    counts = np.rint(np.exp(low * logs)).astype(np.int64)
     counts[-1] += total - counts.sum()  # what rounding left over is nothing to the largest class
     return counts
 

@@ -45,7 +45,7 @@ class Classification(Task):
         if destination.exists():
             datasets.load_pack(destination)  # a damaged one is told, not kept
         else:
-            datasets.prepare(
+            datasets.prepare_classification(
                 **recipe.data.model_dump(),
                 source=source,
                 downloads=root / "resources" / "downloads",

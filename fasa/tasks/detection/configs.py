@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from fasa.datasets.manifest import LISTS, Manifest, list_path, read_manifest
 from fasa.errors import UserError
-from fasa.tasks.detection.manifest import LISTS, Manifest, list_path, read_manifest
 from fasa.tasks.detection.recipe import DetectionRecipe
 from fasa.tasks.detection.scale import DetectionScale
 from fasa.tasks.detection.task import config_files

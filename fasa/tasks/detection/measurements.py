@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fasa import evaluation as metrics
+from fasa.datasets.manifest import Manifest
 from fasa.mmdet.validation_loss import ValidationLoss, stages
-from fasa.tasks.detection.manifest import Manifest
 
 BEST_OF_CLASSES = ("fixed", "pool")  # protocols that look at the best detections of each class over all images
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from fasa import atomic
+from fasa.datasets.manifest import read_manifest
 from fasa.errors import UserError
 from fasa.evaluation import load_detections, load_ground_truth
 from fasa.tasks.detection import norcal, topk_inference
@@ -17,7 +18,6 @@ from fasa.tasks.detection.bookkeeping import COST_FILE
 from fasa.tasks.detection.examples import examples
 from fasa.tasks.detection.inference import image_paths, write_detections
 from fasa.tasks.detection.iteration_cost import IterationCost
-from fasa.tasks.detection.manifest import read_manifest
 from fasa.tasks.detection.measurements import BEST_OF_CLASSES, cost, counts_by_category, internals, score
 from fasa.tasks.detection.training import train as train_one
 from fasa.tasks.detection.training import trained_detector

@@ -46,17 +46,18 @@ class Detection(Task):
         return root / "resources" / recipe.data.name / cut / "manifest.json"
 
     def prepare(self, root: Path, recipe: DetectionRecipe, source: Path | None) -> Path:
-        from fasa.tasks.detection import prepare
+        from fasa import datasets
+        from fasa.evaluation.threads import cores
 
         destination = self.data_path(root, recipe)
         if not destination.exists():
-            prepare.prepare(recipe.data, destination, source)
+            datasets.prepare_detection(recipe.data.name, recipe.data.options, source, destination, cores())
         return destination
 
     def check(self, root: Path, recipe: DetectionRecipe, source: Path | None) -> tuple[list[str], list[str]]:
-        from fasa.tasks.detection import prepare
+        from fasa import datasets
 
-        found = prepare.check(recipe.data, source, self.data_path(root, recipe).parent)
+        found = datasets.check_detection(recipe.data.name, source, self.data_path(root, recipe).parent)
         return list(found.facts), list(found.problems)
 
     def first_weights(self, root: Path, scale_name: str, recipe: DetectionRecipe, scale: DetectionScale) -> Path | None:
@@ -97,8 +98,8 @@ class Detection(Task):
         return session.evaluate(job, started)
 
     def verify(self, job: Job) -> int:
+        from fasa.datasets import read_manifest
         from fasa.evaluation.score.verification import verify
-        from fasa.tasks.detection.manifest import read_manifest
 
         annotations = Path(read_manifest(job.data).val.annotations)
         compared = verify(annotations, job.work_dir / "detections.npz", protocols=("standard",), tide=True)

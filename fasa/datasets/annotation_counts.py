@@ -13,7 +13,7 @@ from fasa.errors import UserError
 
 
 @dataclass(frozen=True)
-class ClassCounts:
+class AnnotationCounts:
     """One entry a class, in the order of the file, which is the order of a detector's labels."""
 
     ids: np.ndarray  # int64 (C,) category ids
@@ -24,7 +24,7 @@ class ClassCounts:
     annotated_images: int  # images with an annotation of any class
 
 
-def class_counts(annotations: Path) -> ClassCounts:
+def count_annotations(annotations: Path) -> AnnotationCounts:
     """Counts of every class of an LVIS or COCO annotations file.
 
     Raises:
@@ -33,7 +33,7 @@ def class_counts(annotations: Path) -> ClassCounts:
     return count(read(annotations, Instances), annotations.name)
 
 
-def count(document: Instances, name: str) -> ClassCounts:
+def count(document: Instances, name: str) -> AnnotationCounts:
     """Counts of a document that was read already; ``name`` is what an error calls it.
 
     Raises:
@@ -42,7 +42,7 @@ def count(document: Instances, name: str) -> ClassCounts:
     ids = np.array([category.id for category in document.categories], np.int64)
     image, label = pairs(document.annotations, ids, name)
     present = np.unique(np.stack([image, label]), axis=1)[1]
-    return ClassCounts(
+    return AnnotationCounts(
         ids=ids,
         names=tuple(category.name for category in document.categories),
         frequencies=tuple(category.frequency for category in document.categories),

@@ -1,13 +1,12 @@
-"""The long-tailed data sets by name, and the one step that makes any of them."""
+"""Prepare a long-tailed classification data set: get its balanced original, cut the tail, write one file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from fasa.datasets.cifar import CIFAR10, CIFAR100, CifarLayout, read_cifar
+from fasa.datasets import cifar
 from fasa.datasets.digits import read_digits
 from fasa.datasets.download import fetch
 from fasa.datasets.long_tail import ImagePool, build_long_tail
@@ -23,11 +22,11 @@ class Origin:
     largest: int
 
 
-def _cifar(layout: CifarLayout, source: Path | None, downloads: Path) -> ImagePool:
+def _cifar100(source: Path | None, downloads: Path) -> ImagePool:
     if source is None:
-        source = downloads / layout.archive
-        fetch([layout.url], source, f"md5:{layout.md5}")
-    return read_cifar(layout, source)
+        source = downloads / cifar.ARCHIVE
+        fetch([cifar.URL], source, cifar.MD5)
+    return cifar.read_cifar100(source)
 
 
 def _digits(source: Path | None, downloads: Path) -> ImagePool:
@@ -36,14 +35,10 @@ def _digits(source: Path | None, downloads: Path) -> ImagePool:
     return read_digits()
 
 
-DATASETS = {
-    "cifar100_lt": Origin(partial(_cifar, CIFAR100), largest=500),
-    "cifar10_lt": Origin(partial(_cifar, CIFAR10), largest=5000),
-    "digits_lt": Origin(_digits, largest=100),
-}
+ORIGINS = {"cifar100_lt": Origin(_cifar100, largest=500), "digits_lt": Origin(_digits, largest=100)}
 
 
-def prepare(
+def prepare_classification(
     name: str,
     imbalance_ratio: float,
     heldout_per_class: int,
@@ -52,16 +47,15 @@ def prepare(
     downloads: Path,
     destination: Path,
 ) -> None:
-    """Make the long-tailed data set ``name`` and write it to ``destination`` as one pack.
+    """Make the long-tailed data set ``name`` and write it to ``destination``, which ``load_pack`` reads.
 
     ``source`` is the user's own copy of the images; without it the official archive is downloaded into ``downloads``.
 
     Raises:
-        UserError: there is no such data set, its images cannot be had, or the numbers do not fit it.
+        UserError: there is no such data set, its images are not available, or the numbers do not fit it.
     """
-    if name not in DATASETS:
-        raise UserError(f"There is no data set {name}: choose one of {', '.join(DATASETS)}.")
-    origin = DATASETS[name]
+    if name not in ORIGINS:
+        raise UserError(f"There is no data set {name}: choose one of {', '.join(ORIGINS)}.")
+    origin = ORIGINS[name]
     pool = origin.read(source, downloads)
-    dataset = build_long_tail(name, pool, origin.largest, imbalance_ratio, heldout_per_class, subset_seed)
-    save_pack(destination, dataset)
+    save_pack(destination, build_long_tail(name, pool, origin.largest, imbalance_ratio, heldout_per_class, subset_seed))
