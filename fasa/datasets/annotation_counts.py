@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fasa.datasets.annotation_file import Categories, Instance, Instances, read
+from fasa.datasets.annotation_file import Categories, Document, Instance, Instances, read
 from fasa.errors import UserError
 
 
@@ -33,7 +33,7 @@ def count_annotations(annotations: Path) -> AnnotationCounts:
     return count(read(annotations, Instances), annotations.name)
 
 
-def count(document: Instances, name: str) -> AnnotationCounts:
+def count(document: Instances | Document, name: str) -> AnnotationCounts:
     """Counts of a document that was read already; ``name`` is what an error calls it.
 
     Raises:
@@ -71,7 +71,7 @@ def pairs(annotations: Sequence[Instance], category_ids: np.ndarray, name: str) 
     return image, label
 
 
-def images_with(document: Instances, frequencies: Iterable[str], name: str) -> np.ndarray:
+def images_with(document: Instances | Document, frequencies: Iterable[str], name: str) -> np.ndarray:
     """Ids, ascending, of the images that hold an annotation of a class with one of the frequency letters.
 
     With "r" and "c" this is the paper's balanced subset of LVIS v1 val (Table 3), 3,286 images by its own count.

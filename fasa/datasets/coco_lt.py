@@ -16,10 +16,9 @@ import msgspec
 import numpy as np
 
 from fasa.atomic import write_bytes
-from fasa.datasets.annotation_check import SAMPLE, Expected, Report, compare
+from fasa.datasets.annotation_check import SAMPLE, Expected, Report, compare, enumeration
 from fasa.datasets.annotation_counts import pairs
 from fasa.datasets.annotation_file import Category, Instance, read
-from fasa.datasets.image_files import enumeration
 from fasa.datasets.safe_pickle import load_arrays
 from fasa.errors import UserError
 
@@ -32,20 +31,20 @@ INDEX = "class_to_imageid_and_inscount_coco_sampled.pt"
 
 TRAIN = Expected(
     name="COCO-LT train",
-    mend=f"rebuild it from SimCal's {INDEX} or get its {PUBLISHED}",
+    fix=f"rebuild it from SimCal's {INDEX} or get its {PUBLISHED}",
     classes=CLASSES,
     annotated_images=IMAGES,  # the published file may list more
     instances=INSTANCES,
     federated=False,
-    image_mend="name the folder train2017, unpacked from COCO's train2017.zip",
+    image_fix="name the folder train2017, unpacked from COCO's train2017.zip",
 )
 VAL = Expected(
     name="COCO val2017",
-    mend="get instances_val2017.json, in annotations_trainval2017.zip, from cocodataset.org",
+    fix="get instances_val2017.json, in annotations_trainval2017.zip, from cocodataset.org",
     classes=CLASSES,
     images=5000,
     federated=False,
-    image_mend="name the folder val2017, unpacked from COCO's val2017.zip",
+    image_fix="name the folder val2017, unpacked from COCO's val2017.zip",
 )
 
 
@@ -200,7 +199,7 @@ def check(annotations: Path, images: Path, index: Index | None = None, sample: i
     problems = []
     if found != BIN_CLASSES:
         split = " / ".join(map(str, BIN_CLASSES))
-        problems.append(f"{annotations.name} has {bins} where COCO-LT has {split}: {TRAIN.mend}.")
+        problems.append(f"{annotations.name} has {bins} where COCO-LT has {split}: {TRAIN.fix}.")
     if index is not None:
         order = np.argsort(counts.ids)
         totals = counts.instances[order]
@@ -208,7 +207,7 @@ def check(annotations: Path, images: Path, index: Index | None = None, sample: i
         if len(differ):
             which = _classes(differ, [counts.names[i] for i in order], totals, index)
             problems.append(
-                f"{annotations.name} has another number of instances than the index of {which}: {TRAIN.mend}."
+                f"{annotations.name} has another number of instances than the index of {which}: {TRAIN.fix}."
             )
     return report + Report(tuple(problems), (f"{annotations.name}: {bins}.",))
 

@@ -85,7 +85,7 @@ def _official(name: str, source: Path | None, made: Path) -> tuple[Split, Split,
 
 
 def _coco_lt_annotations(source: Path, index: coco_lt.Index | None, made: Path) -> tuple[Path, tuple[str, ...]]:
-    """SimCal's own file, or one rebuilt from its index, and what is to be known of that."""
+    """SimCal's own file, or one rebuilt from its index, and notes on it."""
     if (source / coco_lt.PUBLISHED).exists():
         return source / coco_lt.PUBLISHED, ()
     if index is None:

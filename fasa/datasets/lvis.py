@@ -10,8 +10,8 @@ from fasa.errors import UserError
 CLASSES = 1203
 # The letters decide, not the counts: rare is up to 10 images, common up to 100, one more each than the paper's bounds.
 FREQUENCIES = {"r": 337, "c": 461, "f": 405}
-STRANGERS = {1230: "LVIS v0.5", 1231: "LVIS v0.5 with a background class", 80: "COCO"}
-IMAGE_MEND = (
+CONFUSED_WITH = {1230: "LVIS v0.5", 1231: "LVIS v0.5 with a background class", 80: "COCO"}
+IMAGE_FIX = (
     "name the folder that holds train2017 and val2017 and unpack COCO's train2017.zip and val2017.zip there "
     "(LVIS v1 takes its val images from both)"
 )
@@ -20,12 +20,12 @@ IMAGE_MEND = (
 def _split(split: str, **numbers: int) -> Expected:
     return Expected(
         name=f"LVIS v1 {split}",
-        mend=f"get lvis_v1_{split}.json from lvisdataset.org",
+        fix=f"get lvis_v1_{split}.json from lvisdataset.org",
         classes=CLASSES,
         frequencies=FREQUENCIES,
         federated=True,
-        strangers=STRANGERS,
-        image_mend=IMAGE_MEND,
+        confused_with=CONFUSED_WITH,
+        image_fix=IMAGE_FIX,
         **numbers,
     )
 

@@ -123,7 +123,7 @@ def test_bins():
 
 
 def test_a_training_file_is_checked(tmp_path, annotations, whole, monkeypatch):
-    train = Expected(name="COCO-LT train", mend="rebuild it", classes=2, annotated_images=3, instances=5)
+    train = Expected(name="COCO-LT train", fix="rebuild it", classes=2, annotated_images=3, instances=5)
     monkeypatch.setattr(coco_lt, "TRAIN", train)
     monkeypatch.setattr(coco_lt, "CLASSES", 2)
     monkeypatch.setattr(coco_lt, "BIN_CLASSES", (2, 0, 0, 0))

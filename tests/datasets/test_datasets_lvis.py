@@ -18,7 +18,7 @@ from fasa.datasets.annotation_counts import count_annotations, images_with, read
 from fasa.datasets.annotation_file import read
 from fasa.errors import UserError
 
-TOY = Expected(name="toy", mend="make it again", classes=3, federated=True, frequencies={"r": 1, "c": 1, "f": 1})
+TOY = Expected(name="toy", fix="make it again", classes=3, federated=True, frequencies={"r": 1, "c": 1, "f": 1})
 
 
 def original(name: str) -> Path:
@@ -103,7 +103,7 @@ def test_missing_images_are_named(tmp_path, folder):
 
 
 def test_a_folder_too_deep_has_none_of_the_images(tmp_path, folder):
-    (sentence,) = problems(tmp_path, folder / "train2017", toy(), replace(TOY, image_mend=lvis.IMAGE_MEND))
+    (sentence,) = problems(tmp_path, folder / "train2017", toy(), replace(TOY, image_fix=lvis.IMAGE_FIX))
     assert "3 images, but none in" in sentence and "holds train2017 and val2017" in sentence
 
 

@@ -75,7 +75,7 @@ def test_numpy_alone_can_open_a_pack(packed):
         assert arrays["train_differences"].shape == (437, 3, 32, 32)
 
 
-def test_a_missing_pack_names_its_mend(tmp_path):
+def test_a_missing_pack_names_its_fix(tmp_path):
     with pytest.raises(UserError, match="fasa data"):
         load_pack(tmp_path / "absent.npz")
 

@@ -30,7 +30,7 @@ BACKBONE = {
     "norm_cfg": {"type": "BN", "requires_grad": False},
 }  # fmt: skip
 MODEL = {"backbone": BACKBONE, "data_preprocessor": {"mean": [120.0] * 3, "std": [60.0] * 3, "bgr_to_rgb": True}}
-SPEC = Pretraining(first_class=60, classes=3, per_class=16, epochs=12, sides=(32,), batch=8)
+SPEC = Pretraining(first_class=60, classes=3, per_class=16, epochs=12, sides=(32,), batch_size=8)
 
 
 def test_it_learns_and_leaves_the_random_numbers_as_they_were(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_channels_come_in_the_detectors_order() -> None:
 def test_pictures_are_moved_by_at_most_what_is_said() -> None:
     torch.manual_seed(0)
     pictures = torch.rand(4, 3, 64, 64)
-    still = Pretraining(60, 3, 16, 1, sides=(64,), batch=8, shift=0, stretch=0)
+    still = Pretraining(60, 3, 16, 1, sides=(64,), batch_size=8, shift=0, stretch=0)
     torch.testing.assert_close(_varied(pictures, still), pictures, rtol=1e-4, atol=1e-4)
-    assert _varied(pictures, Pretraining(60, 3, 16, 1, sides=(24,), batch=8, shift=0.2, stretch=0.2)).shape == (
+    assert _varied(pictures, Pretraining(60, 3, 16, 1, sides=(24,), batch_size=8, shift=0.2, stretch=0.2)).shape == (
         4,
         3,
         24,
@@ -110,15 +110,16 @@ def test_the_fingerprint_leaves_out_what_pretraining_has_of_its_own() -> None:
     print_ = fingerprint(MODEL, SPEC)
     assert fingerprint({**MODEL, "backbone": {**BACKBONE, "frozen_stages": 2, "init_cfg": None}}, SPEC) == print_
     assert fingerprint({**MODEL, "backbone": {**BACKBONE, "depth": 34}}, SPEC) != print_
-    assert fingerprint(MODEL, replace(SPEC, rate=0.1)) != print_
+    assert fingerprint(MODEL, replace(SPEC, lr=0.1)) != print_
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"epochs": 0}, "epochs is 0"), ({"batch": 99}, "batch is 99"), ({"sides": []}, "sides")]
+    ("wrong", "message"),
+    [({"epochs": 0}, "epochs is 0"), ({"batch_size": 99}, "batch_size is 99"), ({"sides": []}, "sides")],
 )
 def test_wrong_numbers_are_named(wrong: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Pretraining(**{"first_class": 60, "classes": 3, "per_class": 16, "epochs": 1, "batch": 8, **wrong})
+        Pretraining(**{"first_class": 60, "classes": 3, "per_class": 16, "epochs": 1, "batch_size": 8, **wrong})
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def pretrain_on(root: Path, **changes: int) -> None:
     """Change what the backbones of the scale smoke start from."""
     path = root / "configs/scales/smoke.yaml"
     content = yaml.safe_load(path.read_text())
-    spec = {"first_class": 60, "classes": 4, "per_class": 8, "epochs": 1, "sides": [32], "batch": 8, **changes}
+    spec = {"first_class": 60, "classes": 4, "per_class": 8, "epochs": 1, "sides": [32], "batch_size": 8, **changes}
     content["detection"]["pretraining"] = spec
     path.write_text(yaml.safe_dump(content))
 

@@ -15,7 +15,7 @@ def pretrained(checkout: Path) -> None:
     """Let the backbones of the scale smoke start from a few glyphs."""
     path = checkout / "configs/scales/smoke.yaml"
     content = yaml.safe_load(path.read_text())
-    spec = {"first_class": 60, "classes": 4, "per_class": 8, "epochs": 1, "sides": [32], "batch": 8}
+    spec = {"first_class": 60, "classes": 4, "per_class": 8, "epochs": 1, "sides": [32], "batch_size": 8}
     content["detection"]["pretraining"] = spec
     path.write_text(yaml.safe_dump(content))
 

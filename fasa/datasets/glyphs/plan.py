@@ -10,7 +10,7 @@ from fasa.datasets.glyphs.spec import GlyphScenes
 from fasa.datasets.glyphs.tail import frequencies, instance_counts
 
 SPLITS = ("train", "val")
-STRANGER = 0.02  # how likely a class is in a scene of a theme that is not its own, beside one that is
+OFF_THEME = 0.02  # how likely a class is in a scene of a theme that is not its own, beside one that is
 EVEN_SHARE = 0.6  # of val's objects are dealt out evenly over its classes, the rest by the root of the train counts
 FLAGGED = 1 / 3  # of the objects without annotation belong to a class that has some in the image: not exhaustive
 VAL_LACKS = 0.06  # of the classes no val image shows
@@ -86,7 +86,7 @@ def _affinity(rng: np.random.Generator, counts: np.ndarray) -> np.ndarray:
     """How well each class fits each theme, [themes, C]: a tail class fits one, the head classes fit many."""
     classes = len(counts)
     themes = max(2, round(np.sqrt(classes)))
-    affinity = np.full((themes, classes), STRANGER)
+    affinity = np.full((themes, classes), OFF_THEME)
     rank = np.empty(classes)
     rank[np.argsort(counts, kind="stable")] = np.arange(classes) / max(1, classes - 1)
     for label in range(classes):

@@ -1,7 +1,7 @@
-"""A small detector's ImageNet: its backbone learns to tell glyphs apart that no scene shows, one to a picture.
+"""Pre-train a small detector's backbone: it classifies pictures of single glyphs that no scene shows.
 
-The paper's detectors start from a backbone trained on ImageNet. Those of generated scenes have no such weights: theirs
-are too small, and their images are not photographs.
+The paper's detectors start from a backbone trained on ImageNet. There are no such weights for the small backbones of
+generated scenes, and their images are not photographs.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from fasa.tasks.detection.task import config_files
 from fasa.tasks.task import Job
 
 Progress = Callable[[int, int, float], None]
-NOT_OURS = ("init_cfg", "frozen_stages", "norm_eval", "norm_cfg")  # of a backbone: pre-training has its own
+REPLACED = ("init_cfg", "frozen_stages", "norm_eval", "norm_cfg")  # keys of a backbone that pre-training sets itself
+FIRST_SPELLING = {"batch_size": "batch", "lr": "rate"}  # in fingerprints, so that files made under old names stay valid
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What the backbone is trained on, and how; glyphs from number ``first_class`` of the catalogue on.
+    """What the backbone is trained on, and how: ``classes`` glyphs from number ``first_class`` of the catalogue on.
 
-    ``sides`` are the pictures' sizes in pixels, one of them for each batch at random; they are drawn at the largest.
-    ``texture`` is that of the scenes; ``shift`` and ``stretch`` are how far, as shares, a picture is moved and resized
-    beside what its drawing varies.
+    ``sides`` are sizes of pictures in pixels, of which each batch has a random one; pictures are drawn at the largest.
+    ``texture`` is that of the scenes. ``shift`` and ``stretch`` are how far a picture is moved and resized at most, as
+    shares of its side.
     """
 
     first_class: int
@@ -50,8 +51,8 @@ class Pretraining:
     per_class: int
     epochs: int
     sides: tuple[int, ...] = (32, 48, 64)
-    batch: int = 64
-    rate: float = 2e-3
+    batch_size: int = 64
+    lr: float = 2e-3
     weight_decay: float = 0.05
     texture: float = 1.0
     shift: float = 0.0
@@ -59,23 +60,24 @@ class Pretraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Lists are taken for tuples.
+        """Turn ``sides`` into a tuple and check the numbers.
 
         Raises:
             UserError: a number is out of its range.
         """
         object.__setattr__(self, "sides", tuple(self.sides))
-        for field in ("classes", "per_class", "epochs", "batch"):
+        for field in ("classes", "per_class", "epochs", "batch_size"):
             if getattr(self, field) < 1:
                 raise UserError(f"pretraining: {field} is {getattr(self, field)}, but must be at least 1.")
-        if self.batch < 2 or self.batch > self.classes * self.per_class:
-            raise UserError(f"pretraining: batch is {self.batch}, but must be 2 to the number of pictures.")
+        if self.batch_size < 2 or self.batch_size > self.classes * self.per_class:
+            raise UserError(f"pretraining: batch_size is {self.batch_size}, but must be 2 to the number of pictures.")
         if not self.sides:
             raise UserError("pretraining: sides is empty; give at least one side in pixels.")
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it, for a fingerprint."""
-        return {**asdict(self), "sides": list(self.sides)}
+        settings = {**asdict(self), "sides": list(self.sides)}
+        return {FIRST_SPELLING.get(name, name): value for name, value in settings.items()}
 
 
 def pretrain(
@@ -89,10 +91,10 @@ def pretrain(
 ) -> float:
     """Train the backbone of the detector config ``model`` and write it to ``destination``; its last epoch's accuracy.
 
-    The file is a plain dictionary with the backbone's ``state_dict`` and ``fingerprint``, and what mmengine's
-    ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a backbone takes. Images are normalised as the detector
-    does. ``progress(step, steps, loss)`` is called after each step. Torch's threads are the caller's. It draws its
-    random numbers on the CPU, so those are the same on every ``device``.
+    The file is a dictionary with the backbone's ``state_dict`` and the ``fingerprint``, as mmengine's
+    ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a backbone reads it. Images are normalised as the detector
+    does it. ``progress(step, steps, loss)`` is called after each step. Random numbers are drawn on the CPU, so they are
+    the same on every ``device``.
 
     Raises:
         UserError: the catalogue has too few glyphs, the loss is no longer finite, or the file cannot be written.
@@ -157,7 +159,7 @@ def check(job: Job) -> None:
 
 def fingerprint(model: Mapping[str, Any], spec: Pretraining) -> str:
     """A hash of all that decides the weights: the backbone, how its input is normalised, ``spec`` and the glyphs."""
-    ours = {key: value for key, value in model["backbone"].items() if key not in NOT_OURS}
+    ours = {key: value for key, value in model["backbone"].items() if key not in REPLACED}
     preprocessor = [model["data_preprocessor"].get(key) for key in ("mean", "std", "bgr_to_rgb")]
     alphabet = [(glyph.character, glyph.font) for glyph in glyphs(spec.first_class, spec.classes)]
     text = json.dumps([ours, preprocessor, spec.to_json(), alphabet], sort_keys=True)
@@ -176,7 +178,7 @@ def check_file(path: Path, model: Mapping[str, Any], fingerprint: str) -> None:
     given = content["state_dict"]
     own = MODELS.build({**model["backbone"], "init_cfg": None}).state_dict()
     if own.keys() != given.keys() or any(own[name].shape != given[name].shape for name in own):
-        raise UserError(f"{path} does not fit the backbone, of which it would leave a part as it is.")
+        raise UserError(f"{path} does not fit the backbone, a part of which would keep its random weights.")
 
 
 def _wanted(job: Job) -> tuple[Path, Mapping[str, Any], Pretraining]:
@@ -198,7 +200,7 @@ def trainable(config: Mapping[str, Any]) -> nn.Module:
 
 
 def _normalised(images: np.ndarray, preprocessor: Mapping[str, Any], device: str = "cpu") -> Callable[[Tensor], Tensor]:
-    """From numbers of pictures to the detector's own input on ``device``: float32 [n, 3, side, side]."""
+    """A function from indices of pictures to the detector's input on ``device``: float32 [n, 3, side, side]."""
     pictures = torch.from_numpy(images)
     mean, std = (torch.tensor(preprocessor[name], device=device).view(1, 3, 1, 1) for name in ("mean", "std"))
     # mmdet reads images as BGR, and mean and std are those of the channels as the backbone sees them
@@ -215,9 +217,9 @@ def _train(
     progress: Progress | None,
 ) -> float:
     parameters = [*backbone.parameters(), *classifier.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=spec.rate, weight_decay=spec.weight_decay)
-    steps = spec.epochs * (len(labels) // spec.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    optimizer = torch.optim.AdamW(parameters, lr=spec.lr, weight_decay=spec.weight_decay)
+    steps = spec.epochs * (len(labels) // spec.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, steps))
     target = torch.from_numpy(labels)
     correct = 0.0
     backbone.train()
@@ -229,7 +231,7 @@ def _train(
         optimizer.step()
         schedule.step()
         if not math.isfinite(loss.item()):
-            raise UserError(f"pretraining: the loss is {loss.item()} at step {step + 1}; lower the rate.")
+            raise UserError(f"pretraining: the loss is {loss.item()} at step {step + 1}; lower lr.")
         if step >= steps - steps // spec.epochs:
             correct += (logits.argmax(1).cpu() == target[numbers]).float().mean().item()
         if progress:
@@ -237,16 +239,16 @@ def _train(
     return correct / (steps // spec.epochs)
 
 
-def _rate(step: int, steps: int) -> float:
+def _lr_factor(step: int, steps: int) -> float:
     """Up over the first quarter, then down along half a cosine."""
     warm = max(1, steps // 4)
     return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * (step - warm) / max(1, steps - warm))
 
 
 def _batches(pictures: int, spec: Pretraining) -> Iterator[Tensor]:
-    """Numbers of pictures, every one at most once an epoch."""
+    """Indices of pictures, each at most once an epoch."""
     for _ in range(spec.epochs):
-        yield from torch.randperm(pictures)[: pictures // spec.batch * spec.batch].split(spec.batch)
+        yield from torch.randperm(pictures)[: pictures // spec.batch_size * spec.batch_size].split(spec.batch_size)
 
 
 def _varied(pictures: Tensor, spec: Pretraining) -> Tensor:
