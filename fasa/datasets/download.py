@@ -1,8 +1,8 @@
-"""Fetch one file over a bad line: resume, retry, go to the next mirror, and trust nothing but the checksum.
+"""Download one file: resumed, retried, from one mirror after another, and checked.
 
-Why not pooch: it begins a broken download again from its first byte, where ours are of 100 to 400 MB, knows neither
-mirrors nor file: addresses, asks five times for a page that is missing, and wants the whole of a checksum, of which the
-names of published weights hold the first digits. Around it this file would be nearly as long.
+Why not pooch: it starts a broken download anew, and ours have 100 to 400 MB; it knows neither mirrors nor file:
+addresses, retries a page that does not exist, and compares whole checksums, of which the names of published weights
+hold only the first digits. What it would leave to do is nearly as long as this file.
 """
 
 from __future__ import annotations

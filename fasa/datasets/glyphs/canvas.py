@@ -1,4 +1,4 @@
-"""One picture in the making: figures laid over each other, and whose pixel each one is in the end."""
+"""A picture that is being drawn: figures over each other, and the figure that owns each pixel."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Canvas:
         return True
 
     def scratch(self) -> None:
-        """Draw a line, an angle or an arc that is nothing; it covers figures unless that would hide too much."""
+        """Draw a line, an angle or an arc that belongs to no class; it never hides too much of a figure."""
         side, rng = self.look.side, self.rng
         layer = Image.new("L", (side * FINE, side * FINE))
         pen = ImageDraw.Draw(layer)

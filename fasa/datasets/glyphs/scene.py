@@ -1,4 +1,4 @@
-"""A whole scene: its objects placed, in random order of depth, among strokes that are nothing."""
+"""Draw a whole scene: its objects, in random order of depth, among strokes that belong to no class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The long tail: LVIS v1's own shape, bent to as many objects as the scenes hold, and its three groups of classes."""
+"""The long tail: LVIS v1's class sizes, scaled to the number of objects in the scenes, and its three groups."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def instance_counts(classes: int, total: int) -> np.ndarray:
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
     counts = np.rint(np.exp(low * logs)).astype(np.int64)
-    counts[-1] += total - counts.sum()  # what rounding left over is nothing to the largest class
+    counts[-1] += total - counts.sum()  # the largest class takes what rounding left over
     return counts
 
 
