@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_datasets_lvis import original
+from toys_lvis import original
 
 from fasa.datasets import coco_lt
 from fasa.datasets.annotation_check import Expected

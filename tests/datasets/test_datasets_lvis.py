@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from toys_lvis import faulty, original, toy, write, write_images
 
 from fasa.datasets import lvis
 from fasa.datasets.annotation_check import Expected, compare
@@ -21,46 +21,9 @@ from fasa.errors import UserError
 TOY = Expected(name="toy", fix="make it again", classes=3, federated=True, frequencies={"r": 1, "c": 1, "f": 1})
 
 
-def original(name: str) -> Path:
-    """A file of the original data sets; the test skips without it."""
-    path = Path(os.environ.get("FASA_TEST_DATA", "")) / name
-    if "FASA_TEST_DATA" not in os.environ or not path.exists():
-        pytest.skip(f"FASA_TEST_DATA names no folder with {name}")
-    return path
-
-
-def toy() -> dict[str, Any]:
-    """Three images of two folders; class 5 is frequent, 7 rare, 9 common and absent."""
-    images = [
-        {"id": i, "height": 4, "width": 6, "coco_url": f"http://images.cocodataset.org/{folder}/{i:012}.jpg"}
-        for i, folder in ((1, "train2017"), (2, "val2017"), (3, "val2017"))
-    ]
-    for image in images:
-        image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
-    categories = [{"id": 5, "name": "e", "frequency": "f"}, {"id": 7, "name": "g", "frequency": "r"}]
-    categories.append({"id": 9, "name": "i", "frequency": "c"})
-    annotations = [
-        {"id": i, "image_id": image, "category_id": category, "area": 4.0, "bbox": [0, 0, 2, 2]}
-        for i, (image, category) in enumerate([(1, 5), (1, 5), (2, 7), (2, 5)], start=1)
-    ]
-    for annotation in annotations:
-        annotation["segmentation"] = [[0, 0, 2, 0, 2, 2, 0, 2]]
-    return {"images": images, "categories": categories, "annotations": annotations}
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The toy's images, right in number and size."""
-    for image in toy()["images"]:
-        path = tmp_path / "images" / image["coco_url"].removeprefix("http://images.cocodataset.org/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (6, 4)).save(path)
-    return tmp_path / "images"
-
-
-def write(path: Path, document: Any) -> Path:
-    path.write_text(document if isinstance(document, str) else json.dumps(document))
-    return path
+    return write_images(tmp_path)
 
 
 def problems(tmp_path: Path, folder: Path, document: Any, expected: Expected = TOY) -> tuple[str, ...]:
@@ -164,25 +127,6 @@ def test_wrong_numbers(tmp_path, folder):
         "toy.json has 4 annotations where toy has 5: make it again.",
         'toy.json has 1 classes of frequency "r" where toy has 2: make it again.',
     )
-
-
-def faulty(change: str) -> dict[str, Any]:
-    document = toy()
-    match change:
-        case "twice":
-            document["annotations"][1]["id"] = 1
-        case "stray":
-            document["annotations"][2]["image_id"] = 77
-        case "category":
-            document["annotations"][2]["category_id"] = 6
-        case "bare":
-            document["annotations"][0]["segmentation"] = []
-            del document["annotations"][1]["segmentation"]
-        case "negatives":
-            del document["images"][1]["neg_category_ids"]
-        case "frequency":
-            document["categories"][2]["frequency"] = "x"
-    return document
 
 
 @pytest.mark.parametrize(

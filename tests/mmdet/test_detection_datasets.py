@@ -12,7 +12,7 @@ from mmdet.datasets import CocoDataset, LVISV1Dataset
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.dataset import ClassBalancedDataset
-from test_datasets_lvis import faulty, folder, original, toy, write  # noqa: F401
+from toys_lvis import faulty, original, toy, write, write_images
 
 import fasa.mmdet.datasets  # noqa: F401
 from fasa.datasets.annotation_counts import count_annotations, images_with
@@ -22,6 +22,11 @@ from fasa.errors import UserError
 
 register_all_modules()
 PIPELINE = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations", "with_bbox": True, "with_mask": True}]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_images(tmp_path)
 
 
 def config(tmp_path: Path, kind: str = "GlyphDataset", **options: Any) -> dict[str, Any]:
@@ -35,7 +40,7 @@ def config(tmp_path: Path, kind: str = "GlyphDataset", **options: Any) -> dict[s
     }
 
 
-def test_classes_come_from_the_file(tmp_path, folder):  # noqa: F811
+def test_classes_come_from_the_file(tmp_path, folder):
     write(tmp_path / "toy.json", toy())
     dataset = DATASETS.build(config(tmp_path))
     assert dataset.metainfo["classes"] == ("e", "g", "i")
@@ -68,7 +73,7 @@ def test_two_files_do_not_share_their_classes(tmp_path):
 
 
 @pytest.mark.parametrize(("frequencies", "ids"), [(["r", "c"], [2]), (["f"], [1, 2]), (["r", "c", "f"], [1, 2])])
-def test_images_of_a_frequency(tmp_path, folder, frequencies, ids):  # noqa: F811
+def test_images_of_a_frequency(tmp_path, folder, frequencies, ids):
     write(tmp_path / "toy.json", toy())
     subset = DATASETS.build({"type": "FrequencySubset", "dataset": config(tmp_path), "frequencies": frequencies})
     assert [subset.get_data_info(i)["img_id"] for i in range(len(subset))] == ids

@@ -10,7 +10,7 @@ import pytest
 from mmdet.utils import register_all_modules
 from mmengine.dataset import BaseDataset, ClassBalancedDataset
 from mmengine.runner import Runner
-from test_datasets_lvis import original
+from toys_lvis import original
 
 from fasa.errors import UserError
 from fasa.mmdet import samplers
