@@ -35,7 +35,10 @@ def _digits(source: Path | None, downloads: Path) -> ImagePool:
     return read_digits()
 
 
-ORIGINS = {"cifar100_lt": Origin(_cifar100, largest=500), "digits_lt": Origin(_digits, largest=100)}
+ORIGINS = {
+    "cifar100_lt": Origin(_cifar100, largest=500),
+    "digits_lt": Origin(_digits, largest=100),
+}
 
 
 def prepare_classification(

@@ -144,6 +144,13 @@ def fasa(*arguments: str) -> int:
     return main([*arguments, "--scale", "smoke"])
 
 
+def test_an_unknown_setting_is_named(study: Study, capsys: pytest.CaptureFixture) -> None:
+    pretrain_on(study.root, batch=8)
+    assert fasa("pretrain", "mask_rcnn") == 2
+    error = capsys.readouterr().err
+    assert "scale 'smoke' has wrong settings of pretraining" in error and "argument 'batch'): choose from" in error
+
+
 @pytest.mark.slow
 def test_from_glyphs_to_a_detector(
     study: Study, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
