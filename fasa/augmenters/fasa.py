@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from torch import Tensor
 
 from fasa import method
 from fasa.augmenters.base import Augmenter, Batch, ImageContext, TrainingContext, Validation
-from fasa.method.virtual_loss import Criterion
 
 PRESETS = {"fasa_paper": method.fasa_paper, "fasa_released": method.fasa_released}
 
@@ -31,16 +31,15 @@ class FasaAugmenter(Augmenter):
         unweighted_virtual_loss: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(context)
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
-        self._criterion: Criterion = context.criterion
         if unweighted_virtual_loss:
             if not isinstance(context, ImageContext):
                 raise ValueError(
                     "unweighted_virtual_loss is true, but this criterion has no form without margins and class weights"
                 )
-            self._criterion = context.unweighted_criterion
+            context = replace(context, criterion=context.unweighted_criterion)
+        super().__init__(context)
         self.fasa = method.FASA(
             context.class_counts,
             context.feature_dim,
@@ -50,7 +49,7 @@ class FasaAugmenter(Augmenter):
 
     def loss(self, batch: Batch) -> Tensor:
         self.fasa.observe(batch.features, batch.labels)
-        return self.fasa.loss(self.context.classifier, self._criterion)
+        return self.fasa.loss(self.context.classifier, self.context.criterion)
 
     def end_epoch(self, validate: Callable[[], Validation]) -> dict[str, Any]:
         used = self.fasa.probabilities.tolist()
