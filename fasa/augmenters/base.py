@@ -203,10 +203,12 @@ def build_augmenter(name: str, options: Mapping[str, Any], context: TrainingCont
 
 def _refusal(augmenter: type[Augmenter], context: TrainingContext) -> str | None:
     """Why ``context`` cannot serve an augmenter, as the end of a sentence; None if it can."""
-    uncalled = sorted(augmenter.hooks() - context.hooks)
-    if uncalled:
-        return f"acts by the hook '{uncalled[0]}', which {context.kind} does not call"
+    if uncalled := augmenter.hooks() - context.hooks:
+        return f"acts by {_listed(uncalled)}, which {context.kind} does not call"
     if not isinstance(context, augmenter.needs):
-        acts_by = ", ".join(name for name in HOOKS if name in augmenter.hooks())
-        return f"needs what only {augmenter.needs.kind} has, for its hooks {acts_by}, and this is {context.kind}"
+        return f"needs what only {augmenter.needs.kind} has, for {_listed(augmenter.hooks())}; this is {context.kind}"
     return None
+
+
+def _listed(hooks: set[str]) -> str:
+    return ", ".join(f"the hook '{name}'" for name in HOOKS if name in hooks)

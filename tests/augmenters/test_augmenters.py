@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import subprocess
+import sys
+from importlib import import_module
+
 import pytest
 import torch
 from torch.nn import functional
 from toys import batch_of, image_context
 
-from fasa.augmenters.base import Augmenter, TrainingContext, Validation
+from fasa.augmenters import AUGMENTERS, Registered
+from fasa.augmenters.base import HOOKS, Augmenter, RoIContext, TrainingContext, Validation, build_augmenter
 from fasa.augmenters.fasa import FasaAugmenter
+from fasa.errors import UserError
 from fasa.tasks.classification.losses import Criterion
 
 
@@ -80,7 +88,7 @@ def test_unweighted_virtual_losses_have_no_margins_and_weights():
 
     def virtual(unweighted: bool, **loss: float) -> torch.Tensor:
         torch.manual_seed(0)
-        criterion = Criterion(counts, scale=2.0, **loss)
+        criterion = Criterion(counts, logit_scale=2.0, **loss)
         criterion.begin_epoch(0)
         told = image_context(counts.tolist())
         told.criterion, told.unweighted_criterion = criterion, criterion.validation
@@ -105,3 +113,93 @@ def test_presets_and_options_reach_fasa():
     assert (released.grouping, released.reduction) == ("affinity_released", "share_sum")
     assert released.momentum == 0.3
     assert FasaAugmenter(image_context([40, 20, 5]), preset="fasa_released", grouping="class").fasa.grouping == "class"
+
+
+# ----------------------------------------------------------------------------------------------------- the table
+def roi_context() -> RoIContext:
+    return RoIContext(
+        classifier=torch.nn.Linear(4, 4),
+        embed=lambda maps: maps.flatten(1),
+        criterion=functional.cross_entropy,
+        class_counts=torch.tensor([3, 2, 1]),
+        feature_dim=4,
+        class_probabilities=lambda logits: logits.softmax(1),
+    )
+
+
+def test_reading_the_table_loads_no_torch():
+    code = "import sys; from fasa.augmenters import AUGMENTERS as all; sys.exit('torch' in sys.modules or not all)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+PLAIN = {"int", "float", "bool", "str"}
+
+
+@pytest.mark.parametrize("name", AUGMENTERS)
+def test_options_are_parameters_whose_types_can_be_read_without_importing_them(name):
+    registered = AUGMENTERS[name]
+    assert all(issubclass(each, Augmenter) for each in registered.load())
+    for constructor in (*registered.classes, *registered.options_of):
+        module, name = constructor.split(":")
+        parameters = inspect.signature(getattr(import_module(module), name)).parameters.values()
+        for parameter in parameters:
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                assert registered.options_of
+            elif parameter.default is not inspect.Parameter.empty and parameter.name != "generator":
+                assert parameter.annotation in PLAIN or re.fullmatch(r"Literal\[('\w+'(, )?)+\]", parameter.annotation)
+
+
+@pytest.mark.parametrize("name", AUGMENTERS)
+def test_every_task_has_what_it_calls_and_refuses_the_rest(name):
+    """One class of a name serves classifiers or one serves detectors; what a task refuses, it says by hook."""
+    context = image_context([3, 2, 1], teacher=torch.nn.Identity())
+    served = []
+    for each in (context, roi_context()):
+        try:
+            augmenter = build_augmenter(name, {}, each, "recipe 'odd'")
+        except UserError as error:
+            assert str(error).startswith(f"recipe 'odd': augmenter '{name}' acts by the hook '")
+            continue
+        assert augmenter.hooks() <= each.hooks and isinstance(each, augmenter.needs)
+        assert (name == "none") == (augmenter.hooks() == set())
+        served.append(type(augmenter).__name__)
+    expected = {"m2m": ["M2m"], "yin": ["Yin"], "chu": ["Chu", "RoIChu"]}
+    assert served == expected.get(name, served[:1] * 2)
+
+
+def test_the_hooks_are_the_interface():
+    own = {key for key, value in vars(Augmenter).items() if inspect.isfunction(value) or isinstance(value, property)}
+    assert {key for key in own if not key.startswith("_")} == set(HOOKS)
+    assert TrainingContext.hooks < type(image_context([1])).hooks < set(HOOKS) > RoIContext.hooks
+
+
+class OfRoIs(Augmenter):
+    needs = RoIContext
+
+    def loss(self, batch):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("odd", {}, "here: unknown augmenter 'odd'; known: none, fasa, m2m,"),
+        ("m2m", {}, "here, augmenter 'm2m': m2m needs a teacher; correct its options."),
+        (
+            "yin",
+            {},
+            "here: augmenter 'yin' acts by the hook 'phase', which the training of a classifier ",
+        ),
+        (
+            "rois",
+            {},
+            "what only the training of a detector has, for the hook 'loss'; this is the training of a cl",
+        ),
+        ("smote", {"scale": 1}, "here, augmenter 'smote': .*scale"),
+        ("smote", {"memory": 1}, "here, augmenter 'smote': neighbours must be at least 1"),
+    ],
+)
+def test_mistakes_are_named(name, options, words, monkeypatch):
+    monkeypatch.setitem(AUGMENTERS, "rois", Registered((f"{__name__}:OfRoIs",)))
+    with pytest.raises(UserError, match=words):
+        build_augmenter(name, options, image_context([3, 2, 1]), "here")
