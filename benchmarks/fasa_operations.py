@@ -58,7 +58,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # From 50,552 instances down to 1 and a million in all, much as LVIS v1 train.
     counts = (50552 * torch.exp(-10.83 * torch.linspace(0, 1, CLASSES).sqrt())).ceil().long()
-    fasa = FASA(counts, DIM, scale=SCALE, adaptive=False).to(device)
+    fasa = FASA(counts, DIM, draws_per_step=SCALE, adaptive=False).to(device)
     loop = Loop(fasa.probabilities, DIM)
     classifier = nn.Linear(DIM, CLASSES).to(device)
     batches = [

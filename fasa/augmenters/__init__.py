@@ -1,21 +1,39 @@
-"""What makes virtual training examples: FASA and its rivals, one file each, behind one small interface."""
+"""Augmenters: FASA and its rivals, one file each, behind the one interface of :mod:`fasa.augmenters.base`.
+
+This file says where each is and loads none of them, nor torch.
+"""
 
 from __future__ import annotations
 
-from fasa.augmenters.base import Augmenter, Trainee, Validation
-from fasa.augmenters.chu import Chu
-from fasa.augmenters.fasa import FasaAugmenter
-from fasa.augmenters.m2m import M2m
-from fasa.augmenters.smote import Smote
-from fasa.augmenters.yin import Yin
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
-AUGMENTERS: dict[str, type[Augmenter]] = {
-    "none": Augmenter,
-    "fasa": FasaAugmenter,
-    "m2m": M2m,
-    "chu": Chu,
-    "smote": Smote,
-    "yin": Yin,
+if TYPE_CHECKING:
+    from fasa.augmenters.base import Augmenter
+
+
+class Registered(NamedTuple):
+    """Where an augmenter is: its classes and what else takes its options, each as ``module:Class``.
+
+    A task builds the first class whose needs it meets. The options that a recipe may give are the parameters with a
+    default, of a number, a boolean, a string or a ``Literal``, of that class and of ``options_of``.
+    """
+
+    classes: tuple[str, ...]
+    options_of: tuple[str, ...] = ()
+
+    def load(self) -> list[type[Augmenter]]:
+        """The classes, imported."""
+        parts = (name.split(":") for name in self.classes)
+        return [getattr(import_module(module), name) for module, name in parts]
+
+
+AUGMENTERS: dict[str, Registered] = {
+    "none": Registered(("fasa.augmenters.base:Augmenter",)),
+    "fasa": Registered(("fasa.augmenters.fasa:FasaAugmenter",), options_of=("fasa.method.fasa:FASA",)),
+    "m2m": Registered(("fasa.augmenters.m2m:M2m",)),
+    "chu": Registered(("fasa.augmenters.chu:Chu", "fasa.augmenters.roi_chu:RoIChu")),
+    "smote": Registered(("fasa.augmenters.smote:Smote",)),
+    "yin": Registered(("fasa.augmenters.yin:Yin",)),
+    "moex": Registered(("fasa.augmenters.moex:MoEx",)),
 }
-
-__all__ = ["AUGMENTERS", "Augmenter", "Trainee", "Validation"]

@@ -1,4 +1,7 @@
-"""Feature space augmentation with class activation maps (Chu et al., ECCV 2020), phase II: a new classifier."""
+"""Feature space augmentation with class activation maps (Chu et al., ECCV 2020), phase II: a new classifier.
+
+Detectors have :mod:`fasa.augmenters.roi_chu` under the same name: no phases there, and no images to choose from.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fasa.augmenters.base import Augmenter, Trainee
+from fasa.augmenters.base import Augmenter, Batch, ImageContext, Mixture
 
 CHUNK = 512  # images of one forward pass over the training set
 
@@ -25,29 +28,31 @@ class Chu(Augmenter):
         head_share: head classes are the fewest that hold this share of all training images.
     """
 
+    needs = ImageContext
+    context: ImageContext
     graphable = False  # draws positions by multinomial
 
     def __init__(
         self,
-        trainee: Trainee,
+        context: ImageContext,
         specific: float = 0.3,
         generic: float = 0.6,
         confusing: int = 3,
         per_image: int = 3,
         head_share: float = 0.9,
     ) -> None:
-        super().__init__(trainee)
+        super().__init__(context)
         self.specific, self.generic, self.per_image = specific, generic, per_image
-        self.tail_images = max(1, trainee.batch // (2 * (1 + per_image)))
-        self._generator = trainee.generator
-        self._labels = trainee.labels
-        self._class_weights = trainee.head.class_weights().detach().clone()  # phase I's, which define the maps
-        tail = tail_classes(trainee.class_counts, head_share)
-        is_tail = tail[trainee.labels]
+        self.tail_images = max(1, context.batch_size // (2 * (1 + per_image)))
+        self._generator = context.generator
+        self._labels = context.labels
+        self._class_weights = context.class_weights.detach().clone()  # phase I's, which define the maps
+        tail = tail_classes(context.class_counts, head_share)
+        is_tail = tail[context.labels]
         self._tail_pool, self._head_pool = is_tail.nonzero().squeeze(1), (~is_tail).nonzero().squeeze(1)
-        confusion = mean_softmax(trainee).fill_diagonal_(-1)
+        confusion = mean_softmax(context).fill_diagonal_(-1)
         self._confusing = confusion.topk(min(confusing, len(tail) - 1), dim=1).indices  # [C, Nf]
-        self._members = membership(trainee.labels, len(tail))
+        self._members = membership(context.labels, len(tail))
 
     def select(self, indices: Tensor) -> Tensor:
         tail = self._pick(self._tail_pool, self.tail_images)
@@ -56,7 +61,12 @@ class Chu(Augmenter):
         partners = torch.multinomial(self._members[classes.gather(1, chosen).squeeze(1)], 1, generator=self._generator)
         return torch.cat([tail, partners.squeeze(1), self._pick(self._head_pool, len(tail) * (1 + self.per_image))])
 
-    def features(self, maps: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, batch: Batch) -> Mixture:
+        features, labels = self.synthesise(batch.maps, batch.labels)
+        return Mixture(self.context.classifier(features), labels)
+
+    def synthesise(self, maps: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``[n, d]`` and labels ``[n]`` to learn from, of a batch that :meth:`select` chose."""
         tail, made = self.tail_images, self.tail_images * self.per_image
         activation = self._activation(maps, labels)
         positions = maps.flatten(2).transpose(1, 2)  # [n, L, d]
@@ -80,9 +90,7 @@ class Chu(Augmenter):
 
     def _activation(self, maps: Tensor, labels: Tensor) -> Tensor:
         """Class activation of each image's own class, scaled to 0..1 over its positions; ``[n, L]``."""
-        raw = torch.einsum("nd,ndl->nl", self._class_weights[labels], maps.flatten(2))
-        low, high = raw.amin(1, keepdim=True), raw.amax(1, keepdim=True)
-        return (raw - low) / (high - low).clamp(min=1e-12)
+        return stretched(torch.einsum("nd,ndl->nl", self._class_weights[labels], maps.flatten(2)))
 
     def _draw(self, allowed: Tensor, times: int) -> Tensor:
         """Positions drawn with replacement from those allowed ``[n, L]``; ``[n * times, L]``. A flat map allows all."""
@@ -99,15 +107,21 @@ def tail_classes(class_counts: Tensor, head_share: float) -> Tensor:
     return tail
 
 
+def stretched(activation: Tensor) -> Tensor:
+    """``activation [n, L]`` scaled to 0..1 in each row; zeros for a flat one."""
+    low, high = activation.amin(1, keepdim=True), activation.amax(1, keepdim=True)
+    return (activation - low) / (high - low).clamp(min=1e-12)
+
+
 @torch.no_grad()
-def mean_softmax(trainee: Trainee) -> Tensor:
-    """The trainee's mean softmax over each class's training images, ``[C, C]``: rows are true classes."""
-    total = torch.zeros(len(trainee.class_counts), len(trainee.class_counts), device=trainee.labels.device)
-    trainee.network.eval()
-    for indices in torch.arange(len(trainee.labels), device=total.device).split(CHUNK):
-        maps = trainee.network(trainee.normalise(trainee.load_images(indices)))
-        total.index_add_(0, trainee.labels[indices], trainee.head(maps.mean((2, 3))).softmax(1))
-    return total / trainee.class_counts[:, None]
+def mean_softmax(context: ImageContext) -> Tensor:
+    """The classifier's mean softmax over each class's training images, ``[C, C]``: rows are true classes."""
+    total = torch.zeros(len(context.class_counts), len(context.class_counts), device=context.labels.device)
+    context.network.eval()
+    for indices in torch.arange(len(context.labels), device=total.device).split(CHUNK):
+        maps = context.network(context.normalise(context.load_images(indices)))
+        total.index_add_(0, context.labels[indices], context.classifier(context.embed(maps)).softmax(1))
+    return total / context.class_counts[:, None]
 
 
 def membership(labels: Tensor, classes: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fasa.augmenters.base import Augmenter, Trainee
+from fasa.augmenters.base import Augmenter, ImageContext
 
 
 class M2m(Augmenter):
@@ -25,11 +25,13 @@ class M2m(Augmenter):
         steps: gradient steps.
     """
 
+    needs = ImageContext
+    context: ImageContext
     graphable = False  # the number of slots varies from batch to batch
 
     def __init__(
         self,
-        trainee: Trainee,
+        context: ImageContext,
         start_epoch: int = 160,
         beta: float = 0.999,
         push: float = 0.5,
@@ -37,15 +39,14 @@ class M2m(Augmenter):
         step_size: float = 0.1,
         steps: int = 10,
     ) -> None:
-        super().__init__(trainee)
-        if trainee.teacher is None:
+        super().__init__(context)
+        if context.teacher is None:
             raise ValueError("m2m needs a teacher")
         self.start_epoch, self.beta, self.push, self.confidence = start_epoch, beta, push, confidence
         self.step_size, self.steps = step_size, steps
         self.active = False
-        self._trainee = trainee
-        self._counts = trainee.class_counts.double()
-        self._weights = 1 / self._counts[trainee.labels]
+        self._counts = context.class_counts.double()
+        self._weights = 1 / self._counts[context.labels]
 
     def begin_epoch(self, epoch: int) -> None:
         self.active = epoch >= self.start_epoch
@@ -53,12 +54,12 @@ class M2m(Augmenter):
     def select(self, indices: Tensor) -> Tensor:
         if not self.active:
             return indices
-        return torch.multinomial(self._weights, len(indices), replacement=True, generator=self._trainee.generator)
+        return torch.multinomial(self._weights, len(indices), replacement=True, generator=self.context.generator)
 
     def images(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if not self.active:
             return images, labels
-        generator = self._trainee.generator
+        generator = self.context.generator
         size = self._counts[labels]
         chance = torch.rand(len(labels), generator=generator, device=labels.device)
         slots = (chance < 1 - size / self._counts.max()).nonzero().squeeze(1)
@@ -79,24 +80,24 @@ class M2m(Augmenter):
 
     def _translate(self, images: Tensor, sources: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Images ``[n, 3, H, W]`` moved from ``sources`` to ``targets``, and whether the teacher is sure ``[n]``."""
-        trainee = self._trainee
-        assert trainee.teacher is not None
-        modes = trainee.network.training, trainee.head.training
-        trainee.network.eval()
-        trainee.head.eval()
-        noise = torch.rand(images.shape, generator=trainee.generator, device=images.device) - 0.5
+        context, teacher = self.context, self.context.teacher
+        assert teacher is not None
+        modes = context.network.training, context.classifier.training
+        context.network.eval()
+        context.classifier.eval()
+        noise = torch.rand(images.shape, generator=context.generator, device=images.device) - 0.5
         made = (images + noise.renorm(2, 1, 0.5)).clamp(0, 1)  # renorm over the channel axis, as released
         for _ in range(self.steps):
             made = made.detach().requires_grad_()
-            inputs = trainee.normalise(made)
-            logits = trainee.head(trainee.network(inputs).mean((2, 3)))
-            objective = functional.cross_entropy(trainee.teacher(inputs), targets, reduction="sum")
+            inputs = context.normalise(made)
+            logits = context.classifier(context.embed(context.network(inputs)))
+            objective = functional.cross_entropy(teacher(inputs), targets, reduction="sum")
             objective = objective + self.push * logits.gather(1, sources[:, None]).sum()
             (gradient,) = torch.autograd.grad(objective, made)
             length = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None, None]
             made = (made - self.step_size * gradient / length).clamp(0, 1)
         with torch.no_grad():
-            probability = trainee.teacher(trainee.normalise(made)).softmax(1).gather(1, targets[:, None]).squeeze(1)
-        trainee.network.train(modes[0])
-        trainee.head.train(modes[1])
+            probability = teacher(context.normalise(made)).softmax(1).gather(1, targets[:, None]).squeeze(1)
+        context.network.train(modes[0])
+        context.classifier.train(modes[1])
         return made.detach(), probability >= self.confidence

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fasa.augmenters.base import Trainee
-from fasa.augmenters.drawn import DrawnFeatures, share_foreground
+from fasa.augmenters.base import TrainingContext
+from fasa.augmenters.feature_augmenter import FeatureAugmenter, share_foreground
 
 
-class Smote(DrawnFeatures):
+class Smote(FeatureAugmenter):
     """Virtual features between a remembered feature of a class and one of its nearest neighbours in that class.
 
     A batch holds next to nothing of a tail class, so each class keeps its last ``memory`` features.
@@ -18,7 +18,7 @@ class Smote(DrawnFeatures):
     Args:
         neighbours: ``k``, of which one is drawn; nearest by cosine.
         memory: features remembered of each class.
-        options: those of :class:`~fasa.augmenters.drawn.DrawnFeatures`.
+        draws_per_step, loss_weight, start_epoch: those of :class:`~fasa.augmenters.feature_augmenter.FeatureAugmenter`.
 
     Raises:
         ValueError: an argument outside its range.
@@ -29,19 +29,19 @@ class Smote(DrawnFeatures):
 
     def __init__(
         self,
-        trainee: Trainee,
+        context: TrainingContext,
         neighbours: int = 5,
         memory: int = 16,
-        scale: float = 5.0,
+        draws_per_step: float = 5.0,
         loss_weight: float = 0.1,
         start_epoch: int = 1,
     ) -> None:
-        super().__init__(trainee, scale, loss_weight, start_epoch)
+        super().__init__(context, draws_per_step, loss_weight, start_epoch)
         if neighbours < 1 or memory < 2:
             raise ValueError("neighbours must be at least 1, memory at least 2")
         self.neighbours = min(neighbours, memory - 1)
         # One row more than classes: where background and what a full batch pushes out at once is written to.
-        self.register_buffer("queue", torch.zeros(self.classes + 1, memory, trainee.feature_dim))
+        self.register_buffer("queue", torch.zeros(self.classes + 1, memory, context.feature_dim))
         self.register_buffer("seen", torch.zeros(self.classes, dtype=torch.long))
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
@@ -53,7 +53,7 @@ class Smote(DrawnFeatures):
 
     def make(self, classes: Tensor) -> Tensor:
         stored = self.seen[classes].clamp(max=self.queue.shape[1])
-        return interpolate(self.queue[classes], stored, self.neighbours, self.generator)
+        return interpolate(self.queue[classes], stored, self.neighbours, self.context.generator)
 
 
 def remember(queue: Tensor, seen: Tensor, features: Tensor, labels: Tensor) -> None:

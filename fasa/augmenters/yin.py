@@ -6,18 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fasa.augmenters.base import Trainee, Validation
-from fasa.augmenters.drawn import DrawnFeatures, distributed
+from fasa.augmenters.base import Batch, Phase, TrainingContext, Validation
+from fasa.augmenters.feature_augmenter import FeatureAugmenter
+from fasa.method.distributed import all_reduce
 from fasa.method.statistics import batch_moments
 
-ALL, CLASSIFIER, FEATURES = "all", "classifier", "features"
 
-
-class Yin(DrawnFeatures):
+class Yin(FeatureAugmenter):
     """Tail features: a tail class's centre plus a regular feature's deviation from its own centre, in a code's space.
 
     An encoder and a decoder of the classifier's input learn from ``reconstruction * L_recon``; features and classifier
@@ -34,8 +32,7 @@ class Yin(DrawnFeatures):
         energy: share of the variance that the principal components hold.
         reconstruction, regularisation: weights of the two losses (supplement, table 7).
         momentum: of the running centres and covariance.
-        alternate: False keeps one phase, in which all learns, also from virtual features.
-        scale, loss_weight, start_epoch: those of :class:`~fasa.augmenters.drawn.DrawnFeatures`.
+        draws_per_step, loss_weight, start_epoch: those of :class:`~fasa.augmenters.feature_augmenter.FeatureAugmenter`.
 
     Raises:
         ValueError: an argument outside its range.
@@ -49,76 +46,73 @@ class Yin(DrawnFeatures):
 
     def __init__(
         self,
-        trainee: Trainee,
+        context: TrainingContext,
         code: int = 320,
         few: int = 20,
         energy: float = 0.95,
         reconstruction: float = 0.5,
         regularisation: float = 0.25,
         momentum: float = 0.1,
-        alternate: bool = True,
-        scale: float = 5.0,
+        draws_per_step: float = 5.0,
         loss_weight: float = 0.1,
         start_epoch: int = 1,
     ) -> None:
-        super().__init__(trainee, scale, loss_weight, start_epoch)
+        super().__init__(context, draws_per_step, loss_weight, start_epoch)
         if not (code >= 1 and 0 < energy <= 1 and 0 < momentum <= 1 and reconstruction >= 0 and regularisation >= 0):
             raise ValueError("code must be at least 1, energy and momentum in (0, 1], the losses' weights not negative")
-        code = min(code, trainee.feature_dim)
+        code = min(code, context.feature_dim)
         self.energy, self.reconstruction, self.regularisation = energy, reconstruction, regularisation
-        self.momentum, self.alternate = momentum, alternate
-        self.encoder = nn.Linear(trainee.feature_dim, code)
-        self.decoder = nn.Linear(code, trainee.feature_dim)
+        self.momentum = momentum
+        self.encoder = nn.Linear(context.feature_dim, code)
+        self.decoder = nn.Linear(code, context.feature_dim)
         self.register_buffer("centres", torch.zeros(self.classes, code))
         self.register_buffer("observations", torch.zeros(self.classes, dtype=torch.long))
         self.register_buffer("covariance", torch.zeros(code, code))
         self.register_buffer("projection", torch.zeros(code, code))
-        self.register_buffer("tail", torch.as_tensor(trainee.class_counts) < few, persistent=False)
+        self.register_buffer("tail", torch.as_tensor(context.class_counts) < few, persistent=False)
         self._number = 0
         self._source: tuple[Tensor, Tensor] | None = None  # deviations of this batch, and which are regular ones
 
     @property
-    def phase(self) -> str:
-        """What learns in the present epoch: "all", "classifier" or "features"."""
+    def phase(self) -> Phase:
         since = self._number - self.start_epoch
-        if not self.alternate or since < 0:
-            return ALL
-        return FEATURES if since % 2 else CLASSIFIER
+        if since < 0:
+            return "all"
+        return "features" if since % 2 else "classifier"
 
     def begin_epoch(self, epoch: int) -> None:
         self._number = epoch
 
-    def loss(self, features: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """The weighted sum of reconstruction, regularisation and virtual loss, 0-d; 0 in eval mode."""
+        features, labels = batch.features, batch.labels
         if not self.training:
             return features.new_zeros(())
         foreground = ((labels >= 0) & (labels < self.classes)).float()
         codes = self.encoder(features)
         # The target is the feature as it is: else it would shrink to be easy to reconstruct.
         error = (self._decode(codes) - features.detach()).float().square().mean(1)
-        response = self._classifier(features).float().square().mean(1)
+        response = self.context.classifier(features).float().square().mean(1)
         losses = self.reconstruction * error + self.regularisation * response
         total = (losses * foreground).sum() / foreground.sum().clamp(min=1)
         with torch.no_grad():
             self.observe(codes.detach().float(), labels)
-        if self.phase != FEATURES:
+        if self.phase != "features":
             total = total + self.virtual_loss()
         self._source = None
         return total
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """Move centres and covariance by the codes ``[n, code]`` of ``labels [n]``."""
-        batch = batch_moments(features, labels, self.classes, distributed())
-        weight = torch.where(self.observations == 0, 1.0, self.momentum).where(batch.count > 0, 0)
+        batch = batch_moments(features, labels, self.classes, all_ranks=True)
+        weight = torch.where(self.observations == 0, 1.0, self.momentum).where(batch.samples > 0, 0)
         self.centres.lerp_(batch.mean, weight[:, None])
-        self.observations += batch.count.long()
+        self.observations += batch.samples.long()
         rows = labels.clamp(0, self.classes - 1)
         regular = (labels >= 0) & (labels < self.classes) & ~self.tail[rows]
         deviations = (features - self.centres[rows]) * regular[:, None]
         scatter, count = deviations.T @ deviations, regular.sum().float()
-        if distributed():
-            dist.all_reduce(scatter)
-            dist.all_reduce(count)
+        all_reduce(scatter, count)
         self.covariance.lerp_(scatter / count.clamp(min=1), self.momentum * (count > 0))
         self._source = deviations, regular
 
@@ -129,7 +123,7 @@ class Yin(DrawnFeatures):
     def make(self, classes: Tensor) -> Tensor:
         assert self._source is not None
         deviations, regular = self._source
-        chance = torch.rand(len(classes), len(regular), generator=self.generator, device=regular.device)
+        chance = torch.rand(len(classes), len(regular), generator=self.context.generator, device=regular.device)
         source = chance.masked_fill(~regular, -1).argmax(1)
         return self._decode(self.centres[classes] + deviations[source] @ self.projection)
 

@@ -1,4 +1,4 @@
-"""The paper's contribution, one screen for each equation."""
+"""The paper's contribution: statistics (eq 2), sampling (eqs 3 and 4), grouping (eq 5), and FASA, which joins them."""
 
 from fasa.method.fasa import FASA, fasa_paper, fasa_released
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from fasa.method import sampling
-from fasa.method.generation import generate
+from fasa.method.distributed import all_reduce, broadcast
 from fasa.method.grouping import group_classes
+from fasa.method.sampling import generate
 from fasa.method.statistics import batch_moments, update
-
-INITIALISATIONS = ("inverse_frequency", "uniform")
-GROUPINGS = ("mean_shift", "affinity", "affinity_released", "class")
-READINGS = ("literal", "std", "ewm")
-SIGNALS = ("loss", "metric")
-REDUCTIONS = ("class_mean", "share_sum")
+from fasa.method.virtual_loss import Criterion, static_shapes, virtual_loss
 
 # Where the paper is silent or its released code differs: docs/deviations.md. The constructor's defaults are fasa_paper.
 fasa_paper: dict[str, Any] = {}
@@ -36,7 +31,7 @@ class FASA(nn.Module):
         class_counts: training samples of each class, ``[C]``, at least 1 each (instances, for a detector).
         feature_dim: ``d``, the width of the classifier's input.
         momentum: ``m`` of eq 2.
-        scale: ``s`` of eq 4; the expected number of virtual features a step while no probability is clipped.
+        draws_per_step: ``s`` of eq 4, the expected number of virtual features a step while no probability is clipped.
         loss_weight: factor of the mean virtual loss (released code).
         start_epoch: first epoch, counted from 0, with virtual features (released code: the second).
         up, down: ``alpha`` and ``beta`` of section 3.2.
@@ -45,10 +40,10 @@ class FASA(nn.Module):
             alone).
         neighbours: relative bandwidth of mean-shift: the median distance to a class's n-th nearest class.
         adaptive: False keeps the first probabilities ("static sampling", table 3).
-        signal: what :meth:`adapt` is given sums of: ``loss`` (lower is better) or ``metric`` (higher is better).
+        adapt_on: what :meth:`adapt` is given sums of: ``loss`` (lower is better) or ``metric`` (higher is better).
         reduction: a group's value: ``class_mean``, the mean over its classes of their mean loss (paper), or
             ``share_sum``, the sum over its classes of their share of the total loss (released code).
-        variance: reading of eq 2: ``literal``, ``std`` or ``ewm`` (see :func:`fasa.method.statistics.update`).
+        variance_estimator: reading of eq 2: ``literal``, ``std`` or ``ewm`` (:func:`fasa.method.statistics.update`).
         global_statistics: under ``torch.distributed``, statistics over all ranks' batches; False: each rank its own.
         generator: source of all random numbers; None for torch's default.
 
@@ -69,49 +64,53 @@ class FASA(nn.Module):
         class_counts: Sequence[int] | Tensor,
         feature_dim: int,
         momentum: float = 0.1,
-        scale: float = 1.0,
+        draws_per_step: float = 1.0,
         loss_weight: float = 0.1,
         start_epoch: int = 1,
         up: float = 1.1,
         down: float = 0.9,
-        initialisation: str = "inverse_frequency",
-        grouping: str = "mean_shift",
+        initialisation: Literal["inverse_frequency", "uniform"] = "inverse_frequency",
+        grouping: Literal["mean_shift", "affinity", "affinity_released", "class"] = "mean_shift",
         neighbours: int = 5,
         adaptive: bool = True,
-        signal: str = "loss",
-        reduction: str = "class_mean",
-        variance: str = "literal",
+        adapt_on: Literal["loss", "metric"] = "loss",
+        reduction: Literal["class_mean", "share_sum"] = "class_mean",
+        variance_estimator: Literal["literal", "std", "ewm"] = "literal",
         global_statistics: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        for value, name, choices in (
-            (initialisation, "initialisation", INITIALISATIONS),
-            (grouping, "grouping", GROUPINGS),
-            (signal, "signal", SIGNALS),
-            (reduction, "reduction", REDUCTIONS),
-            (variance, "variance", READINGS),
-        ):
-            if value not in choices:
+        hints = get_type_hints(FASA.__init__)
+        for name, value in {
+            "initialisation": initialisation,
+            "grouping": grouping,
+            "adapt_on": adapt_on,
+            "reduction": reduction,
+            "variance_estimator": variance_estimator,
+        }.items():
+            if value not in (choices := get_args(hints[name])):
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
         if not 0 < momentum <= 1:
             raise ValueError(f"momentum is {momentum}; it must lie in (0, 1]")
-        if not (scale >= 0 and loss_weight >= 0 and 0 < down <= 1 <= up and neighbours >= 2):
-            raise ValueError("scale and loss_weight must not be negative, 0 < down <= 1 <= up, neighbours at least 2")
+        if not (draws_per_step >= 0 and loss_weight >= 0 and 0 < down <= 1 <= up and neighbours >= 2):
+            raise ValueError(
+                "draws_per_step and loss_weight must not be negative, 0 < down <= 1 <= up, neighbours at least 2"
+            )
         counts = torch.as_tensor(class_counts)
         if counts.ndim != 1 or not len(counts) or counts.min() < 1:
             raise ValueError("class_counts must be one number of at least 1 for each class")
         self.momentum, self.loss_weight, self.start_epoch = momentum, loss_weight, start_epoch
         self.up, self.down = up, down
-        self.grouping, self.neighbours, self.adaptive, self.signal = grouping, neighbours, adaptive, signal
-        self.reduction, self.reading, self.global_statistics = reduction, variance, global_statistics
+        self.grouping, self.neighbours, self.adaptive, self.adapt_on = grouping, neighbours, adaptive, adapt_on
+        self.reduction, self.variance_estimator = reduction, variance_estimator
+        self.global_statistics = global_statistics
         self.generator = generator
         self._warned = False
         classes = len(counts)
         self.register_buffer("mean", torch.zeros(classes, feature_dim))
         self.register_buffer("variance", torch.zeros(classes, feature_dim))
         self.register_buffer("observations", torch.zeros(classes, dtype=torch.long))
-        self.register_buffer("probabilities", sampling.initial_probabilities(counts, scale, initialisation))
+        self.register_buffer("probabilities", sampling.initial_probabilities(counts, draws_per_step, initialisation))
         self.register_buffer("groups", torch.full((classes,), -1))
         self.register_buffer("previous", torch.full((classes,), torch.nan))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
@@ -124,8 +123,8 @@ class FASA(nn.Module):
         """
         if self.training:
             features = features.detach().to(self.mean.dtype)
-            batch = batch_moments(features, labels, len(self.mean), self.global_statistics and _distributed())
-            update(self.mean, self.variance, self.observations, batch, self.momentum, self.reading)
+            batch = batch_moments(features, labels, len(self.mean), self.global_statistics)
+            update(self.mean, self.variance, self.observations, batch, self.momentum, self.variance_estimator)
 
     @torch.no_grad()
     def sample(self) -> tuple[Tensor, Tensor]:
@@ -135,9 +134,9 @@ class FASA(nn.Module):
             ``features [k, d]`` and ``labels [k]``; ``k`` varies, which synchronises with the device.
         """
         labels = self._draw().nonzero().squeeze(1)
-        return generate(self.mean[labels], self.variance[labels], self.generator), labels
+        return self._make(labels), labels
 
-    def loss(self, classifier: Callable[[Tensor], Tensor], criterion: Callable[[Tensor, Tensor], Any]) -> Tensor:
+    def loss(self, classifier: Callable[[Tensor], Tensor], criterion: Criterion) -> Tensor:
         """Virtual features' loss, 0-d, times ``loss_weight``; 0 before ``start_epoch``, in eval mode or without a draw.
 
         Args:
@@ -145,37 +144,14 @@ class FASA(nn.Module):
             criterion: maps logits and labels ``[k]`` to losses ``[k]``, to a pair of losses ``[k]`` and their weights
                 ``[k]`` in a weighted mean, or to a 0-d loss. The first two need no host-device synchronisation.
         """
-        if not self.training:
+        early = not static_shapes(self.mean.device) and self.epoch < self.start_epoch  # a GPU's epoch stays unread
+        if early or not self.training:
             return self.mean.new_zeros(())
-        if not self._static_shapes():
-            if self.epoch < self.start_epoch:
-                return self.mean.new_zeros(())
-            return self._ragged_loss(classifier, criterion, *self.sample())
-        # A virtual feature of every class, of which those not drawn weigh nothing.
         drawn = self._draw() & (self.epoch >= self.start_epoch)
-        virtual = generate(self.mean, self.variance, self.generator)
-        labels = torch.arange(len(virtual), device=virtual.device)
-        result = criterion(classifier(virtual), labels)
-        if isinstance(result, Tensor) and result.ndim == 0:  # it averages by itself: hand it the drawn ones alone
-            return self._ragged_loss(classifier, criterion, virtual[drawn], labels[drawn])
-        losses, weights = result if isinstance(result, tuple) else (result, torch.ones_like(result))
-        # where, not a product: a class never seen may have a loss that is not finite.
-        return self.loss_weight * _weighted_mean(losses.where(drawn, 0), weights.where(drawn, 0))
+        return self.loss_weight * virtual_loss(drawn, self._make, classifier, criterion)
 
-    def _static_shapes(self) -> bool:
-        return self.mean.device.type != "cpu"
-
-    def _ragged_loss(
-        self,
-        classifier: Callable[[Tensor], Tensor],
-        criterion: Callable[[Tensor, Tensor], Any],
-        features: Tensor,
-        labels: Tensor,
-    ) -> Tensor:
-        if not len(labels):
-            return self.mean.new_zeros(())
-        result = criterion(classifier(features), labels)
-        return self.loss_weight * (_weighted_mean(*result) if isinstance(result, tuple) else result.mean())
+    def _make(self, labels: Tensor) -> Tensor:
+        return generate(self.mean[labels], self.variance[labels], self.generator)
 
     def _draw(self) -> Tensor:
         chance = torch.rand(len(self.mean), generator=self.generator, device=self.mean.device)
@@ -188,8 +164,8 @@ class FASA(nn.Module):
         The first epoch with validation data only sets the mark that the next one is compared with.
 
         Args:
-            loss_sum: per class, the sum of its validation losses (of its metric, if ``signal`` is ``metric``), ``[C]``;
-                further entries, such as a detector's background, count only in ``share_sum``. Not needed if static.
+            loss_sum: per class, the sum of its validation losses, or of its metric (``adapt_on``), ``[C]``; further
+                entries, such as a detector's background, count only in ``share_sum``. Not needed if static.
             count: per class, the number of validation samples behind it, same shape.
 
         Raises:
@@ -202,9 +178,7 @@ class FASA(nn.Module):
             raise ValueError("adapt needs loss_sum and count with an entry for each class")
         self.epoch += 1
         sums, counts = loss_sum.to(self.mean, copy=True), count.to(self.mean, copy=True)
-        if _distributed():
-            dist.all_reduce(sums)
-            dist.all_reduce(counts)
+        all_reduce(sums, counts)
         classes = len(self.mean)
         if self.reduction == "class_mean":
             current = torch.where(counts > 0, sums / counts.clamp(min=1), torch.nan)[:classes]
@@ -215,12 +189,10 @@ class FASA(nn.Module):
         change = sampling.group_change(
             current, self.previous, self.groups, "mean" if self.reduction == "class_mean" else "sum"
         )
-        better = -change if self.signal == "loss" else change
+        better = -change if self.adapt_on == "loss" else change
         self.probabilities.copy_(sampling.adapt(self.probabilities, better > 0, better < 0, self.up, self.down))
         self.previous.copy_(current)
-        if _distributed():  # local statistics group differently on each rank; the first one's word counts
-            dist.broadcast(self.probabilities, 0)
-            dist.broadcast(self.groups, 0)
+        broadcast(self.probabilities, self.groups)  # local statistics group differently on each rank
 
     def _warn_of_bandwidth(self) -> None:
         sizes = self.groups[self.groups >= 0].unique(return_counts=True)[1]
@@ -233,11 +205,3 @@ class FASA(nn.Module):
                 f"raise or lower neighbours={self.neighbours}",
                 stacklevel=4,  # past adapt and its no_grad
             )
-
-
-def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    return (weights * values).sum() / weights.sum().clamp(min=1e-12)
-
-
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

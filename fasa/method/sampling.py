@@ -1,4 +1,4 @@
-"""Eq 4: the probability with which each class's virtual feature is drawn, and its adaptation."""
+"""Eqs 3 and 4: a class's virtual feature, the probability with which it is drawn, and that probability's adaptation."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ import torch
 from torch import Tensor
 
 
+def generate(mean: Tensor, variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One virtual feature for each row: ``mean + sqrt(variance) * eps`` with ``eps ~ N(0, I)``; all ``[n, d]`` (eq 3).
+
+    The Gaussian is diagonal; negative values are kept although real features went through a ReLU (released code).
+    """
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+    return torch.addcmul(mean, variance.sqrt(), noise)
+
+
 def initial_probabilities(
-    class_counts: Tensor, scale: float = 1.0, initialisation: str = "inverse_frequency"
+    class_counts: Tensor, draws_per_step: float = 1.0, initialisation: str = "inverse_frequency"
 ) -> Tensor:
-    """First ``p [C]``: ``scale * (1/N_c) / sum(1/N)`` (eq 4), or ``scale / C`` for ``uniform``, clipped to [0, 1]."""
+    """First ``p [C]``: ``s * (1/N_c) / sum(1/N)`` (eq 4), or ``s / C`` for ``uniform``, clipped to [0, 1].
+
+    ``draws_per_step`` is ``s``: without the clipping, the expected number of virtual features in a step.
+    """
     share = (
         1 / class_counts.double() if initialisation == "inverse_frequency" else torch.ones(len(class_counts)).double()
     )
-    return (scale * share / share.sum()).clamp(0, 1).float()
+    return (draws_per_step * share / share.sum()).clamp(0, 1).float()
 
 
 def adapt(probabilities: Tensor, improved: Tensor, worsened: Tensor, up: float = 1.1, down: float = 0.9) -> Tensor:

@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fasa import atomic
-from fasa.augmenters import Augmenter
+from fasa.augmenters.base import Augmenter
 from fasa.errors import UserError
-from fasa.mmdet.validation_loss import HeadValidation, Stage, ValidationLoss, stages
+from fasa.mmdet.validation_loss import RoIValidation, ValidationLoss, stages
 
 SAMPLER = {"type": "DefaultSampler", "shuffle": False, "round_up": False}  # every image once, over all processes
 
@@ -43,9 +43,9 @@ class AdaptationHook(Hook):
     left out) go into mmengine's log.
 
     Args:
-        dataloader: mmengine's config of the held-out data, its data set built with ``test_mode=False``; None for static
-            sampling without a validation pass. Its sampler defaults to every image once, in order.
-        always: run the validation pass though no augmenter asks for it (without any augmenter it always runs).
+        dataloader: mmengine's config of the held-out data, its data set built with ``test_mode=False``; None for none.
+            Its sampler defaults to every image once, in order. The pass runs if an augmenter asks for it, or where none
+            acts at the end of an epoch.
         seed: of the pass's random numbers, the same each epoch.
         history: file in the work folder, one line of JSON an epoch.
     """
@@ -54,12 +54,11 @@ class AdaptationHook(Hook):
 
     def __init__(
         self,
-        dataloader: dict | DataLoader | None = None,
-        always: bool = False,
+        dataloader: dict[str, Any] | DataLoader | None = None,
         seed: int = 0,
         history: str = "history.jsonl",
     ) -> None:
-        self.config, self.always, self.seed, self.history = dataloader, always, seed, history
+        self.config, self.seed, self.history = dataloader, seed, history
         self._dataloader: DataLoader | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -89,11 +88,11 @@ class AdaptationHook(Hook):
         held_out = _Once(partial(self._validate, runner))
         entries: dict[str, dict[str, Any]] = {stage.name: {} for stage in stages(unwrapped(runner))}
         heads = list(entries)
-        asked = False
+        decides = False  # an augmenter, whether to look at the held-out images
         for name, augmenter in augmenters(runner):
             entries[name].update(augmenter.end_epoch(partial(held_out.entry, heads.index(name))))
-            asked = True
-        if self._dataloader is not None and (self.always or not asked):
+            decides |= "end_epoch" in augmenter.hooks()
+        if self._dataloader is not None and not decides:
             held_out.run()
         if held_out.sums is not None:
             # The augmenters add up the processes' sums by themselves.
@@ -106,7 +105,7 @@ class AdaptationHook(Hook):
             line = {"epoch": runner.epoch + 1, "iterations": iterations, "seconds": seconds, "heads": entries}
             append_history(Path(runner.work_dir) / self.history, line)
 
-    def _validate(self, runner: Runner) -> list[HeadValidation]:
+    def _validate(self, runner: Runner) -> list[RoIValidation]:
         if self._dataloader is None:
             raise UserError(
                 "An augmenter of a box head adapts to the validation loss; give AdaptationHook a dataloader, or set "
@@ -115,7 +114,7 @@ class AdaptationHook(Hook):
         detector = unwrapped(runner)
         return ValidationLoss(detector, self._dataloader, self.seed, precision(runner, detector))()
 
-    def _report(self, runner: Runner, sums: HeadValidation, number: int | None) -> dict[str, list]:
+    def _report(self, runner: Runner, sums: RoIValidation, number: int | None) -> dict[str, list]:
         seen = sums.count > 0
         if not seen.any():
             raise UserError("The dataloader of AdaptationHook gave no image with a single RoI; check its data set.")
@@ -141,16 +140,16 @@ class AdaptationHook(Hook):
 class _Once:
     """A validation pass that runs when first asked for, and only once, however many heads ask."""
 
-    def __init__(self, run: Callable[[], list[HeadValidation]]) -> None:
+    def __init__(self, run: Callable[[], list[RoIValidation]]) -> None:
         self._run = run
-        self.sums: list[HeadValidation] | None = None
+        self.sums: list[RoIValidation] | None = None
 
-    def run(self) -> list[HeadValidation]:
+    def run(self) -> list[RoIValidation]:
         if self.sums is None:
             self.sums = self._run()
         return self.sums
 
-    def entry(self, head: int) -> HeadValidation:
+    def entry(self, head: int) -> RoIValidation:
         return self.run()[head]
 
 
@@ -162,10 +161,10 @@ def unwrapped(runner: Runner) -> Any:
 def augmenters(runner: Runner) -> Iterator[tuple[str, Augmenter]]:
     """The augmenters of the detector's box heads, with the heads' names; none for a head without."""
 
-    def of(stage: Stage) -> Augmenter | None:
-        return getattr(stage.head, "augmenter", None)
-
-    return ((stage.name, of(stage)) for stage in stages(unwrapped(runner)) if of(stage) is not None)
+    for stage in stages(unwrapped(runner)):
+        augmenter = getattr(stage.head, "augmenter", None)
+        if augmenter is not None:
+            yield stage.name, augmenter
 
 
 def precision(runner: Runner, detector: torch.nn.Module) -> Callable[[], AbstractContextManager]:

@@ -10,21 +10,42 @@ from typing import Any
 import torch
 from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from fasa.augmenters import AUGMENTERS, Augmenter, Trainee
+from fasa.augmenters.base import Augmenter, Batch, Mixture, RoIContext, build_augmenter
 from fasa.errors import UserError
 from fasa.mmdet.class_counts import read_class_counts
-from fasa.mmdet.criterion import check_criterion, virtual
+from fasa.mmdet.criterion import check_criterion, class_probabilities, virtual
+
+
+class RoIScores(Tensor):
+    """Logits ``[n, channels]`` of RoIs that bring along the ``maps`` and ``features`` they were computed from.
+
+    MMDetection takes only scores and boxes from a head's forward pass to its loss. All code on that way, and autograd,
+    sees an ordinary tensor; what is computed from one is one.
+    """
+
+    maps: Tensor
+    features: Tensor
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as for nn.Parameter
+
+    @classmethod
+    def of(cls, scores: Tensor, maps: Tensor, features: Tensor) -> RoIScores:
+        """``scores``, with what they came from."""
+        made = scores.as_subclass(cls)
+        made.maps, made.features = maps, features
+        return made
 
 
 @MODELS.register_module()
 class AugmentedBBoxHead(Shared2FCBBoxHead):
-    """``Shared2FCBBoxHead`` whose classifier also learns from an augmenter's virtual features.
+    """``Shared2FCBBoxHead`` with an augmenter at its classifier.
 
-    The augmenter sees the classifier's input (after the ReLU of the second shared layer) and the label of every sampled
-    RoI, background being ``num_classes``. Its loss is added into ``loss_cls``, so that the stage weights of a cascade
-    multiply it too, and is logged as ``virtual``. Inference and evaluation are those of the stock head.
+    The augmenter sees the map, the feature (the classifier's input, after the ReLU of the second shared layer), the
+    scores and the label of every sampled RoI, background being ``num_classes``. It may change what the classification
+    loss is of. Its own loss is added into ``loss_cls``, so that the stage weights of a cascade multiply it too, and is
+    logged as ``virtual``. Boxes, masks, inference and evaluation are those of the stock head.
 
     Args:
         augmenter: ``{"name": …, "options": {…}}``, a name in :data:`fasa.augmenters.AUGMENTERS`; None for none.
@@ -45,19 +66,48 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.augmenter = None
-        self._features: Tensor | None = None
         if augmenter is None:
             return
+        if set(augmenter) - {"options"} != {"name"}:
+            raise UserError(
+                f"augmenter of the box head is {dict(augmenter)!r}; it must have a name, and may have options."
+            )
         check_criterion(self.loss_cls)
-        counts = read_class_counts(class_counts, self.num_classes, "class_counts of the box head")
-        self.augmenter = build_augmenter(augmenter, self._trainee(counts))
-        self.fc_cls.register_forward_pre_hook(self._catch)
+        context = RoIContext(
+            classifier=self.fc_cls,
+            embed=self.embed,
+            criterion=partial(virtual, self.loss_cls),
+            class_counts=read_class_counts(class_counts, self.num_classes, "class_counts of the box head"),
+            feature_dim=self.fc_cls.in_features,
+            class_probabilities=partial(class_probabilities, self.loss_cls),
+        )
+        self.augmenter = build_augmenter(augmenter["name"], augmenter.get("options") or {}, context, "the box head")
 
     def init_weights(self) -> None:
         """As stock; then the loss may set the classifier's start (``initialise``), as EQL must to be stable."""
         super().init_weights()
         if hasattr(self.loss_cls, "initialise"):
             self.loss_cls.initialise(self.fc_cls)
+
+    def embed(self, maps: Tensor) -> Tensor:
+        """The classifier's input ``[n, d]`` of RoIs' maps ``[n, c, h, w]``."""
+        if self.with_avg_pool:
+            maps = self.avg_pool(maps)
+        features = maps.flatten(1)
+        for layer in self.shared_fcs:
+            features = self.relu(layer(features))
+        return features
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Scores ``[n, channels]`` and box deltas of RoIs' maps ``[n, c, h, w]``, as stock.
+
+        While training with an augmenter the scores are :class:`RoIScores`.
+        """
+        if self.augmenter is None or not self.training:
+            return super().forward(x)
+        features = self.embed(x)
+        scores = RoIScores.of(self.fc_cls(features), x, features)
+        return scores, self.fc_reg(features) if self.with_reg else None
 
     def loss(
         self,
@@ -71,55 +121,27 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
         reduction_override: str | None = None,
     ) -> dict[str, Tensor]:
         """The stock losses, with the augmenter's in ``loss_cls`` while training; ``labels [n]`` as in the forward."""
-        losses = super().loss(
-            cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights, reduction_override
-        )
-        features, self._features = self._features, None
-        if self.augmenter is None or features is None or reduction_override in ("none", "sum"):
-            return losses
+        targets = (label_weights, bbox_targets, bbox_weights, reduction_override)
+        if self.augmenter is None or not isinstance(cls_score, RoIScores) or reduction_override in ("none", "sum"):
+            return super().loss(cls_score, bbox_pred, rois, labels, *targets)
+        batch = Batch(cls_score.maps, cls_score.features, cls_score, labels)
+        mixed = self.augmenter.mix(batch)
+        if mixed is None:
+            losses = super().loss(cls_score, bbox_pred, rois, labels, *targets)
+        else:
+            losses = super().loss(mixed.scores, None, rois, mixed.labels, *targets)
+            losses |= super().loss(None, bbox_pred, rois, labels, *targets)
+            losses["loss_cls"] = self._with_other_labels(losses["loss_cls"], mixed, label_weights)
         # Also without any RoI: under data parallelism the statistics wait for every process.
-        added = self.augmenter.loss(features, labels)
-        self._features = None  # an augmenter may have called the classifier, hook and all
+        added = self.augmenter.loss(batch)
         if added is not None:
             losses["loss_cls"] = losses["loss_cls"] + added if "loss_cls" in losses else added
             losses["virtual"] = added.detach()
         return losses
 
-    def _catch(self, classifier: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self.training:
-            self._features = inputs[0]
-
-    def _trainee(self, counts: Tensor) -> Trainee:
-        # A detector has no single batch of labelled images to offer: those fields are None.
-        nothing: Any = None
-        return Trainee(
-            network=nothing,
-            head=self.fc_cls,
-            criterion=partial(virtual, self.loss_cls),
-            normalise=nothing,
-            load_images=nothing,
-            labels=nothing,
-            class_counts=counts,
-            feature_dim=self.fc_cls.in_features,
-            batch=nothing,
-            generator=nothing,
-        )
-
-
-def build_augmenter(config: Mapping[str, Any], trainee: Trainee) -> Augmenter:
-    """The augmenter of ``{"name": …, "options": {…}}``.
-
-    Raises:
-        UserError: an unknown name or key, or options that the augmenter refuses.
-    """
-    name, options = config.get("name"), dict(config.get("options") or {})
-    if name not in AUGMENTERS or set(config) - {"name", "options"}:
-        raise UserError(
-            f"augmenter of the box head is {dict(config)!r}; it must have a name, one of {', '.join(AUGMENTERS)}, and "
-            "may have options."
-        )
-    try:
-        with torch.no_grad():
-            return AUGMENTERS[name](trainee, **options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"augmenter {name} of the box head refuses its options: {error}; correct them.") from error
+    def _with_other_labels(self, loss: Tensor, mixed: Mixture, label_weights: Tensor) -> Tensor:
+        if mixed.other_labels is None:
+            return loss
+        counted = (label_weights > 0).sum().clamp(min=1)
+        others = self.loss_cls(mixed.scores, mixed.other_labels, label_weights, avg_factor=counted)
+        return torch.lerp(others, loss, mixed.own)

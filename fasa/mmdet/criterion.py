@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmdet.models.losses import CrossEntropyLoss
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,14 +30,14 @@ def check_criterion(loss_cls: nn.Module) -> None:
         )
 
 
-def per_example(loss_cls: nn.Module, cls_score: Tensor, labels: Tensor) -> Tensor:
+def per_example(loss_cls: Any, cls_score: Tensor, labels: Tensor) -> Tensor:
     """Loss of each RoI alone, ``[n]``, of ``cls_score [n, channels]`` and ``labels [n]`` in ``0..C``."""
     if hasattr(loss_cls, "per_example"):
         return loss_cls.per_example(cls_score, labels)
     return loss_cls(cls_score, labels, reduction_override="none")
 
 
-def virtual(loss_cls: nn.Module, cls_score: Tensor, labels: Tensor) -> Tensor:
+def virtual(loss_cls: Any, cls_score: Tensor, labels: Tensor) -> Tensor:
     """Losses ``[k]`` of virtual features of foreground ``labels [k]``, or their mean, 0-d; weight 1 each.
 
     The 0.1 of the method is multiplied on afterwards: losses such as EQL ignore the weights of samples.
@@ -45,7 +47,7 @@ def virtual(loss_cls: nn.Module, cls_score: Tensor, labels: Tensor) -> Tensor:
     return per_example(loss_cls, cls_score, labels)
 
 
-def class_probabilities(loss_cls: nn.Module, cls_score: Tensor) -> Tensor:
+def class_probabilities(loss_cls: Any, cls_score: Tensor) -> Tensor:
     """Inference probabilities ``[n, C + 1]``, background last, of ``cls_score [n, channels]``."""
     if getattr(loss_cls, "custom_activation", False):
         return loss_cls.get_activation(cls_score)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.models.utils import unpack_gt_instances
@@ -23,14 +22,15 @@ from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from fasa.augmenters import Validation
+from fasa.augmenters.base import Validation
+from fasa.method.distributed import all_reduce
 from fasa.mmdet.criterion import class_probabilities, per_example
 from fasa.mmdet.seeding import mixed_seed, random_state
 
 
 @dataclass
-class HeadValidation(Validation):
-    """Sums over the held-out RoIs of each label, ``[C + 1]`` float64 with the background last, of one process.
+class RoIValidation(Validation):
+    """The same of RoIs, in one process: ``[C + 1]`` float64, the background last.
 
     Attributes:
         probability: sum of the probabilities that inference gives the RoIs' true labels (figure 1b).
@@ -39,7 +39,7 @@ class HeadValidation(Validation):
     probability: Tensor
 
     @classmethod
-    def zeros(cls, classes: int, device: torch.device) -> HeadValidation:
+    def zeros(cls, classes: int, device: torch.device) -> RoIValidation:
         """No RoIs yet of ``classes`` classes and the background."""
         return cls(*torch.zeros(4, classes + 1, dtype=torch.float64, device=device))
 
@@ -54,12 +54,11 @@ class HeadValidation(Validation):
         self.count.index_add_(0, labels, torch.ones_like(true, dtype=torch.float64))
         self.probability.index_add_(0, labels, true.double())
 
-    def over_processes(self) -> HeadValidation:
+    def over_processes(self) -> RoIValidation:
         """The sums of all processes together; a collective operation."""
         total = torch.stack([self.loss, self.correct, self.count, self.probability])
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(total)
-        return HeadValidation(*total)
+        all_reduce(total)
+        return RoIValidation(*total)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Stage:
     """What one box head trains with: Mask R-CNN has one stage, a cascade several."""
 
     name: str
-    head: nn.Module
+    head: Any
     assigner: Any
     sampler: Any
     train_cfg: Any
@@ -107,10 +106,10 @@ class ValidationLoss:
         self.stages = stages(detector)
 
     @torch.no_grad()
-    def __call__(self) -> list[HeadValidation]:
+    def __call__(self) -> list[RoIValidation]:
         """One entry for each box head: the sums over this process's images alone."""
         device = next(self.detector.parameters()).device
-        sums = [HeadValidation.zeros(stage.head.num_classes, device) for stage in self.stages]
+        sums = [RoIValidation.zeros(stage.head.num_classes, device) for stage in self.stages]
         with random_state(self.seed), evaluating(self.detector):
             for batch in self.dataloader:
                 # As in training: only then are the ground truth's masks padded to the batch's size.
@@ -119,7 +118,7 @@ class ValidationLoss:
                     self._add(sums, batch["inputs"], batch["data_samples"])
         return sums
 
-    def _add(self, sums: list[HeadValidation], inputs: Tensor, samples: SampleList) -> None:
+    def _add(self, sums: list[RoIValidation], inputs: Tensor, samples: SampleList) -> None:
         maps = self.detector.extract_feat(inputs)
         truth, ignored, metas = unpack_gt_instances(samples)
         proposals = self._proposals(maps, metas)
@@ -155,7 +154,7 @@ class ValidationLoss:
         proposals.priors = proposals.pop("bboxes")
         assigned = stage.assigner.assign(proposals, truth, ignored)
         # mmdet draws RoIs with the CPU's generator whatever the device.
-        torch.random.default_generator.manual_seed(mixed_seed(self.seed, number, meta.get("img_id")))
+        torch.default_generator.manual_seed(mixed_seed(self.seed, number, meta.get("img_id")))
         return stage.sampler.sample(assigned, proposals, truth, feats=levels)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from toys import trainee
+from toys import image_context
 
-from fasa.augmenters import Chu
-from fasa.augmenters.chu import mean_softmax, tail_classes
+from fasa.augmenters.chu import Chu, mean_softmax, tail_classes
 from fasa.tasks.classification.heads import LinearHead
 
 
@@ -32,7 +31,7 @@ def test_confusing_classes_are_those_that_a_classes_images_look_like():
         head.fc.bias.zero_()
     labels = torch.tensor([0] * 6 + [1] * 3 + [2] * 2)
     images = colours[labels][:, :, None, None].expand(-1, -1, 4, 4)
-    t = trainee([6, 3, 2], network=nn.Identity(), head=head, images=images)
+    t = image_context([6, 3, 2], network=nn.Identity(), head=head, images=images)
     torch.testing.assert_close(mean_softmax(t), (5 * colours).softmax(1))
     assert Chu(t, confusing=1)._confusing.tolist() == [[2], [0], [1]]
     assert Chu(t, confusing=7)._confusing.shape == (3, 2)  # never the class itself
@@ -55,7 +54,7 @@ class Blank(nn.Module):
 
 def chu(dim: int, **options) -> Chu:
     head = LinearHead(dim, 8)
-    t = trainee(CHU_COUNTS, network=Blank(dim), head=head, batch=128, images=torch.zeros(958, 3, 1, 1))
+    t = image_context(CHU_COUNTS, network=Blank(dim), head=head, batch_size=128, images=torch.zeros(958, 3, 1, 1))
     return Chu(t, **options)
 
 
@@ -79,7 +78,7 @@ def test_chu_features_mix_own_specific_and_the_partners_generic_positions():
     augmenter = chu(dim)
     labels = augmenter._labels[augmenter.select(torch.arange(128))]
     maps = torch.eye(dim).reshape(128, POSITIONS, dim).transpose(1, 2).reshape(128, dim, 4, 4)
-    features, made = augmenter.features(maps, labels)
+    features, made = augmenter.synthesise(maps, labels)
 
     raw = augmenter._class_weights[labels].reshape(128, 128, POSITIONS)[torch.arange(128), torch.arange(128)]
     low, high = raw.amin(1, keepdim=True), raw.amax(1, keepdim=True)
@@ -105,7 +104,7 @@ def test_chu_features_mix_own_specific_and_the_partners_generic_positions():
 def test_chu_survives_flat_maps():
     augmenter = chu(4)
     labels = augmenter._labels[augmenter.select(torch.arange(128))]
-    features, made = augmenter.features(torch.ones(128, 4, 4, 4), labels)
+    features, made = augmenter.synthesise(torch.ones(128, 4, 4, 4), labels)
     torch.testing.assert_close(features, torch.ones(128, 4))
     assert len(made) == 128
 
@@ -114,8 +113,8 @@ def test_chu_remembers_phase_ones_classifier():
     augmenter = chu(4)
     before = augmenter._class_weights.clone()
     assert not augmenter._class_weights.requires_grad
-    t = trainee(CHU_COUNTS, network=Blank(4), head=LinearHead(4, 8), images=torch.zeros(958, 3, 1, 1))
+    t = image_context(CHU_COUNTS, network=Blank(4), head=LinearHead(4, 8), images=torch.zeros(958, 3, 1, 1))
     later = Chu(t)
     with torch.no_grad():
-        t.head.fc.weight.add_(1)
+        t.classifier.fc.weight.add_(1)
     assert torch.equal(later._class_weights, before)  # both heads began from the same seed

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
-from toys import trainee
+from toys import batch_of, image_context
 
 from fasa.augmenters.base import Augmenter
-from fasa.augmenters.drawn import share_foreground
+from fasa.augmenters.feature_augmenter import share_foreground
 from fasa.augmenters.smote import Smote
 from fasa.augmenters.yin import Yin
 
@@ -21,7 +21,7 @@ COUNTS, RANKS, BATCH, CUT = [40, 30, 20, 5], 2, 24, 9
 
 def augmenters() -> dict[str, Augmenter]:
     torch.manual_seed(0)
-    return {"smote": Smote(trainee(COUNTS), memory=4), "yin": Yin(trainee(COUNTS), code=3)}
+    return {"smote": Smote(image_context(COUNTS), memory=4), "yin": Yin(image_context(COUNTS), code=3)}
 
 
 def trained(rank: int, ranks: int) -> dict[str, dict[str, torch.Tensor]]:
@@ -36,7 +36,7 @@ def trained(rank: int, ranks: int) -> dict[str, dict[str, torch.Tensor]]:
             part = slice(0, CUT) if rank == 0 else slice(CUT, BATCH)
             features, labels = features[part], labels[part]
         for augmenter in made.values():
-            augmenter.loss(features, labels)
+            augmenter.loss(batch_of(features, labels))
     for augmenter in made.values():
         augmenter.end_epoch(lambda: None)
     return {name: augmenter.state_dict() for name, augmenter in made.items()}

@@ -6,16 +6,18 @@ from itertools import pairwise
 
 import pytest
 import torch
-from toys import Oracle, seeded, trainee
+from toys import Oracle, image_context, seeded
 
-from fasa.augmenters import M2m
+from fasa.augmenters.m2m import M2m
 
 COUNTS = [60, 30, 12, 3]
 SURE = [0.25] * 4
 
 
 def active(counts=COUNTS, teacher=None, **options) -> M2m:
-    m2m = M2m(trainee(counts, teacher=teacher or Oracle(SURE)), **{"start_epoch": 3, "confidence": 0.0, **options})
+    m2m = M2m(
+        image_context(counts, teacher=teacher or Oracle(SURE)), **{"start_epoch": 3, "confidence": 0.0, **options}
+    )
     m2m.begin_epoch(3)
     return m2m
 
@@ -28,23 +30,23 @@ def batch(per_class: int = 8, classes: int = 4) -> tuple[torch.Tensor, torch.Ten
 def test_m2m_sleeps_until_its_epoch():
     m2m = active()
     m2m.begin_epoch(2)
-    before = m2m._trainee.generator.get_state()
+    before = m2m.context.generator.get_state()
     images, labels = batch()
     assert m2m.select(labels) is labels
     assert m2m.images(images, labels)[0] is images
-    assert torch.equal(m2m._trainee.generator.get_state(), before)
+    assert torch.equal(m2m.context.generator.get_state(), before)
     m2m.begin_epoch(3)
     assert m2m.select(labels) is not labels
 
 
 def test_m2m_needs_a_teacher():
     with pytest.raises(ValueError, match="teacher"):
-        M2m(trainee(COUNTS))
+        M2m(image_context(COUNTS))
 
 
 def test_m2m_draws_classes_alike():
     m2m = active()
-    chosen = m2m._trainee.labels[m2m.select(torch.zeros(8000, dtype=torch.long))]
+    chosen = m2m.context.labels[m2m.select(torch.zeros(8000, dtype=torch.long))]
     assert len(chosen) == 8000
     for c in range(4):
         assert float((chosen == c).float().mean()) == pytest.approx(0.25, abs=5 * (0.25 * 0.75 / 8000) ** 0.5)
@@ -118,7 +120,7 @@ def test_m2m_steps_have_length_eta_and_convince_the_teacher():
     teacher = Oracle(SURE, sway=0.5)
     m2m = active(teacher=teacher, push=0.0, steps=4, step_size=0.07)
     path = []
-    m2m._trainee.normalise = lambda images: path.append(images.detach().clone()) or images
+    m2m.context.normalise = lambda images: path.append(images.detach().clone()) or images
     images, targets = torch.full((5, 3, 4, 4), 0.5), torch.tensor([1, 2, 3, 1, 2])
     made, _ = m2m._translate(images, torch.zeros(5, dtype=torch.long), targets)
     assert torch.equal(made, path[-1])
@@ -133,12 +135,12 @@ def test_m2m_steps_have_length_eta_and_convince_the_teacher():
 
 def test_m2m_pushes_the_network_off_the_seeds_class():
     m2m = active(push=100.0, steps=5)  # the teacher is indifferent: only the push is left
-    t = m2m._trainee
+    t = m2m.context
     images, sources = torch.full((6, 3, 4, 4), 0.5), torch.tensor([0, 1, 2, 0, 1, 2])
 
     def logit(x):
         t.network.eval()
-        return t.head(t.network(x).mean((2, 3))).gather(1, sources[:, None]).squeeze(1)
+        return t.classifier(t.network(x).mean((2, 3))).gather(1, sources[:, None]).squeeze(1)
 
     made, _ = m2m._translate(images, sources, torch.full((6,), 3))
     assert (logit(made) < logit(images)).all()
@@ -148,16 +150,16 @@ def test_m2m_pushes_the_network_off_the_seeds_class():
 
 def test_m2m_leaves_network_and_head_as_they_were():
     m2m = active(beta=0.0)
-    t = m2m._trainee
+    t = m2m.context
     t.network.train()
     t.network.conv.weight.grad = torch.full_like(t.network.conv.weight, 7.0)
-    before = {k: v.clone() for k, v in [*t.network.state_dict().items(), *t.head.state_dict().items()]}
+    before = {k: v.clone() for k, v in [*t.network.state_dict().items(), *t.classifier.state_dict().items()]}
     made, _ = m2m.images(*batch())
     assert (made != batch()[0]).any()
-    assert all(module.training for module in [*t.network.modules(), *t.head.modules()])
-    for key, value in [*t.network.state_dict().items(), *t.head.state_dict().items()]:
+    assert all(module.training for module in [*t.network.modules(), *t.classifier.modules()])
+    for key, value in [*t.network.state_dict().items(), *t.classifier.state_dict().items()]:
         assert torch.equal(value, before[key]), key
-    gradients = [p.grad for p in [*t.network.parameters(), *t.head.parameters()]]
+    gradients = [p.grad for p in [*t.network.parameters(), *t.classifier.parameters()]]
     assert torch.equal(gradients[0], torch.full_like(gradients[0], 7.0))
     assert gradients[1:] == [None] * (len(gradients) - 1)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import seeded
+from toys import image_context, seeded
 
-from fasa.augmenters.moex import exchange_moments, random_partners
+from fasa.augmenters.base import Batch
+from fasa.augmenters.moex import MoEx, exchange_moments, random_partners
 
 
 def test_by_hand():
@@ -38,3 +39,28 @@ def test_ones_own_moments_change_nothing_and_flat_maps_stay_finite():
 
 def test_partners_are_a_permutation():
     assert sorted(random_partners(7, seeded()).tolist()) == list(range(7))
+
+
+def test_a_classifiers_batch_is_mixed_like_a_detectors(monkeypatch):
+    """Three images and one of no class of ours: 0 gets the moments and the label of 1, 1 those of 2, 2 those of 0."""
+    partners = torch.tensor([1, 2, 0])
+    monkeypatch.setattr("fasa.augmenters.moex.random_partners", lambda *_: partners)
+    context = image_context([5, 4, 3])
+    maps, labels = torch.rand(4, 4, 2, 2, generator=seeded()), torch.tensor([0, 2, 1, 3])
+    features = context.embed(maps)
+    mixed = MoEx(context, own=0.75).mix(Batch(maps, features, context.classifier(features), labels))
+    exchanged = torch.cat([exchange_moments(maps[:3], partners), maps[3:]])
+    torch.testing.assert_close(mixed.scores, context.classifier(context.embed(exchanged)))
+    assert torch.equal(mixed.labels, labels)
+    assert mixed.other_labels.tolist() == [2, 1, 0, 3]
+    assert mixed.own == 0.75
+
+
+def test_its_random_numbers_are_the_runs():
+    context = image_context([5, 4, 3])
+    batch = Batch(torch.rand(3, 4, 2, 2), torch.rand(3, 4), torch.rand(3, 3), torch.tensor([0, 1, 2]))
+    half = MoEx(context, probability=0.5)
+    mixed = [half.mix(batch) is not None for _ in range(40)]
+    assert 8 < sum(mixed) < 32
+    context.generator.manual_seed(0)
+    assert [half.mix(batch) is not None for _ in range(40)] == mixed

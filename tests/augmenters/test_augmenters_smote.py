@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import seeded, trainee
+from toys import batch_of, image_context, seeded, set_static_shapes
 
 from fasa.augmenters.fasa import FasaAugmenter
 from fasa.augmenters.smote import Smote, interpolate, remember
@@ -14,7 +14,7 @@ COUNTS = [40, 20, 5]
 
 def smote(start_epoch: int = 0, counts=COUNTS, **options) -> Smote:
     torch.manual_seed(0)
-    return Smote(trainee(counts), start_epoch=start_epoch, **options)
+    return Smote(image_context(counts), start_epoch=start_epoch, **options)
 
 
 def test_the_memory_is_a_ring_of_each_class():
@@ -82,62 +82,62 @@ def test_only_what_is_stored_takes_part():
 
 
 def test_probabilities_and_epochs_are_those_of_static_fasa():
-    fasa = FasaAugmenter(trainee(COUNTS), scale=5.0, adaptive=False).fasa
-    augmenter = Smote(trainee(COUNTS))
+    fasa = FasaAugmenter(image_context(COUNTS), draws_per_step=5.0, adaptive=False).fasa
+    augmenter = Smote(image_context(COUNTS))
     assert torch.equal(augmenter.probabilities, fasa.probabilities)
     features, labels = torch.rand(12, 4), torch.arange(3).repeat(4)
-    assert augmenter.loss(features, labels) == 0  # the first epoch
+    assert augmenter.loss(batch_of(features, labels)) == 0  # the first epoch
     entry = augmenter.end_epoch(lambda: pytest.fail("static sampling must not look at held-out images"))
     assert entry["probabilities"] == augmenter.probabilities.tolist()
-    assert augmenter.loss(features, labels) > 0
+    assert augmenter.loss(batch_of(features, labels)) > 0
     augmenter.eval()
     seen = augmenter.seen.clone()
-    assert augmenter.loss(features, labels) == 0
+    assert augmenter.loss(batch_of(features, labels)) == 0
     assert torch.equal(augmenter.seen, seen)
 
 
 @pytest.mark.parametrize("static", [False, True])
 def test_the_loss_is_a_tenth_of_the_mean_of_the_drawn_classes(static, monkeypatch):
     """One feature a class: the virtual features are the features themselves, and p = 1 draws all that were seen."""
-    monkeypatch.setattr(Smote, "_static_shapes", lambda self: static)  # as on a GPU
-    augmenter = smote(scale=100.0)
+    set_static_shapes(monkeypatch, static)  # as on a GPU
+    augmenter = smote(draws_per_step=100.0)
     features, labels = torch.rand(3, 4, generator=seeded(3)), torch.tensor([0, 2, 3])  # 3: background
-    expected = torch.nn.functional.cross_entropy(augmenter._classifier(features[:2]), labels[:2])
-    torch.testing.assert_close(augmenter.loss(features, labels), 0.1 * expected)
+    expected = torch.nn.functional.cross_entropy(augmenter.context.classifier(features[:2]), labels[:2])
+    torch.testing.assert_close(augmenter.loss(batch_of(features, labels)), 0.1 * expected)
 
 
 @pytest.mark.parametrize("static", [False, True])
 def test_a_criterion_that_averages_by_itself(static, monkeypatch):
-    monkeypatch.setattr(Smote, "_static_shapes", lambda self: static)
-    t = trainee(COUNTS)
+    set_static_shapes(monkeypatch, static)
+    t = image_context(COUNTS)
     t.criterion = torch.nn.functional.cross_entropy
-    augmenter = Smote(t, start_epoch=0, scale=100.0)
+    augmenter = Smote(t, start_epoch=0, draws_per_step=100.0)
     features, labels = torch.rand(2, 4), torch.tensor([0, 2])
-    expected = torch.nn.functional.cross_entropy(augmenter._classifier(features), labels)
-    torch.testing.assert_close(augmenter.loss(features, labels), 0.1 * expected)
+    expected = torch.nn.functional.cross_entropy(augmenter.context.classifier(features), labels)
+    torch.testing.assert_close(augmenter.loss(batch_of(features, labels)), 0.1 * expected)
 
 
 def test_the_classifier_alone_learns_from_it():
-    augmenter = smote(scale=100.0)
+    augmenter = smote(draws_per_step=100.0)
     features = torch.rand(12, 4, requires_grad=True)
-    augmenter.loss(features, torch.arange(3).repeat(4)).backward()
+    augmenter.loss(batch_of(features, torch.arange(3).repeat(4))).backward()
     assert features.grad is None
-    assert augmenter._classifier.__self__.fc.weight.grad.abs().sum() > 0
+    assert augmenter.context.classifier.fc.weight.grad.abs().sum() > 0
     assert not list(augmenter.parameters())
 
 
 def test_the_memory_is_in_the_checkpoint():
-    first = smote(scale=100.0)
-    first.loss(torch.rand(12, 4), torch.arange(3).repeat(4))
-    second = smote(scale=100.0)
+    first = smote(draws_per_step=100.0)
+    first.loss(batch_of(torch.rand(12, 4), torch.arange(3).repeat(4)))
+    second = smote(draws_per_step=100.0)
     second.load_state_dict(first.state_dict())
     for augmenter in (first, second):
-        augmenter.generator.manual_seed(7)
+        augmenter.context.generator.manual_seed(7)
     features, labels = torch.rand(6, 4), torch.arange(3).repeat(2)
-    assert torch.equal(first.loss(features, labels), second.loss(features, labels))
+    assert torch.equal(first.loss(batch_of(features, labels)), second.loss(batch_of(features, labels)))
 
 
-@pytest.mark.parametrize("options", [{"neighbours": 0}, {"memory": 1}, {"scale": -1.0}, {"loss_weight": -0.1}])
+@pytest.mark.parametrize("options", [{"neighbours": 0}, {"memory": 1}, {"draws_per_step": -1.0}, {"loss_weight": -0.1}])
 def test_arguments_outside_their_range(options):
     with pytest.raises(ValueError, match="must"):
         smote(**options)
@@ -145,6 +145,6 @@ def test_arguments_outside_their_range(options):
 
 @pytest.mark.parametrize("static", [False, True])
 def test_before_anything_was_seen(static, monkeypatch):
-    monkeypatch.setattr(Smote, "_static_shapes", lambda self: static)
-    loss = smote(scale=100.0).loss(torch.rand(2, 4), torch.tensor([3, 3]))
+    set_static_shapes(monkeypatch, static)
+    loss = smote(draws_per_step=100.0).loss(batch_of(torch.rand(2, 4), torch.tensor([3, 3])))
     assert loss == 0

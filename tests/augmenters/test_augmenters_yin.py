@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from toys import seeded, trainee
+from toys import batch_of, image_context, seeded, set_static_shapes
 
 from fasa.augmenters.yin import Yin, principal_projection
 
@@ -15,7 +15,7 @@ COUNTS = [40, 30, 5]  # classes 0 and 1 are regular, 2 is tail
 def yin(**options) -> Yin:
     """With encoder and decoder the identity, so that codes are features (which are positive here)."""
     torch.manual_seed(0)
-    augmenter = Yin(trainee(COUNTS), **{"code": 4, "start_epoch": 0, **options})
+    augmenter = Yin(image_context(COUNTS), **{"code": 4, "start_epoch": 0, **options})
     with torch.no_grad():
         for layer in (augmenter.encoder, augmenter.decoder):
             layer.weight.copy_(torch.eye(4))
@@ -73,75 +73,72 @@ def test_running_centres_and_covariance():
 
 
 def test_the_losses_by_hand():
-    augmenter = yin(reconstruction=0.5, regularisation=0.25, scale=0.0)
+    augmenter = yin(reconstruction=0.5, regularisation=0.25, draws_per_step=0.0)
     features = torch.rand(4, 4, generator=seeded(2))
     labels = torch.tensor([0, 1, 2, 3])
     with torch.no_grad():
         augmenter.decoder.bias.fill_(0.5)
-    response = augmenter._classifier(features[:3]).square().mean()
-    torch.testing.assert_close(augmenter.loss(features, labels), 0.5 * torch.tensor(0.25) + 0.25 * response)
+    response = augmenter.context.classifier(features[:3]).square().mean()
+    torch.testing.assert_close(augmenter.loss(batch_of(features, labels)), 0.5 * torch.tensor(0.25) + 0.25 * response)
 
 
 @pytest.mark.parametrize("static", [False, True])
 def test_virtual_features_reach_the_classifier_with_a_tenth(static, monkeypatch):
-    monkeypatch.setattr(Yin, "_static_shapes", lambda self: static)  # as on a GPU
-    augmenter = yin(reconstruction=0.0, regularisation=0.0, scale=100.0)
+    set_static_shapes(monkeypatch, static)  # as on a GPU
+    augmenter = yin(reconstruction=0.0, regularisation=0.0, draws_per_step=100.0)
     features, labels = torch.rand(3, 4, generator=seeded(2)), torch.tensor([0, 1, 2])
-    expected = functional.cross_entropy(augmenter._classifier(features[2:]), labels[2:])
-    got = augmenter.loss(features, labels)
+    expected = functional.cross_entropy(augmenter.context.classifier(features[2:]), labels[2:])
+    got = augmenter.loss(batch_of(features, labels))
     torch.testing.assert_close(got, 0.1 * expected)
     got.backward()
-    assert augmenter._classifier.__self__.fc.weight.grad.abs().sum() > 0
+    assert augmenter.context.classifier.fc.weight.grad.abs().sum() > 0
     assert not augmenter.encoder.weight.grad.any()
     assert not augmenter.decoder.weight.grad.any()
 
 
 def test_features_are_moved_towards_their_reconstruction_not_the_other_way():
     """The reconstruction is too large by .5: its error falls if the feature does, whose value as target is fixed."""
-    augmenter = yin(reconstruction=1.0, regularisation=0.0, scale=0.0)
+    augmenter = yin(reconstruction=1.0, regularisation=0.0, draws_per_step=0.0)
     with torch.no_grad():
         augmenter.decoder.bias.fill_(0.5)
     features = torch.rand(2, 4, requires_grad=True)
-    augmenter.loss(features, torch.tensor([0, 1])).backward()
+    augmenter.loss(batch_of(features, torch.tensor([0, 1]))).backward()
     torch.testing.assert_close(features.grad, torch.full((2, 4), 2 * 0.5 / 4 / 2))
 
 
 def test_phases_alternate_from_the_start_epoch_on():
-    augmenter = yin(start_epoch=1, reconstruction=0.0, regularisation=0.0, scale=100.0)
+    augmenter = yin(start_epoch=1, reconstruction=0.0, regularisation=0.0, draws_per_step=100.0)
     phases, losses = [], []
     for epoch in range(5):
         augmenter.begin_epoch(epoch)
         phases.append(augmenter.phase)
-        losses.append(float(augmenter.loss(torch.rand(3, 4), torch.tensor([0, 1, 2])).detach()) > 0)
+        losses.append(float(augmenter.loss(batch_of(torch.rand(3, 4), torch.tensor([0, 1, 2]))).detach()) > 0)
         augmenter.end_epoch(lambda: None)
     assert phases == ["all", "classifier", "features", "classifier", "features"]
     assert losses == [False, True, False, True, False]
-    together = yin(alternate=False)
-    together.begin_epoch(3)
-    assert together.phase == "all"
 
 
 def test_a_batch_without_foreground_touches_every_parameter():
     augmenter = yin()
-    loss = augmenter.loss(torch.rand(3, 4), torch.full((3,), 3))
+    loss = augmenter.loss(batch_of(torch.rand(3, 4), torch.full((3,), 3)))
     assert float(loss.detach()) == 0
     loss.backward()
     assert all(p.grad is not None and not p.grad.any() for p in augmenter.parameters())
 
 
 def test_eval_mode_and_checkpoint():
-    first = yin(scale=100.0)
-    first.loss(torch.rand(6, 4), torch.arange(3).repeat(2))
+    first = yin(draws_per_step=100.0)
+    first.loss(batch_of(torch.rand(6, 4), torch.arange(3).repeat(2)))
     first.end_epoch(lambda: None)
-    second = yin(scale=100.0)
+    second = yin(draws_per_step=100.0)
     second.load_state_dict(first.state_dict())
     features, labels = torch.rand(6, 4), torch.arange(3).repeat(2)
     for augmenter in (first, second):
-        augmenter.generator.manual_seed(3)
-    assert torch.equal(first.loss(features, labels), second.loss(features, labels))
+        augmenter.context.generator.manual_seed(3)
+    assert torch.equal(first.loss(batch_of(features, labels)), second.loss(batch_of(features, labels)))
     first.eval()
     centres = first.centres.clone()
-    assert float(first.loss(features, labels)) == 0
+    assert float(first.loss(batch_of(features, labels))) == 0
     assert torch.equal(first.centres, centres)
 
 

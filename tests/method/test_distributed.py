@@ -15,9 +15,9 @@ from fasa import FASA
 
 CLASSES, DIM, BATCH, RANKS = 24, 16, 32, 2
 SETTINGS = {
-    "literal": {"variance": "literal"},
-    "std": {"variance": "std"},
-    "ewm": {"variance": "ewm"},
+    "literal": {"variance_estimator": "literal"},
+    "std": {"variance_estimator": "std"},
+    "ewm": {"variance_estimator": "ewm"},
     "share_sum": {"reduction": "share_sum"},
     "local": {"global_statistics": False},
 }
@@ -26,7 +26,7 @@ SETTINGS = {
 def trained(rank: int, ranks: int, **options) -> dict[str, torch.Tensor]:
     """The state after three epochs of training and validation on this rank's share of the same data."""
     generator = torch.Generator().manual_seed(0)
-    fasa = FASA(torch.arange(1, CLASSES + 1), DIM, scale=5, **options)
+    fasa = FASA(torch.arange(1, CLASSES + 1), DIM, draws_per_step=5, **options)
     centres = 4 * torch.randn(4, DIM, generator=generator)
 
     def share(tensor: torch.Tensor) -> torch.Tensor:  # of uneven size

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from toys import set_static_shapes
 
 import fasa as package
 from fasa import FASA, fasa_paper, fasa_released
@@ -34,10 +35,15 @@ PROTOCOLS = {
 }
 
 
-def trained(scale: float = 3.0, epochs: int = 1, seed: int = 0, **options) -> FASA:
+def trained(draws_per_step: float = 3.0, epochs: int = 1, seed: int = 0, **options) -> FASA:
     """A module that has seen all classes, past its start epoch, with random numbers of its own."""
     fasa = FASA(
-        [8, 4, 2, 2, 1, 1], DIM, scale=scale, adaptive=False, generator=torch.Generator().manual_seed(seed), **options
+        [8, 4, 2, 2, 1, 1],
+        DIM,
+        draws_per_step=draws_per_step,
+        adaptive=False,
+        generator=torch.Generator().manual_seed(seed),
+        **options,
     )
     features = torch.randn(24, DIM, generator=torch.Generator().manual_seed(9))
     fasa.observe(features, torch.arange(24) % CLASSES)
@@ -63,7 +69,7 @@ def same_noise(monkeypatch):
 @pytest.fixture
 def static_shapes(monkeypatch):
     """The branch that a GPU takes."""
-    monkeypatch.setattr(FASA, "_static_shapes", lambda _: True)
+    set_static_shapes(monkeypatch)
 
 
 def test_the_package_gives_the_module():
@@ -74,7 +80,7 @@ def test_the_package_gives_the_module():
 
 
 def test_a_class_first_seen_in_a_step_may_be_drawn_in_it(classifier):
-    fasa = FASA([1] * CLASSES, DIM, scale=100, start_epoch=0)
+    fasa = FASA([1] * CLASSES, DIM, draws_per_step=100, start_epoch=0)
     assert fasa.sample()[1].tolist() == []
     feature = torch.randn(1, DIM)
     fasa.observe(feature, torch.tensor([3]))
@@ -86,7 +92,7 @@ def test_a_class_first_seen_in_a_step_may_be_drawn_in_it(classifier):
 
 
 def test_a_step_draws_at_most_one_virtual_feature_of_a_class():
-    labels = trained(scale=1e6).sample()[1]
+    labels = trained(draws_per_step=1e6).sample()[1]
     assert labels.tolist() == list(range(CLASSES))
 
 
@@ -98,8 +104,8 @@ def forbidden(*_: Tensor) -> Tensor:
 @pytest.mark.parametrize("static", [False, True])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_without_virtual_features_the_total_loss_is_the_baselines(silence, static, protocol, classifier, monkeypatch):
-    monkeypatch.setattr(FASA, "_static_shapes", lambda _: static)
-    fasa = trained(scale=0.0 if silence == "no draw" else 100, epochs=int(silence != "epoch 0"))
+    set_static_shapes(monkeypatch, static)
+    fasa = trained(draws_per_step=0.0 if silence == "no draw" else 100, epochs=int(silence != "epoch 0"))
     fasa.train(silence != "evaluation")
     if silence == "nothing seen":
         fasa.observations.zero_()
@@ -112,13 +118,13 @@ def test_without_virtual_features_the_total_loss_is_the_baselines(silence, stati
 
 
 def test_without_virtual_features_neither_classifier_nor_criterion_is_called():
-    for fasa in (trained(epochs=0), trained(scale=0), trained().eval()):
+    for fasa in (trained(epochs=0), trained(draws_per_step=0), trained().eval()):
         assert fasa.loss(forbidden, forbidden) == 0
 
 
 @pytest.mark.parametrize("start", [0, 2])
 def test_the_start_epoch(start, classifier):
-    fasa = trained(scale=100, epochs=0, start_epoch=start)
+    fasa = trained(draws_per_step=100, epochs=0, start_epoch=start)
     for epoch in range(4):
         assert (fasa.loss(classifier, per_example) > 0) == (epoch >= start)
         fasa.adapt()
@@ -126,9 +132,9 @@ def test_the_start_epoch(start, classifier):
 
 @pytest.mark.parametrize("static", [False, True])
 def test_only_the_classifier_receives_a_gradient(static, monkeypatch):
-    monkeypatch.setattr(FASA, "_static_shapes", lambda _: static)
+    set_static_shapes(monkeypatch, static)
     backbone, classifier = nn.Linear(3, DIM), nn.Linear(DIM, CLASSES)
-    fasa = FASA([1] * CLASSES, DIM, scale=100, start_epoch=0)
+    fasa = FASA([1] * CLASSES, DIM, draws_per_step=100, start_epoch=0)
     fasa.observe(backbone(torch.randn(12, 3)), torch.arange(12) % CLASSES)
     fasa.loss(classifier, per_example).backward()
     assert backbone.weight.grad is None
@@ -141,7 +147,7 @@ def test_only_the_classifier_receives_a_gradient(static, monkeypatch):
 @pytest.mark.parametrize("static", [False, True])
 @pytest.mark.parametrize("protocol", ["per example", "mean"])
 def test_copies_of_a_virtual_feature_weigh_as_one(static, protocol, monkeypatch):
-    monkeypatch.setattr(FASA, "_static_shapes", lambda _: static)
+    set_static_shapes(monkeypatch, static)
     feature = torch.randn(1, DIM)
     scores = nn.Linear(DIM, 1)
 
@@ -150,7 +156,7 @@ def test_copies_of_a_virtual_feature_weigh_as_one(static, protocol, monkeypatch)
 
     losses = []
     for copies in (1, 4):
-        fasa = FASA([1] * CLASSES, DIM, scale=100, start_epoch=0)
+        fasa = FASA([1] * CLASSES, DIM, draws_per_step=100, start_epoch=0)
         fasa.observe(feature.repeat(copies, 1), torch.arange(copies))
         losses.append(fasa.loss(alike, PROTOCOLS[protocol]).item())
     assert losses == pytest.approx([0.1 * math.log(CLASSES)] * 2)
@@ -176,7 +182,7 @@ def test_static_shapes_equal_the_ragged_ones(protocol, classifier, same_noise, m
         values, gradients = [], []
         for static in (False, True):
             with monkeypatch.context() as patch:
-                patch.setattr(FASA, "_static_shapes", lambda _, static=static: static)
+                set_static_shapes(patch, static)
                 loss = trained(seed=seed).loss(classifier, PROTOCOLS[protocol])
             values.append(loss.detach())
             gradients.append(torch.autograd.grad(loss, classifier.weight)[0])
@@ -192,7 +198,7 @@ def test_a_weighted_mean_by_torch_and_by_a_pair_are_one(classifier, same_noise):
 
 @pytest.mark.parametrize("static", [False, True])
 def test_a_draw_that_weighs_nothing_gives_no_loss(static, classifier, monkeypatch):
-    monkeypatch.setattr(FASA, "_static_shapes", lambda _: static)
+    set_static_shapes(monkeypatch, static)
     fasa = trained()
     fasa.probabilities.copy_(torch.eye(CLASSES)[4])  # the class of weight 0
     assert fasa.loss(classifier, weighted_pair) == 0
@@ -228,7 +234,7 @@ def test_a_self_averaging_criterion_sees_only_the_drawn_ones_in_its_second_call(
 @pytest.mark.parametrize("variance", ["literal", "std", "ewm"])
 @pytest.mark.parametrize("protocol", ["per example", "losses and weights"])
 def test_a_training_step_does_not_synchronise_with_the_gpu(protocol, variance):
-    fasa = FASA([8, 4, 2, 2, 1, 1], DIM, scale=3, adaptive=False, variance=variance).cuda()
+    fasa = FASA([8, 4, 2, 2, 1, 1], DIM, draws_per_step=3, adaptive=False, variance_estimator=variance).cuda()
     classifier = nn.Linear(DIM, CLASSES).cuda()
     weights = CLASS_WEIGHTS.cuda()
     features, labels = torch.randn(24, DIM, device="cuda"), torch.arange(-1, 23, device="cuda") % (CLASSES + 1)
@@ -245,7 +251,7 @@ def test_a_training_step_does_not_synchronise_with_the_gpu(protocol, variance):
             fasa.loss(classifier, criterion).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    of_cpu = FASA([8, 4, 2, 2, 1, 1], DIM, variance=variance)
+    of_cpu = FASA([8, 4, 2, 2, 1, 1], DIM, variance_estimator=variance)
     for _ in range(3):
         of_cpu.observe(features.cpu(), labels.cpu())
     torch.testing.assert_close(fasa.mean.cpu(), of_cpu.mean)

@@ -34,13 +34,15 @@ def lvis() -> tuple[torch.Tensor, list[str]]:
 
 
 def test_probabilities_by_hand():
-    p = initial_probabilities(torch.tensor([1, 2, 4]), scale=1.75)
+    p = initial_probabilities(torch.tensor([1, 2, 4]), draws_per_step=1.75)
     torch.testing.assert_close(p, torch.tensor([1.0, 0.5, 0.25]))  # shares 4/7, 2/7, 1/7
-    torch.testing.assert_close(initial_probabilities(torch.tensor([1, 2, 4]), scale=3.5), torch.tensor([1, 1, 0.5]))
+    torch.testing.assert_close(
+        initial_probabilities(torch.tensor([1, 2, 4]), draws_per_step=3.5), torch.tensor([1, 1, 0.5])
+    )
 
 
 def test_uniform_probabilities_are_the_scale_over_the_classes():
-    p = initial_probabilities(torch.tensor([1, 10, 100, 1000]), scale=3, initialisation="uniform")
+    p = initial_probabilities(torch.tensor([1, 10, 100, 1000]), draws_per_step=3, initialisation="uniform")
     assert p.tolist() == [0.75] * 4
 
 
@@ -56,9 +58,9 @@ def test_lvis_probabilities(lvis):
     assert shares == pytest.approx({"r": 0.907, "c": 0.088, "f": 0.0053}, abs=5e-4)
 
 
-@pytest.mark.parametrize(("scale", "some"), [(1, 0.633), (5, 0.994), (15, 1.0)])
-def test_lvis_chance_of_any_virtual_feature(lvis, scale, some):
-    p = initial_probabilities(lvis[0], scale)
+@pytest.mark.parametrize(("draws_per_step", "some"), [(1, 0.633), (5, 0.994), (15, 1.0)])
+def test_lvis_chance_of_any_virtual_feature(lvis, draws_per_step, some):
+    p = initial_probabilities(lvis[0], draws_per_step)
     assert 1 - (1 - p.double()).prod().item() == pytest.approx(some, abs=5e-4)
 
 
@@ -94,7 +96,7 @@ def test_cifar_probabilities(cifar_counts):
 
 
 def test_classes_are_drawn_as_often_as_their_probability_says():
-    fasa = FASA([1, 1, 2], 1, scale=1.0, generator=torch.Generator().manual_seed(0))  # p = 0.4, 0.4, 0.2
+    fasa = FASA([1, 1, 2], 1, draws_per_step=1.0, generator=torch.Generator().manual_seed(0))  # p = 0.4, 0.4, 0.2
     fasa.observe(torch.ones(3, 1), torch.arange(3))
     drawn = torch.zeros(3)
     for _ in range(4000):
@@ -177,7 +179,7 @@ def test_falling_rising_and_equal_loss():
 
 
 def test_a_metric_is_better_when_it_rises():
-    p = adapted([0.5, 0.5, 0.5], [0.4, 0.6, 0.5], signal="metric").probabilities
+    p = adapted([0.5, 0.5, 0.5], [0.4, 0.6, 0.5], adapt_on="metric").probabilities
     torch.testing.assert_close(p, torch.tensor([0.45, 0.55, 0.5]))
 
 
@@ -243,7 +245,7 @@ def test_adapting_leaves_the_callers_tensors_alone():
     )
 )
 def test_the_module_keeps_probabilities_under_any_losses(epochs):
-    fasa = FASA([1, 2, 3, 4], 2, scale=3, grouping="class")
+    fasa = FASA([1, 2, 3, 4], 2, draws_per_step=3, grouping="class")
     fasa.observe(torch.randn(3, 2), torch.arange(3))
     last = fasa.probabilities[3].clone()
     for values in epochs:

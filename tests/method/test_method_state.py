@@ -35,7 +35,7 @@ def test_a_saved_module_continues_bit_by_bit(grouping, variance, tmp_path):
     classifier = nn.Linear(DIM, CLASSES)
 
     def make() -> FASA:
-        options = {"grouping": grouping, "variance": variance, "scale": 5}
+        options = {"grouping": grouping, "variance_estimator": variance, "draws_per_step": 5}
         return FASA(list(range(1, 7)), DIM, generator=torch.Generator().manual_seed(3), **options)
 
     whole = make()
@@ -74,8 +74,8 @@ def test_a_copy_is_independent():
         ([1], {"momentum": 0}, "momentum is 0"),
         ([1], {"momentum": 1.5}, "momentum is 1.5"),
         ([1], {"momentum": math.nan}, "momentum is nan"),
-        ([1], {"scale": -1}, "scale"),
-        ([1], {"scale": math.nan}, "scale"),
+        ([1], {"draws_per_step": -1}, "draws_per_step"),
+        ([1], {"draws_per_step": math.nan}, "draws_per_step"),
         ([1], {"loss_weight": -0.1}, "loss_weight"),
         ([1], {"up": 0.9}, "up"),
         ([1], {"down": 1.1}, "down"),
@@ -87,9 +87,9 @@ def test_a_copy_is_independent():
             "initialisation is 'inverse'; it must be one of inverse_frequency, uniform",
         ),
         ([1], {"grouping": "kmeans"}, "grouping is 'kmeans'"),
-        ([1], {"signal": "accuracy"}, "signal is 'accuracy'"),
+        ([1], {"adapt_on": "accuracy"}, "adapt_on is 'accuracy'"),
         ([1], {"reduction": "sum"}, "reduction is 'sum'"),
-        ([1], {"variance": "var"}, "variance is 'var'"),
+        ([1], {"variance_estimator": "var"}, "variance_estimator is 'var'"),
     ],
 )
 def test_a_wrong_argument_is_named(counts, options, message):

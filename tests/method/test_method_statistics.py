@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
 from fasa import FASA
-from fasa.method.generation import generate
+from fasa.method.sampling import generate
 from fasa.method.statistics import BatchMoments, batch_moments, update
 
-READINGS = ("literal", "std", "ewm")
+ESTIMATORS = ("literal", "std", "ewm")
 
 
-def observed(*batches: list[tuple[int, float]], reading: str = "literal", classes: int = 3) -> FASA:
+def observed(*batches: list[tuple[int, float]], estimator: str = "literal", classes: int = 3) -> FASA:
     """A module with one feature a sample that has seen ``batches`` of ``(label, feature)``."""
-    fasa = FASA([1] * classes, 1, variance=reading)
+    fasa = FASA([1] * classes, 1, variance_estimator=estimator)
     for batch in batches:
         labels, values = zip(*batch, strict=True)
         fasa.observe(torch.tensor(values, dtype=torch.float)[:, None], torch.tensor(labels))
@@ -62,30 +62,30 @@ def test_a_batch_without_foreground_changes_nothing(labels):
     assert all(torch.equal(value, before[key]) or key == "previous" for key, value in fasa.state_dict().items())
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_the_first_sighting_copies_the_batch(reading):
-    fasa = observed([(0, 1.0), (0, 3.0)], reading=reading)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_first_sighting_copies_the_batch(estimator):
+    fasa = observed([(0, 1.0), (0, 3.0)], estimator=estimator)
     assert fasa.mean[0] == 2
     assert fasa.variance[0] == pytest.approx(2)
     assert fasa.observations.tolist() == [2, 0, 0]
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_the_running_mean_keeps_nine_tenths(reading):
-    fasa = observed([(0, 2.0)], [(0, 4.0)], reading=reading)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_running_mean_keeps_nine_tenths(estimator):
+    fasa = observed([(0, 2.0)], [(0, 4.0)], estimator=estimator)
     assert fasa.mean[0] == pytest.approx(2.2)  # 0.9 * 2 + 0.1 * 4
 
 
 @pytest.mark.parametrize(
-    ("reading", "expected"),
+    ("estimator", "expected"),
     [
         ("literal", 0.9 * 2 + 0.1 * 8),  # variances 2 and 8
         ("std", (0.9 * 2**0.5 + 0.1 * 8**0.5) ** 2),
         ("ewm", 0.9 * (2 + 0.1 * 3**2) + 0.1 * 8),  # means 2 and 5
     ],
 )
-def test_each_reading_of_the_running_variance_by_hand(reading, expected):
-    fasa = observed([(0, 1.0), (0, 3.0)], [(0, 3.0), (0, 7.0)], reading=reading)
+def test_each_estimator_of_the_running_variance_by_hand(estimator, expected):
+    fasa = observed([(0, 1.0), (0, 3.0)], [(0, 3.0), (0, 7.0)], estimator=estimator)
     assert fasa.mean[0] == pytest.approx(2.3)
     assert fasa.variance[0].item() == pytest.approx(expected, rel=1e-6)
 
@@ -93,7 +93,7 @@ def test_each_reading_of_the_running_variance_by_hand(reading, expected):
 def test_ewm_is_finchs_recursion():
     torch.manual_seed(1)
     values = torch.randn(50, dtype=torch.float64).tolist()
-    fasa = observed(*([(1, value)] for value in values), reading="ewm")
+    fasa = observed(*([(1, value)] for value in values), estimator="ewm")
     mean, variance = values[0], 0.0
     for value in values[1:]:
         delta = value - mean
@@ -103,16 +103,16 @@ def test_ewm_is_finchs_recursion():
     assert fasa.variance[1].item() == pytest.approx(variance, rel=1e-5)
 
 
-@pytest.mark.parametrize("reading", ["literal", "std"])
-def test_single_samples_have_no_variance_when_taken_literally(reading):
-    fasa = observed(*([(0, float(value))] for value in range(10)), reading=reading)
+@pytest.mark.parametrize("estimator", ["literal", "std"])
+def test_single_samples_have_no_variance_when_taken_literally(estimator):
+    fasa = observed(*([(0, float(value))] for value in range(10)), estimator=estimator)
     assert fasa.variance[0] == 0
 
 
 def test_single_samples_have_a_variance_under_ewm():
     # Steady state of var <- (1-m)(var + m delta^2) with E[delta^2] = 2 / (2-m): 2 (1-m) / (2-m), 0.947 of the true one.
     torch.manual_seed(0)
-    fasa = FASA([1], 8192, variance="ewm")
+    fasa = FASA([1], 8192, variance_estimator="ewm")
     for _ in range(120):
         fasa.observe(torch.randn(1, 8192), torch.zeros(1, dtype=torch.long))
     assert fasa.variance.mean().item() == pytest.approx(1.8 / 1.9, rel=0.02)
@@ -172,13 +172,13 @@ LABELS = st.lists(st.integers(-1, 5), min_size=1, max_size=12)
 
 
 @settings(deadline=None, max_examples=50)
-@given(labels=LABELS, seed=st.integers(0, 1000), reading=st.sampled_from(READINGS))
-def test_the_order_within_a_batch_does_not_matter(labels, seed, reading):
+@given(labels=LABELS, seed=st.integers(0, 1000), estimator=st.sampled_from(ESTIMATORS))
+def test_the_order_within_a_batch_does_not_matter(labels, seed, estimator):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.tensor(labels)
     features = torch.randn(len(labels), 3, generator=generator)
     order = torch.randperm(len(labels), generator=generator)
-    one, other = FASA([1] * 5, 3, variance=reading), FASA([1] * 5, 3, variance=reading)
+    one, other = FASA([1] * 5, 3, variance_estimator=estimator), FASA([1] * 5, 3, variance_estimator=estimator)
     for _ in range(2):
         one.observe(features, labels)
         other.observe(features[order], labels[order])
@@ -188,10 +188,10 @@ def test_the_order_within_a_batch_does_not_matter(labels, seed, reading):
 
 
 @settings(deadline=None, max_examples=50)
-@given(labels=LABELS, seed=st.integers(0, 1000), reading=st.sampled_from(READINGS))
-def test_only_the_classes_of_a_batch_change(labels, seed, reading):
+@given(labels=LABELS, seed=st.integers(0, 1000), estimator=st.sampled_from(ESTIMATORS))
+def test_only_the_classes_of_a_batch_change(labels, seed, estimator):
     generator = torch.Generator().manual_seed(seed)
-    fasa = FASA([1] * 5, 3, variance=reading)
+    fasa = FASA([1] * 5, 3, variance_estimator=estimator)
     fasa.observe(torch.randn(20, 3, generator=generator), torch.arange(20) % 5)
     mean, variance, observations = fasa.mean.clone(), fasa.variance.clone(), fasa.observations.clone()
     labels = torch.tensor(labels)
@@ -204,16 +204,16 @@ def test_only_the_classes_of_a_batch_change(labels, seed, reading):
 
 
 @settings(deadline=None, max_examples=25)
-@given(reading=st.sampled_from(READINGS), momentum=st.floats(0.01, 1))
-def test_two_updates_in_one_dimension_are_the_scalar_ones(reading, momentum):
+@given(estimator=st.sampled_from(ESTIMATORS), momentum=st.floats(0.01, 1))
+def test_two_updates_in_one_dimension_are_the_scalar_ones(estimator, momentum):
     mean, variance, observations = torch.tensor([[1.0]]), torch.tensor([[2.0]]), torch.tensor([5])
     batch = BatchMoments(torch.tensor([2.0]), torch.tensor([[3.0]]), torch.tensor([[0.5]]))
-    update(mean, variance, observations, batch, momentum, reading)
+    update(mean, variance, observations, batch, momentum, estimator)
     expected = {
         "literal": 2 + momentum * (0.5 - 2),
         "std": (2**0.5 + momentum * (0.5**0.5 - 2**0.5)) ** 2,
         "ewm": (1 - momentum) * (2 + momentum * 4) + momentum * 0.5,
-    }[reading]
+    }[estimator]
     assert mean.item() == pytest.approx(1 + 2 * momentum, rel=1e-5)
     assert variance.item() == pytest.approx(expected, rel=1e-4)
     assert observations.item() == 7

@@ -12,15 +12,8 @@ pytest.importorskip("mmdet")
 from mmengine.optim import OptimWrapper
 from toys_detection import COUNTS, batch, build, tiny_detector
 
-from fasa.augmenters import AUGMENTERS
-from fasa.augmenters.yin import Yin
 from fasa.errors import UserError
 from fasa.mmdet.alternation import AlternationHook
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    monkeypatch.setitem(AUGMENTERS, "yin", Yin)
 
 
 def changed(cascade: bool, epoch: int) -> tuple[set[str], set[str]]:

@@ -11,9 +11,10 @@ import torch
 from torch.nn import functional
 from toys_detection import CLASSES, COUNTS, batch, build, fasa_head, tiny_detector
 
-from fasa.augmenters import AUGMENTERS, Augmenter
+from fasa.augmenters import AUGMENTERS, Registered
+from fasa.augmenters.base import Augmenter
 from fasa.errors import UserError
-from fasa.mmdet.bbox_head import AugmentedBBoxHead
+from fasa.mmdet.bbox_head import AugmentedBBoxHead, RoIScores
 
 DIM = 12
 
@@ -97,7 +98,7 @@ def test_only_the_classifier_learns_from_virtual_features(make_head):
     losses, _ = step(head, [0, 1, CLASSES])
     with torch.no_grad():
         head.augmenter.fasa.mean.mul_(1)  # in place: autograd would complain if a graph held it
-    virtual = head.augmenter.fasa.loss(head.fc_cls.forward, head.augmenter._criterion)
+    virtual = head.augmenter.fasa.loss(head.fc_cls, head.augmenter.context.criterion)
     grads = torch.autograd.grad(virtual, list(head.parameters()), allow_unused=True)
     reached = {name for (name, _), grad in zip(head.named_parameters(), grads, strict=True) if grad is not None}
     assert reached == {"fc_cls.weight", "fc_cls.bias"}
@@ -133,13 +134,17 @@ def test_nothing_of_a_step_is_kept(make_head):
     del losses, features
     gc.collect()
     assert [reference() for reference in kept] == [None] * len(kept)
-    assert head._features is None
 
 
-def test_features_of_evaluation_are_not_caught(make_head):
-    head = make_head().eval()
-    head(torch.randn(3, 4, 1, 1))
-    assert head._features is None
+def test_scores_bring_their_features_along_in_training_alone(make_head):
+    head, maps = make_head(), torch.randn(3, 4, 1, 1)
+    scores, boxes = head(maps)
+    assert isinstance(scores, RoIScores)
+    assert scores.maps is maps
+    assert torch.equal(scores, head.fc_cls(scores.features))
+    for computed in (scores + 0, scores.detach(), scores.softmax(1), scores[:2], boxes):  # not memory's business
+        assert type(computed) is torch.Tensor
+    assert type(head.eval()(maps)[0]) is torch.Tensor
 
 
 def test_a_step_without_rois_still_reaches_the_augmenter(make_head):
@@ -149,16 +154,15 @@ def test_a_step_without_rois_still_reaches_the_augmenter(make_head):
     assert losses["loss_cls"] > 0  # its virtual feature of class 0
 
 
+class Caller(Augmenter):
+    """Its loss is the sum of the foreground's scores."""
+
+    def loss(self, batch):
+        return self.context.classifier(batch.features[batch.labels < CLASSES]).sum()
+
+
 def test_an_augmenter_may_call_the_classifier(make_head, monkeypatch):
-    class Caller(Augmenter):
-        def __init__(self, trainee):
-            super().__init__(trainee)
-            self._call = [trainee.head]
-
-        def loss(self, features, labels):
-            return self._call[0](features[labels < CLASSES]).sum()
-
-    monkeypatch.setitem(AUGMENTERS, "caller", Caller)
+    monkeypatch.setitem(AUGMENTERS, "caller", Registered((f"{__name__}:Caller",)))
     head = AugmentedBBoxHead(
         fc_out_channels=DIM,
         in_channels=4,
@@ -169,12 +173,11 @@ def test_an_augmenter_may_call_the_classifier(make_head, monkeypatch):
     ).train()
     losses, features = step(head, [0, CLASSES])
     torch.testing.assert_close(losses["virtual"], head.fc_cls(features[:1]).sum().detach())
-    head._features = None
     assert [name for name in head.state_dict() if "augmenter" in name] == []
 
 
 def test_a_detector_trains_and_its_checkpoint_holds_the_state():
-    detector = build(tiny_detector(**fasa_head(scale=5, start_epoch=0)))
+    detector = build(tiny_detector(**fasa_head(draws_per_step=5, start_epoch=0)))
     sum(value.sum() for name, value in flat(detector.loss(**batch(detector, 0, 1))) if "loss" in name).backward()
     state = detector.state_dict()
     fasa = "roi_head.bbox_head.augmenter.fasa."
@@ -209,7 +212,12 @@ def test_cascade_has_a_state_for_each_stage_and_its_weights_multiply_the_virtual
     [
         ({"augmenter": {"name": "fsaa"}}, "fasa"),
         ({"augmenter": {"name": "fasa", "scale": 5}}, "options"),
-        ({"augmenter": {"name": "fasa", "options": {"sacle": 5}}}, "sacle"),
+        ({"augmenter": {"name": "fasa", "options": {"sacle": 5}}}, "the box head, augmenter 'fasa': .*sacle"),
+        ({"augmenter": {"options": {}}}, "must have a name"),
+        (
+            {"augmenter": {"name": "m2m"}},
+            "'m2m' acts by the hook 'select', the hook 'images', which the training of a det",
+        ),
         ({"augmenter": {"name": "fasa", "options": {"momentum": 2}}}, "momentum"),
         ({"class_counts": None}, "class_counts"),
         ({"class_counts": [1, 2, 3]}, "3 numbers"),

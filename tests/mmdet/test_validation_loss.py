@@ -77,7 +77,7 @@ def test_random_transforms_are_the_same_each_time():
 
 
 def test_it_leaves_the_detector_and_the_random_numbers_alone():
-    detector = build(tiny_detector(**fasa_head(scale=5, start_epoch=0)))
+    detector = build(tiny_detector(**fasa_head(draws_per_step=5, start_epoch=0)))
     detector.loss(**batch(detector, 0, 1))
     before = {name: value.clone() for name, value in detector.state_dict().items()}
     modes = [part.training for part in detector.modules()]
@@ -102,7 +102,7 @@ def test_a_class_without_objects_has_no_rois():
 
 @pytest.mark.parametrize("loss_cls", [BAGS, EQL])
 def test_other_losses_are_measured_by_themselves(loss_cls):
-    detector = build(tiny_detector(loss_cls=loss_cls, **fasa_head(scale=5, start_epoch=0)))
+    detector = build(tiny_detector(loss_cls=loss_cls, **fasa_head(draws_per_step=5, start_epoch=0)))
     head = detector.roi_head.bbox_head
     assert detector.loss(**batch(detector, 0, 1))["loss_cls"].isfinite()
     head.augmenter.fasa.probabilities.fill_(1)

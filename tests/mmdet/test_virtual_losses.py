@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 from mmdet.registry import MODELS
+from toys import set_static_shapes
 
 import fasa.mmdet.losses  # noqa: F401
-from fasa import FASA
+from fasa.augmenters.base import Batch
 from fasa.mmdet.bbox_head import AugmentedBBoxHead
 
 COUNTS = [50, 2, 300]
@@ -34,7 +35,7 @@ def box_head(loss: dict[str, Any]) -> AugmentedBBoxHead:
         num_classes=3,
         loss_cls={**loss, **own},
         cls_predictor_cfg=cosine if loss["type"] == "ArcFaceAngular" else {"type": "Linear"},
-        augmenter={"name": "fasa", "options": {"scale": 1e6, "start_epoch": 0}},
+        augmenter={"name": "fasa", "options": {"draws_per_step": 1e6, "start_epoch": 0}},
         class_counts=COUNTS,
     )
     head.init_weights()
@@ -44,7 +45,7 @@ def box_head(loss: dict[str, Any]) -> AugmentedBBoxHead:
 @pytest.mark.parametrize("static", [False, True], ids=["ragged", "static shapes"])
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_tenth_of_the_mean_virtual_loss_is_added(name: str, static: bool, monkeypatch: Any) -> None:
-    monkeypatch.setattr(FASA, "_static_shapes", lambda self: static)  # what a GPU is given
+    set_static_shapes(monkeypatch, static)  # what a GPU is given
     head, stock = (
         box_head(LOSSES[name]),
         MODELS.build({**LOSSES[name]} | ({} if name == "softmax" else {"num_classes": 3})),
@@ -71,8 +72,8 @@ def test_a_tenth_of_the_mean_virtual_loss_is_added(name: str, static: bool, monk
 @pytest.mark.parametrize("name", LOSSES)
 def test_virtual_features_reach_the_classifier_alone(name: str) -> None:
     head = box_head(LOSSES[name])
-    head(torch.randn(4, 2, 1, 1))
-    head.augmenter.loss(head._features, torch.tensor([0, 1, 2, 3])).backward()
+    scores, _ = head(torch.randn(4, 2, 1, 1))
+    head.augmenter.loss(Batch(scores.maps, scores.features, scores, torch.tensor([0, 1, 2, 3]))).backward()
     touched = {key for key, weight in head.named_parameters() if weight.grad is not None and weight.grad.any()}
     assert touched and touched <= {"fc_cls.weight", "fc_cls.bias"}
 

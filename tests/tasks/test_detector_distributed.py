@@ -18,12 +18,12 @@ from fasa.mmdet.adaptation_hook import read_history
 RANKS, EPOCHS = 2, 3
 # Without mask head: its loss is a mean over positive RoIs, of which each process has another number. The sampler takes
 # the first RoIs, and virtual features start late, as no two processes draw the same random numbers.
-EXACT = {"sampler": "FirstSampler", "masks": False, **fasa_head(scale=5, start_epoch=99, grouping="class")}
+EXACT = {"sampler": "FirstSampler", "masks": False, **fasa_head(draws_per_step=5, start_epoch=99, grouping="class")}
 SETTINGS: dict[str, dict[str, Any]] = {
     "mask_rcnn": EXACT,
     "cascade": {"cascade": True, **EXACT},
-    "local": {**EXACT, **fasa_head(scale=5, start_epoch=99, grouping="class", global_statistics=False)},
-    "virtual": {"cascade": True, **fasa_head(scale=5, grouping="class")},
+    "local": {**EXACT, **fasa_head(draws_per_step=5, start_epoch=99, grouping="class", global_statistics=False)},
+    "virtual": {"cascade": True, **fasa_head(draws_per_step=5, grouping="class")},
 }
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toys_detection import CLASSES, fasa_head, held_out, runner, tiny_detector
+from toys_detection import CLASSES, COUNTS, fasa_head, held_out, runner, tiny_detector
 
 from fasa.errors import UserError
 from fasa.mmdet.adaptation_hook import append_history, read_history
 
 EPOCHS = 4
-FASA = fasa_head(scale=5, grouping="class")
+FASA = fasa_head(draws_per_step=5, grouping="class")
 JITTER = {"jitter": 5.0}  # random numbers of NumPy in the data, too
 
 
@@ -123,7 +123,7 @@ def test_no_virtual_features_in_the_first_epoch_and_some_in_the_second(tmp_path)
         def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             seen.append((runner.epoch, float(outputs["virtual"])))
 
-    runner(tmp_path, tiny_detector(**fasa_head(scale=100)), adaptation(), Listen(), epochs=2).train()
+    runner(tmp_path, tiny_detector(**fasa_head(draws_per_step=100)), adaptation(), Listen(), epochs=2).train()
     assert all(value == 0 for epoch, value in seen if epoch == 0)
     assert all(value > 0 for epoch, value in seen if epoch == 1)
 
@@ -142,18 +142,24 @@ def test_without_an_augmenter_the_hook_logs_the_validation_loss(tmp_path):
         assert logged == pytest.approx(mean, rel=1e-4)
 
 
-@pytest.mark.parametrize(("always", "validated"), [(False, False), (True, True)])
-def test_static_sampling_needs_no_validation(always, validated, tmp_path):
-    config = tiny_detector(**fasa_head(scale=5, adaptive=False))
-    runner(tmp_path, config, adaptation(always=always), epochs=2).train()
+def test_static_sampling_needs_no_validation(tmp_path):
+    config = tiny_detector(**fasa_head(draws_per_step=5, adaptive=False))
+    runner(tmp_path, config, adaptation(), epochs=2).train()
     lines = read_history(tmp_path / "history.jsonl")
-    assert [line["seconds"] is not None for line in lines] == [validated] * 2
+    assert [line["seconds"] for line in lines] == [None, None]
     assert lines[0]["heads"]["bbox_head"]["probabilities"] == lines[1]["heads"]["bbox_head"]["probabilities"]
-    assert ("validation_loss" in lines[0]["heads"]["bbox_head"]) == validated
+    assert "validation_loss" not in lines[0]["heads"]["bbox_head"]
+
+
+def test_an_augmenter_that_ends_no_epoch_leaves_the_validation_to_the_hook(tmp_path):
+    head = {"type": "AugmentedBBoxHead", "augmenter": {"name": "moex"}, "class_counts": COUNTS}
+    runner(tmp_path, tiny_detector(**head), adaptation(), epochs=1).train()
+    (line,) = read_history(tmp_path / "history.jsonl")
+    assert "validation_loss" in line["heads"]["bbox_head"]
 
 
 def test_static_sampling_needs_no_validation_data(tmp_path):
-    config = tiny_detector(**fasa_head(scale=5, adaptive=False))
+    config = tiny_detector(**fasa_head(draws_per_step=5, adaptive=False))
     trained = runner(tmp_path, config, {"type": "AdaptationHook"}, epochs=2)
     trained.train()
     assert trained.model.roi_head.bbox_head.augmenter.fasa.epoch == 2

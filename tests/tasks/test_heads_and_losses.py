@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from fasa.method.virtual_loss import mean_loss
 from fasa.tasks.classification.heads import CausalHead, CosineHead, LinearHead
-from fasa.tasks.classification.losses import Criterion, effective_number_weights, weighted_mean
+from fasa.tasks.classification.losses import Criterion, effective_number_weights
 
 LABELS = torch.tensor([0, 2, 1, 2])
 LOGITS = torch.tensor([[0.3, -0.2, 0.9], [0.1, 0.8, -0.5], [-0.7, 0.2, 0.4], [0.0, 0.6, 0.5]])
@@ -159,7 +160,7 @@ def test_re_weighting_waits_for_its_epoch():
 def test_the_weighted_mean_is_torchs():
     criterion = Criterion(COUNTS, drw_beta=0.999, drw_epoch=0)
     criterion.begin_epoch(0)
-    ours = weighted_mean(criterion(LOGITS, LABELS))
+    ours = mean_loss(criterion(LOGITS, LABELS))
     torchs = functional.cross_entropy(LOGITS, LABELS, weight=effective_number_weights(COUNTS, 0.999))
     torch.testing.assert_close(ours, torchs)
     assert abs(ours - functional.cross_entropy(LOGITS, LABELS)) > 0.01

@@ -23,7 +23,7 @@ def test_without_a_draw_every_weight_is_the_baselines(tmp_path):
     adaptation = {"type": "AdaptationHook", "dataloader": held_out()}
     baseline = trained(tmp_path / "baseline", tiny_detector())
     never = trained(tmp_path / "never", tiny_detector(**fasa_head(start_epoch=EPOCHS, grouping="class")), adaptation)
-    drawn = trained(tmp_path / "drawn", tiny_detector(**fasa_head(scale=5, grouping="class")), adaptation)
+    drawn = trained(tmp_path / "drawn", tiny_detector(**fasa_head(draws_per_step=5, grouping="class")), adaptation)
     assert baseline.keys() < never.keys()
     assert all(torch.equal(never[key], value) for key, value in baseline.items())
     state = {key.rpartition(".")[2]: value for key, value in never.items() if ".augmenter.fasa." in key}

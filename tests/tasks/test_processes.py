@@ -79,7 +79,9 @@ def alive(pid: int) -> bool:
     ("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
 )
 def test_they_end_with_the_one_that_started_them(number, code, tmp_path):
-    script = f"from fasa.tasks.processes import launch; from process_toys import sleep; launch(2, sleep, {str(tmp_path)!r})"
+    script = (
+        f"from fasa.tasks.processes import launch; from process_toys import sleep; launch(2, sleep, {str(tmp_path)!r})"
+    )
     places = os.pathsep.join(map(str, (Path(__file__).parents[1], Path(__file__).parents[2])))
     process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": places})
     deadline = time.monotonic() + 60

@@ -113,13 +113,13 @@ def test_test_images_are_looked_at_as_the_scale_says(make_study, train):
 # ---------------------------------------------------------------------------------------------- what goes where
 def test_virtual_features_move_no_mean_feature(make_study, build):
     """The causal head observes each real batch once, though a virtual feature of every class is drawn beside it."""
-    always = {"name": "fasa", "options": {"scale": 1e6, "adaptive": False}}
+    always = {"name": "fasa", "options": {"draws_per_step": 1e6, "adaptive": False}}
     training = build(make_study({"always": {"base": "tde_fasa", "augmenter": always}}), "always")
     observed, classified = [], []
     head = training.classifier.head
     observe, forward = head.observe, head.forward
     head.observe = lambda features: observed.append(len(features)) or observe(features)
-    training.augmenter._classifier = lambda features: classified.append(len(features)) or forward(features)
+    training.augmenter.context.classifier = lambda features: classified.append(len(features)) or forward(features)
     for _ in training.run():
         pass
     assert observed == [16] * 4 * 5  # TDE drops the short batch
@@ -169,7 +169,7 @@ def test_phase_two_trains_the_classifier_alone(study, build, train):
 
 def test_m2m_is_taught_by_the_run_of_its_own_seed(study, build, train):
     teachers = [train(study, "ce", seed) for seed in (0, 1)]
-    teacher = build(study, "ldam_m2m", 1).augmenter._trainee.teacher
+    teacher = build(study, "ldam_m2m", 1).augmenter.context.teacher
     assert_same(teacher.state_dict(), teachers[1].classifier.state_dict())
     assert not any(p.requires_grad for p in teacher.parameters())
     assert not teacher.training

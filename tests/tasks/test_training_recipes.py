@@ -60,7 +60,7 @@ def test_a_recipe_takes_its_bases_values_and_replaces_augmenter_and_drops(make_s
     slow, moved, ldam = study.recipe("slow"), study.recipe("moved"), study.recipe("ldam")
     assert slow.schedule.milestones == moved.schedule.milestones == {100: 0.5}
     assert (slow.schedule.lr, slow.schedule.warmup, slow.loss) == (0.01, ldam.schedule.warmup, ldam.loss)
-    assert slow.augmenter.options == {"adaptive": False, "scale": 5}
+    assert slow.augmenter.options == {"adaptive": False, "draws_per_step": 5}
     assert moved.augmenter.options == {"momentum": 0.2}
 
 

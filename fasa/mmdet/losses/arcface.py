@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from mmdet.registry import MODELS
 from torch import Tensor
 from torch.nn import functional
@@ -94,7 +93,7 @@ class ArcFaceAngular(ClassificationLoss):
     @torch.no_grad()
     def _observe(self, angles: Tensor, labels: Tensor) -> None:
         own = angles.gather(1, labels[:, None])
-        batch = batch_moments(own, labels, self.num_classes, dist.is_available() and dist.is_initialized())
+        batch = batch_moments(own, labels, self.num_classes, all_ranks=True)
         # Tail classes come one RoI at a time: the spread between batches must count.
         update(self.angle_mean, self.angle_variance, self.observations, batch, self.momentum, "ewm")
 

@@ -15,12 +15,6 @@ def effective_number_weights(class_counts: Tensor, beta: float) -> Tensor:
     return (weights * len(weights) / weights.sum()).float()
 
 
-def weighted_mean(losses: Losses) -> Tensor:
-    """The mean of losses ``[n]`` by their weights ``[n]``, 0-d, as torch's cross entropy with class weights has it."""
-    loss, weight = losses
-    return (loss * weight).sum() / weight.sum()
-
-
 class Criterion(nn.Module):
     """Cross entropy on adjusted logits, with class weights that may switch on late (deferred re-weighting, DRW).
 

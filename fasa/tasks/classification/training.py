@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +11,15 @@ import torch
 from torch import Tensor
 
 from fasa import atomic
-from fasa.augmenters import AUGMENTERS, Trainee, Validation
+from fasa.augmenters.base import Augmenter, Batch, ImageContext, Mixture, Validation, build_augmenter
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
+from fasa.method.virtual_loss import mean_loss
 from fasa.tasks.classification import checkpoint
 from fasa.tasks.classification.augment import Images
 from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
 from fasa.tasks.classification.graphs import GraphedStep
-from fasa.tasks.classification.losses import Criterion, weighted_mean
+from fasa.tasks.classification.losses import Criterion
 from fasa.tasks.classification.recipe import ClassificationRecipe
 from fasa.tasks.classification.scale import ClassificationScale
 from fasa.tasks.classification.schedule import learning_rate
@@ -141,9 +141,14 @@ class Training:
         images, labels = self.augmenter.images(self.train.cropped(indices, self.generator), self.labels[indices])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.scale.precision == "bf16"):
             maps = self.classifier.network(self.train.normalised(images))
-        features, labels = self.augmenter.features(maps.float(), labels)
-        loss = weighted_mean(self.criterion(head(features), labels))
-        virtual = self.augmenter.loss(features, labels)
+        maps = maps.float()
+        features = maps.mean((2, 3))
+        batch = Batch(maps, features, head(features), labels)
+        mixed = self.augmenter.mix(batch) or Mixture(batch.scores, labels)
+        loss = mean_loss(self.criterion(mixed.scores, mixed.labels))
+        if mixed.other_labels is not None:
+            loss = torch.lerp(mean_loss(self.criterion(mixed.scores, mixed.other_labels)), loss, mixed.own)
+        virtual = self.augmenter.loss(batch)
         head.observe(features)
         self.optimiser.zero_grad(set_to_none=True)
         (loss if virtual is None else loss + virtual).backward()
@@ -250,26 +255,22 @@ class Training:
         self._load(teacher, job)
         return teacher.eval().requires_grad_(False)
 
-    def _augmenter(self) -> Any:
-        chosen = self.recipe.augmenter
-        if chosen.name not in AUGMENTERS:
-            raise UserError(f"recipe '{self.name}': unknown augmenter '{chosen.name}'; known: {', '.join(AUGMENTERS)}.")
-        trainee = Trainee(
-            network=self.classifier.network,
-            head=self.classifier.head,
+    def _augmenter(self) -> Augmenter:
+        context = ImageContext(
+            classifier=self.classifier.head,
+            embed=lambda maps: maps.mean((2, 3)),
             criterion=self.criterion,
+            class_counts=self.counts,
+            feature_dim=self.classifier.network.feature_dim,
+            generator=self.generator,
+            network=self.classifier.network,
             normalise=self.train.normalised,
             load_images=self.train.centred,
             labels=self.labels,
-            class_counts=self.counts,
-            feature_dim=self.classifier.network.feature_dim,
-            batch=self.recipe.schedule.batch_size,
-            generator=self.generator,
+            batch_size=self.recipe.schedule.batch_size,
+            class_weights=self.classifier.head.class_weights(),
+            unweighted_criterion=self.criterion.validation,
             teacher=self._teacher(),
         )
-        augmenter = AUGMENTERS[chosen.name]
-        try:
-            inspect.signature(augmenter).bind(trainee, **chosen.options)
-            return augmenter(trainee, **chosen.options)
-        except (TypeError, ValueError, KeyError) as error:
-            raise UserError(f"recipe '{self.name}', augmenter '{chosen.name}': {error}.") from error
+        chosen = self.recipe.augmenter
+        return build_augmenter(chosen.name, chosen.options, context, f"recipe '{self.name}'")

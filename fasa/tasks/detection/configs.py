@@ -99,14 +99,9 @@ def _set_model(model: Any, recipe: DetectionRecipe, manifest: Manifest, data: Pa
 
 def _set_augmenter(head: Any, recipe: DetectionRecipe, instances: str) -> None:
     name, options = recipe.augmenter.name, recipe.augmenter.options
-    if name == "moex":  # these two need the maps of RoIs, so they are heads of their own
-        head.update(type="MoExBBoxHead", **options)
-    elif name == "chu":
-        head.update(type="ChuBBoxHead", class_counts=instances, chu=options)
-    elif name == "none":
-        head.type = "AugmentedBBoxHead"
-    else:
-        head.update(type="AugmentedBBoxHead", augmenter={"name": name, "options": options}, class_counts=instances)
+    head.type = "AugmentedBBoxHead"
+    if name != "none":
+        head.update(augmenter={"name": name, "options": options}, class_counts=instances)
 
 
 def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances: str, images: str) -> None:
