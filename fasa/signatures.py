@@ -116,7 +116,9 @@ def _default(node: ast.expr | None) -> Any:
 def _described(docstring: str) -> dict[str, str]:
     """What the section ``Args`` says of each argument."""
     section = re.search(r"^Args:\n((?:    .*\n|\n)+)", docstring + "\n", re.MULTILINE)
-    said = re.findall(r"^    (\w[\w, ]*): ((?:.*\n)(?:        .*\n)*)", section.group(1) if section else "", re.MULTILINE)
+    said = re.findall(
+        r"^    (\w[\w, ]*): ((?:.*\n)(?:        .*\n)*)", section.group(1) if section else "", re.MULTILINE
+    )
     return {name: " ".join(text.split()) for names, text in said for name in names.split(", ")}
 
 

@@ -213,6 +213,11 @@ def closest(name: object, known: Collection[str]) -> str:
     return f"; closest: '{found[0]}'" if found else ""
 
 
+def _shown(given: object) -> str:
+    """A value as YAML has it, shortened."""
+    return json.dumps(given) if given is None or isinstance(given, bool) else reprlib.repr(given)
+
+
 def _dotted(place: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in place if part != "[key]")
 
@@ -236,7 +241,8 @@ def _told(model: type[BaseModel], line: Any) -> str:
     text = AS_YAML.get(kind) or line["msg"].removeprefix("Value error, ").rstrip(".")
     text = text[:1].lower() + text[1:]
     if kind in AS_YAML or kind == "literal_error" or kind.endswith(("_type", "_parsing")):
-        text += f", not {reprlib.repr(given)}{closest(given, expected)}"
+        text += f", not {_shown(given)}{closest(given, expected)}"
+    text = re.sub(r"(?:tuple|list) should have (.*) after validation", r"must have \1", text)
     return f"'{{field}}': {text}"
 
 
@@ -278,7 +284,7 @@ def resolve(
         return difference
     base = difference.pop("base")
     if not isinstance(base, str):
-        raise UserError(f"{where(name)}: 'base': must be a name, not {reprlib.repr(base)}.")
+        raise UserError(f"{where(name)}: 'base': must be a name, not {_shown(base)}.")
     if base in (*above, name):
         circle = " -> ".join((*(*above, name)[(*above, name).index(base) :], base))
         raise UserError(f"{where(name)} has itself among its bases: {circle}.")

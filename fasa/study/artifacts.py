@@ -62,10 +62,10 @@ class Row(Strict):
     deviation: int | None = Field(
         None,
         ge=1,
-        description="The number of the row of docs/deviations.md whose effect its difference from its baseline measures.",
+        description="The row of docs/deviations.md whose effect its difference from its baseline measures, by number.",
     )
 
-    @field_validator("published", mode="before")
+    @field_validator("published", mode="before", json_schema_input_type=dict[str, float | tuple[float, float | None]])
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         """A single number is a mean without a spread."""

@@ -49,7 +49,7 @@ def _model(content: dict[str, Any], where: str) -> type[Recipe]:
         raise UserError(f"{where} has the keys {told}; give it a base of its own kind.")
     if not kinds:
         known = " or ".join(f"'{marker}' (a {model.kind})" for marker, model in models.items())
-        near = next((found for key in content if (found := closest(key, models))), "")
+        near = next((found for key in content if (found := closest(key, ["base", *models]))), "")
         raise UserError(f"{where} needs one of the keys {known}{near}.")
     return kinds[0][1]
 

@@ -68,7 +68,9 @@ def load_scale(folder: Path, name: str) -> Scale:
         if path(name).exists():
             return read_yaml(path(name))
         known = sorted(one.stem for one in folder.glob("*.yaml"))
-        asked = f"there is no scale '{name}'" if above is None else f"{path(above)}: 'base' names an unknown scale '{name}'"
+        asked = (
+            f"there is no scale '{name}'" if above is None else f"{path(above)}: 'base' names an unknown scale '{name}'"
+        )
         raise UserError(f"{asked}; choose one of {', '.join(known)}{closest(name, known)}.")
 
     check_name(name, f"scale '{name}'")

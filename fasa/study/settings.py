@@ -28,7 +28,8 @@ class Settings(Strict):
     )
     coco: str | None = Field(
         None,
-        description="Folder with COCO's instances_{train,val}2017.json, train2017, val2017 and SimCal's index of COCO-LT.",
+        description="Folder with COCO's instances_{train,val}2017.json, train2017, val2017 and SimCal's index of "
+        "COCO-LT.",
     )
     reproduce: Reproduce = Field(Reproduce(), description="The tables and figures of `make reproduce`.")
 

@@ -63,9 +63,7 @@ class Recipe(Named):
     marker: ClassVar[str]
 
     augmenter: Augmentation = Augmentation()
-    start_from: str | None = Field(
-        None, description="The recipe whose run of the same seed gives the first weights."
-    )
+    start_from: str | None = Field(None, description="The recipe whose run of the same seed gives the first weights.")
 
     def needs(self) -> tuple[str, ...]:
         """The recipes whose runs must come first."""
@@ -107,7 +105,7 @@ class TaskScale(Strict):
         {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
     )
 
-    @field_validator("seeds", mode="before")
+    @field_validator("seeds", mode="before", json_schema_input_type=tuple[int, ...] | dict[str, tuple[int, ...]])
     @classmethod
     def _one_list(cls, seeds: Any) -> Any:
         named = {DEFAULT: seeds} if isinstance(seeds, list | tuple) else seeds

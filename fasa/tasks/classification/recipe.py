@@ -58,7 +58,9 @@ class Schedule(Strict):
     warmup_from: float = Field(0.0, ge=0, le=1, description="First rate of the warm-up, as a factor of `lr`.")
     milestones: dict[int, float] = Field({}, description="From this epoch on the rate is multiplied by that factor.")
     drop_last: bool = Field(False, description="Leave out an epoch's last batch where it is not whole.")
-    epoch_length: int | None = Field(None, gt=0, description="Batches of an epoch; without it one pass over the images.")
+    epoch_length: int | None = Field(
+        None, gt=0, description="Batches of an epoch; without it one pass over the images."
+    )
 
 
 class ClassificationRecipe(Recipe):
@@ -74,8 +76,12 @@ class ClassificationRecipe(Recipe):
     head_options: dict[str, Any] = Field({}, description="What the head's constructor takes.")
     loss: Loss = Field(Loss(), description="Cross entropy on adjusted logits, with class weights that may come late.")
     schedule: Schedule = Field(description="Epochs, batch size, learning rate.")
-    validation: Literal["heldout", "test", "train"] = Field("heldout", description="The images that adaptation looks at.")
-    teacher: str | None = Field(None, description="The recipe whose run of the same seed gives M2m's frozen classifier.")
+    validation: Literal["heldout", "test", "train"] = Field(
+        "heldout", description="The images that adaptation looks at."
+    )
+    teacher: str | None = Field(
+        None, description="The recipe whose run of the same seed gives M2m's frozen classifier."
+    )
     freeze: bool = Field(False, description="Train the classifier alone, on a frozen backbone.")
 
     @field_validator("head_options")

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from fasa.datasets.glyphs.spec import GlyphScenes
+from fasa.errors import UserError
 from fasa.signatures import CheckedAs, options, partial
 from fasa.strict import parse
 from fasa.tasks.detection.recipe import Backbone, DataName, DetectionData, DetectionRecipe, DetectionSchedule
@@ -37,8 +39,8 @@ class DetectionScale(TaskScale):
     )
     weights: dict[Backbone, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
         {},
-        description="Or else the URLs of a file that they start from, best first, by backbone; the digits that its name "
-        "ends in begin its SHA-256. A backbone without either starts from what its config says.",
+        description="Or else the URLs of a file that they start from, best first, by backbone; the digits that its "
+        "name ends in begin its SHA-256. A backbone without either starts from what its config says.",
     )
     seconds: dict[Backbone, float] = Field(
         {}, description="Guess of the device seconds of an epoch, by backbone, until measured ones exist."
@@ -54,7 +56,16 @@ class DetectionScale(TaskScale):
         schedule["epochs"] = self.epoch(schedule["epochs"])
         schedule["milestones"] = self.milestones(schedule["milestones"], schedule["epochs"])
         schedule.update(self.schedule)
-        return parse(DetectionRecipe, content, where)
+        resolved = parse(DetectionRecipe, content, where)
+        if resolved.schedule.batch_size % self.devices:
+            told = f"{self.devices} devices cannot share a batch of {resolved.schedule.batch_size}"
+            raise UserError(f"{where}: {told}; change one of them.")
+        if resolved.data.name == "glyphs":
+            try:
+                GlyphScenes(**resolved.data.options)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from error
+        return resolved
 
     def milestones(self, milestones: Sequence[int], epochs: int) -> list[int]:
         """The schedule's milestones at this scale, where it has ``epochs``.
