@@ -45,8 +45,9 @@ def literal(place: str) -> Any:
     """The value of a constant, told as ``module:NAME``, that is written out."""
     module, _, name = place.partition(":")
     for node in ast.parse(_source(module)).body:
-        if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == name for to in node.targets):
-            return ast.literal_eval(node.value)
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and any(ast.unparse(to) == name for to in targets if to):
+            return ast.literal_eval(node.value or ast.Constant(None))
     raise LookupError(place)
 
 

@@ -49,7 +49,7 @@ Content = dict[str, Any]
 class _Loader(yaml.SafeLoader):
     """YAML by the rules of version 1.2: 1e-3 is a number, ``no`` a word, and a mapping has a key once."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -41,7 +41,7 @@ class Scale(Named):
         """``recipe`` at this scale, which has what it takes."""
         task = self.task(recipe)
         assert task is not None
-        return task.at_scale(recipe, self.parts[task.name], f"scale '{self.name}', recipe '{recipe.name}'")
+        return task.at_scale(recipe, self.parts[task.name], f"configs/scales/{self.name}.yaml: recipe '{recipe.name}'")
 
 
 @cache

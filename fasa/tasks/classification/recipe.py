@@ -14,7 +14,7 @@ from fasa.tasks.recipe import Augmentation, Recipe
 FOLDER = "fasa.tasks.classification"
 HEADS = {name: f"{FOLDER}.heads:{name.title()}Head" for name in ("linear", "cosine", "causal")}
 Backbone = Annotated[str, OneOf(literal(f"{FOLDER}.networks:BACKBONES"))]
-DataName = Literal["cifar100_lt", "cifar10_lt", "digits_lt"]
+DataName = Annotated[str, OneOf(("cifar100_lt", "cifar10_lt", "digits_lt"))]
 
 
 class ClassifierAugmentation(Augmentation):

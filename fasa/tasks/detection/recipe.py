@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fasa.signatures import Choice, Options, options
+from fasa.signatures import Choice, OneOf, Options, options
 from fasa.strict import Strict
 from fasa.tasks.augmentations import joining
 from fasa.tasks.recipe import Augmentation, Recipe
 
-Backbone = Literal["r50", "r101", "x101_32x8d"]
-DataName = Literal["lvis", "coco_lt", "glyphs"]
+Backbone = Annotated[str, OneOf(("r50", "r101", "x101_32x8d"))]
+DataName = Annotated[str, OneOf(("lvis", "coco_lt", "glyphs"))]
 
 
 class RoIAugmentation(Augmentation):

@@ -58,8 +58,8 @@ class DetectionScale(TaskScale):
         schedule.update(self.schedule)
         resolved = parse(DetectionRecipe, content, where)
         if resolved.schedule.batch_size % self.devices:
-            told = f"{self.devices} devices cannot share a batch of {resolved.schedule.batch_size}"
-            raise UserError(f"{where}: {told}; change one of them.")
+            told = f"has a batch of {resolved.schedule.batch_size} for recipe '{recipe.name}', which its {self.devices}"
+            raise UserError(f"{where} {told} devices cannot share; change one of them.")
         if resolved.data.name == "glyphs":
             try:
                 GlyphScenes(**resolved.data.options)
