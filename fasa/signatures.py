@@ -154,10 +154,9 @@ class CheckedAs:
         def checked(content: Any) -> Any:
             return check(self.model, content)
 
-        return core_schema.no_info_after_validator_function(checked, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(self.model.__pydantic_core_schema__)
+        return core_schema.no_info_before_validator_function(
+            checked, handler(source), json_schema_input_schema=self.model.__pydantic_core_schema__
+        )
 
 
 class Choice(Strict):
