@@ -10,7 +10,7 @@ import pytest
 from fasa.datasets import DATASETS
 from fasa.datasets.glyphs import GlyphScenes
 from fasa.mmdet import losses
-from fasa.reporting.derived import figure_numbers
+from fasa.reporting.figure_numbers import figure_numbers
 from fasa.reporting.figures import KINDS
 from fasa.signatures import options
 from fasa.study.artifacts import FIGURE_NUMBERS, Figure
