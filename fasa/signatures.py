@@ -31,7 +31,7 @@ def options(*places: str, less: tuple[str, ...] = ()) -> Options:
     """
     fields: dict[str, Any] = {}
     for place in places:
-        node = _definition(place)
+        node = _constructed(place)
         told = _described(ast.get_docstring(node) or "")
         for name, kind, default in _parameters(node):
             if name not in less:
@@ -51,17 +51,6 @@ def literal(place: str) -> Any:
     raise LookupError(place)
 
 
-def first_parameter(place: str) -> str:
-    """How the first parameter of a constructor after ``self`` is annotated."""
-    init = _method(_definition(place), "__init__")
-    return ast.unparse(init.args.args[1].annotation) if init and init.args.args[1].annotation else ""
-
-
-def defines(place: str, method: str) -> bool:
-    """Whether the class has a ``method`` of its own."""
-    return _method(_definition(place), method) is not None
-
-
 def _source(module: str) -> str:
     path = ROOT.joinpath(*module.split("."))
     return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
@@ -76,6 +65,18 @@ def _definition(place: str) -> ast.ClassDef:
     raise LookupError(place)
 
 
+def _constructed(place: str) -> ast.ClassDef:
+    """The class, or the one of its bases, first to first, that has the constructor."""
+    node = _definition(place)
+    if _method(node, "__init__") or node.decorator_list or not node.bases:
+        return node
+    module, base = place.partition(":")[0], ast.unparse(node.bases[0])
+    for each in ast.parse(_source(module)).body:
+        if isinstance(each, ast.ImportFrom) and each.module and base in [alias.name for alias in each.names]:
+            return _constructed(f"{each.module}:{base}") if each.module.startswith("fasa") else node
+    return _constructed(f"{module}:{base}")
+
+
 def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
     return next((each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == name), None)
 
@@ -84,7 +85,7 @@ def _parameters(node: ast.ClassDef) -> list[tuple[str, Any, Any]]:
     """Name, type and default (``...``: it must be given) of each option."""
     init = _method(node, "__init__")
     pairs: list[tuple[str, ast.expr | None, ast.expr | None]] = []
-    if init is None:
+    if init is None:  # a dataclass
         said = [each for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)]
         pairs = [(each.target.id, each.annotation, each.value) for each in said if isinstance(each.target, ast.Name)]
     else:

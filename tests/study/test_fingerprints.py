@@ -1,7 +1,7 @@
 """What decides a run is hashed to what it was when the kept results were made, whatever is renamed or moved.
 
-``fingerprints.txt`` has a line for each recipe: its fingerprint's first digits at each scale. A line may change only with
-a change that trains another model, which makes the runs of that recipe stale; a new recipe or scale adds to it:
+``fingerprints.txt`` has a line for each recipe: its fingerprint's first digits at each scale. A line may change only
+with a change that trains another model, which makes the runs of that recipe stale; a new recipe or scale adds to it.
 ``python tests/study/test_fingerprints.py`` writes it anew.
 """
 

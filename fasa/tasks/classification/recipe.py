@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from fasa.datasets import DATASETS
 from fasa.signatures import OneOf, literal, options
 from fasa.strict import Strict, check
 from fasa.tasks.augmentations import joining
@@ -14,7 +15,7 @@ from fasa.tasks.recipe import Augmentation, Recipe
 FOLDER = "fasa.tasks.classification"
 HEADS = {name: f"{FOLDER}.heads:{name.title()}Head" for name in ("linear", "cosine", "causal")}
 Backbone = Annotated[str, OneOf(literal(f"{FOLDER}.networks:BACKBONES"))]
-DataName = Annotated[str, OneOf(("cifar100_lt", "cifar10_lt", "digits_lt"))]
+DataName = Annotated[str, OneOf(DATASETS)]
 
 
 class ClassifierAugmentation(Augmentation):
