@@ -2,76 +2,266 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import json
+import math
+import re
+import reprlib
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fasa.errors import UserError
 
+LARGEST = 100_000  # values of a file with its aliases written out; ours have a few thousand
+NAME = re.compile(r"[A-Za-z0-9_-]+")  # names become folders, targets and patterns of Snakemake
+AS_YAML = {
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+}
+
 
 class Strict(BaseModel):
-    """A frozen object whose unknown keys are errors."""
+    """A frozen object whose unknown keys are errors. ``renamed`` says what keys of before are called now."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    renamed: ClassVar[dict[str, str]] = {}
+
+
+class Named(Strict):
+    """An entry of a file by its key there, or a file by its name: ``name`` is no key of its own."""
+
+    name: str
 
 
 Model = TypeVar("Model", bound=Strict)
+NamedModel = TypeVar("NamedModel", bound=Named)
 Content = dict[str, Any]
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+# ---------------------------------------------------------------------------------------------------- reading a file
+class _Loader(yaml.SafeLoader):
+    """YAML by the rules of version 1.2: 1e-3 is a number, ``no`` a word, and a mapping has a key once."""
+
+    yaml_implicit_resolvers = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if (key.tag, str(key.value)) in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key.value}' is given twice", key.start_mark)
+            seen.add((key.tag, str(key.value)))
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        number = super().construct_yaml_float(node)
+        if not math.isfinite(number):
+            problem = f"{node.value} is no number that a setting can have"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+def read_yaml(path: Path) -> Content:
     """The mapping in a YAML file.
 
     Raises:
-        UserError: the file is missing, is not YAML, or does not hold a mapping.
+        UserError: the file is missing, is not YAML in UTF-8, holds no mapping, a key twice, a number that is not
+            finite, or aliases that contain themselves or unfold without end.
     """
     try:
-        document = yaml.safe_load(path.read_text())
+        loader = _Loader(path.read_text(encoding="utf-8-sig"))
+        node = loader.get_single_node()
+        if node is not None:
+            _unfolded(node, (), {})
+        document = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is not valid YAML: it is nested too deeply.") from error
+    except yaml.reader.ReaderError as error:
+        raise UserError(f"{path} is not valid YAML: it holds the character #x{error.character:04x}.") from error
     except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise UserError(f"{path} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from error
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", error)
+        if "'\\t'" in str(problem):
+            problem = "a tab stands where YAML wants spaces"
+        raise UserError(f"{path} is not valid YAML{line}: {problem}.") from error
+    except (ValueError, KeyError) as error:  # a tag, such as !!int, before what is none
+        raise UserError(f"{path} is not valid YAML: {error} is not what its tag says.") from error
+    if document is None:
+        raise UserError(f"{path} is empty; it must hold a mapping of keys to values.")
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold a mapping of keys to values.")
     return document
 
 
-def parse(model: type[Model], content: dict[str, Any], where: str) -> Model:
-    """``content`` as a ``model``.
+def _unfolded(node: yaml.Node, above: tuple[int, ...], sizes: dict[int, int]) -> int:
+    """How many values a node holds with its aliases written out.
+
+    Raises:
+        YAMLError: it contains itself, or holds more than :data:`LARGEST`.
+    """
+    if id(node) in above:
+        raise yaml.constructor.ConstructorError(None, None, "an alias contains itself", node.start_mark)
+    if id(node) not in sizes:
+        inner = [] if isinstance(node, yaml.ScalarNode) else node.value
+        parts = [part for pair in inner for part in (pair if isinstance(pair, tuple) else (pair,))]
+        sizes[id(node)] = 1 + sum(_unfolded(part, (*above, id(node)), sizes) for part in parts)
+    if sizes[id(node)] > LARGEST:
+        problem = f"its aliases unfold to more than {LARGEST:,} values"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return sizes[id(node)]
+
+
+def entries(path: Path, what: str) -> Iterator[tuple[str, Content, str]]:
+    """The entries of a YAML file: name, content, and what an error calls it, such as "figures.yaml: figure 'fig3'".
+
+    Raises:
+        UserError: as :func:`read_yaml`, or an entry's name or content is not what it must be.
+    """
+    for name, content in read_yaml(path).items():
+        where = f"{path}: {what} '{name}'"
+        check_name(name, where)
+        if not isinstance(content, dict):
+            raise UserError(f"{where} must be a mapping of keys to values.")
+        yield name, content, where
+
+
+def check_name(name: object, where: str) -> None:
+    """See that a name can be a folder and a target.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UserError(f"{where} must be named by letters, digits, _ and - alone.")
+
+
+# ------------------------------------------------------------------------------------------------ from it to a model
+def parse(model: type[Model], content: Content, where: str) -> Model:
+    """``content`` as a ``model``; as in JSON, nothing becomes what it is not: "3" is no number, and ``true`` none.
 
     Raises:
         UserError: names ``where``, the field, and what it may be.
     """
     try:
-        return model.model_validate(content)
+        return model.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         # A misspelt key is also a missing one: tell the misspelling.
-        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(sorted(_known(model, first["loc"][:-1])))
-            raise UserError(f"{where}: unknown key '{field}'; known here: {known}.") from error
-        message = first["msg"].removeprefix("Value error, ").rstrip(".")
-        message = message[:1].lower() + message[1:]
-        raise UserError(f"{where}: '{field}': {message}." if field else f"{where}: {message}.") from error
+        told = [(_dotted(line["loc"]), _told(model, line)) for line in error.errors()]
+        field, sentence = min(told, key=lambda each: not each[1].startswith("unknown key"))
+        sentence = sentence.replace("{field}", field) if field else sentence.removeprefix("'{field}': ")
+        raise UserError(f"{where}: {sentence}.") from error
 
 
-def _known(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The keys that a nested model at ``path`` knows; those of the deepest model reached."""
-    for part in path:
+def parse_entry(model: type[NamedModel], name: str, content: Content, where: str) -> NamedModel:
+    """As :func:`parse`, of what stands under a ``name``.
+
+    Raises:
+        UserError: as :func:`parse`, or ``content`` has a ``name``, too.
+    """
+    if "name" in content:
+        raise UserError(f"{where}: unknown key 'name'; '{name}' is its name.")
+    return parse(model, {**content, "name": name}, where)
+
+
+def check(model: type[Strict], content: Any) -> Any:
+    """``content`` unchanged, which a validator saw to be a ``model``.
+
+    Raises:
+        ValidationError: it is none; pydantic puts the field before it, and :func:`parse` tells it.
+    """
+    try:
+        model.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        lines = [
+            InitErrorDetails(
+                type=PydanticCustomError("told", "{told}", {"told": _told(model, line)}),
+                loc=line["loc"],
+                input=line["input"],
+            )
+            for line in error.errors()
+        ]
+        raise ValidationError.from_exception_data(model.__name__, lines) from error
+    return content
+
+
+def closest(name: object, known: Collection[str]) -> str:
+    """The end of a sentence about an unknown name: the known one that is most like it, if one is."""
+    found = difflib.get_close_matches(str(name), known, 1, 0.5)
+    return f"; closest: '{found[0]}'" if found else ""
+
+
+def _shown(given: object) -> str:
+    """A value as YAML has it, shortened."""
+    return json.dumps(given) if given is None or isinstance(given, bool) else reprlib.repr(given)
+
+
+def _dotted(place: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in place if part != "[key]")
+
+
+def _told(model: type[BaseModel], line: Any) -> str:
+    """A sentence about one of pydantic's errors; ``{field}`` is where."""
+    kind, place, context, given = line["type"], line["loc"], line.get("ctx", {}), line["input"]
+    if kind == "told":
+        return context["told"]
+    expected = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+    if place[-1:] == ("[key]",) and kind == "literal_error":
+        return f"unknown key '{{field}}'; known here: {', '.join(expected)}{closest(given, expected)}"
+    if kind == "extra_forbidden":
+        found, key = _model_at(model, place[:-1]), str(place[-1])
+        renamed = getattr(found, "renamed", {}).get(key, "")
+        if renamed.rpartition(".")[0] or renamed in found.model_fields:
+            verb = "it is called" if "." not in renamed else "it stands under"
+            return f"unknown key '{{field}}'; {verb} '{renamed}' now"
+        known = sorted(_keys(found, top=len(place) == 1))
+        return f"unknown key '{{field}}'; known here: {', '.join(known) or 'none'}{closest(key, known)}"
+    text = AS_YAML.get(kind) or line["msg"].removeprefix("Value error, ").rstrip(".")
+    text = text[:1].lower() + text[1:]
+    if kind in AS_YAML or kind == "literal_error" or kind.endswith(("_type", "_parsing")):
+        text += f", not {_shown(given)}{closest(given, expected)}"
+    text = re.sub(r"(?:tuple|list) should have (.*) after validation", r"must have \1", text)
+    return f"'{{field}}': {text}"
+
+
+def _keys(model: type[BaseModel], top: bool) -> set[str]:
+    return {*model.model_fields} - ({"name"} if top and issubclass(model, Named) else set())
+
+
+def _model_at(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The nested model at ``place``; the deepest one reached."""
+    for part in place:
         field = model.model_fields.get(str(part))
         inner = getattr(field, "annotation", None)
         candidates = [inner, *getattr(inner, "__args__", ())]
         found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
         model = found[0] if found else model
-    return list(model.model_fields)
+    return model
 
 
+# ------------------------------------------------------------------------------------------------------------- bases
 def resolve(
     name: str,
     read: Callable[[str, str | None], Content],
@@ -87,14 +277,17 @@ def resolve(
         above: the names whose bases are being looked up.
 
     Raises:
-        UserError: bases in a circle, or as ``read``.
+        UserError: bases in a circle, a base that is no name, or as ``read``.
     """
     difference = dict(read(name, above[-1] if above else None))
-    base = difference.pop("base", None)
-    if base is None:
+    if "base" not in difference:
         return difference
+    base = difference.pop("base")
+    if not isinstance(base, str):
+        raise UserError(f"{where(name)}: 'base': must be a name, not {_shown(base)}.")
     if base in (*above, name):
-        raise UserError(f"{where(name)} has itself among its bases.")
+        circle = " -> ".join((*(*above, name)[(*above, name).index(base) :], base))
+        raise UserError(f"{where(name)} has itself among its bases: {circle}.")
     return merge(resolve(base, read, where, (*above, name)), difference)
 
 

@@ -18,7 +18,7 @@ ROOMS = {
     "mmdet": {"method", "augmenters", "torch_files"},
     "evaluation": set(),
     "datasets": set(),
-    "tasks": {"method", "augmenters", "mmdet", "evaluation", "datasets", "strict", "torch_files"},
+    "tasks": {"method", "augmenters", "mmdet", "evaluation", "datasets", "strict", "signatures", "torch_files"},
     "study": {"tasks", "strict"},
     "reporting": {"study", "datasets"},
     "doctor": {"study", "tasks", "datasets", "strict"},  # torch and mmcv it asks in a process of its own

@@ -3,82 +3,106 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from fasa.errors import UserError
-from fasa.strict import Strict, parse, read_yaml
+from fasa.strict import Named, Strict, check_name, closest, entries, parse_entry, read_yaml
+from fasa.tasks.recipe import Recipe
+from fasa.tasks.task import measurements_of
 
 UNPUBLISHED = "not in the paper"  # so begins ``published_as`` of tables and figures that are ours
+OF_EACH_COLUMN = ".*"
+# What fasa.reporting reads off the curves and bars of a run's figures.
+_GROUPS = ("frequent", "common", "rare")
+FIGURE_NUMBERS = (
+    *(f"figures.imbalance.{name}" for name in ("real", "both")),
+    *(f"figures.true_class.{group}" for group in _GROUPS),
+    *(f"figures.weight_norms.{name}" for name in ("variation", "rare_to_frequent")),
+    *(
+        f"figures.sampling.{group}.{name}"
+        for group in _GROUPS
+        for name in ("mean", "range", "first_third", "second_third", "last_third")
+    ),
+    *(f"figures.groups.{name}" for name in ("count", "largest")),
+)
 
 
 class Column(Strict):
-    """A column: ``key`` is the value's place under ``measurements``, ``published`` its name in a row's figures.
+    """A column. Columns of one ``group`` are printed together, under its name."""
 
-    Measurements are fractions where the ``unit`` is "%", and in the unit else. ``decimals`` are those of the published
-    means (their spreads have two); columns of one ``group`` are printed together, under its name.
-    """
-
-    key: str
-    label: str
-    unit: str = "%"
-    published: str | None = None
-    decimals: int = Field(1, ge=0)
-    group: str = ""
+    key: str = Field(description="The measurement, unless a row has one of its own.")
+    label: str = Field(description="What is printed above it.")
+    unit: str = Field("%", description="Measurements are fractions where it is '%', and in the unit else.")
+    published: str | None = Field(None, description="Its name among a row's published figures.")
+    decimals: int = Field(1, ge=0, description="Of the means; their spreads have two.")
+    group: str = Field("", description="Columns of one group are printed together, under its name.")
 
 
 class Row(Strict):
-    """A row: a recipe, what is measured on it (``measure`` replaces the column's key), and what the paper printed.
+    """A row: a recipe, what is measured on it, and what the paper printed."""
 
-    In a ``measure`` that ends in ``.*`` the star stands for the key of each column (``norcal.tuned.*``).
-    ``published`` holds ``[mean, std or null]`` in the column's unit; ``baseline`` is the row that its gain is over;
-    a ``control`` row stands below the line and is not the paper's. ``deviation`` is the number of the row of
-    docs/deviations.md whose effect this row's difference from its baseline measures.
-    """
+    id: str = Field(description="Its name in this table, for baselines and claims.")
+    label: str = Field(description="What is printed before it.")
+    group: str = Field("", description="Rows of one group are printed together, under its name.")
+    recipe: str = Field(description="A recipe of configs/recipes.")
+    measure: str | None = Field(
+        None,
+        description="The measurement, in place of the columns' keys; in one that ends in '.*' the star stands for the "
+        "key of each column (norcal.tuned.*).",
+    )
+    baseline: str | None = Field(None, description="The row that its gain is over.")
+    published: dict[str, tuple[float, float | None]] = Field(
+        {}, description="What the paper prints, in the column's unit: [mean, standard deviation or null], or a mean."
+    )
+    control: bool = Field(False, description="It stands below the line and is not the paper's.")
+    deviation: int | None = Field(
+        None,
+        ge=1,
+        description="The row of docs/deviations.md whose effect its difference from its baseline measures, by number.",
+    )
 
-    id: str
-    label: str
-    group: str = ""
-    recipe: str
-    measure: str | None = None
-    baseline: str | None = None
-    published: dict[str, tuple[float, float | None]] = {}
-    control: bool = False
-    deviation: int | None = Field(None, ge=1)
-
-    @field_validator("published", mode="before")
+    @field_validator("published", mode="before", json_schema_input_type=dict[str, float | tuple[float, float | None]])
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         """A single number is a mean without a spread."""
         if not isinstance(value, dict):
             return value
-        return {key: (v, None) if isinstance(v, int | float) else v for key, v in value.items()}
+        pairs = {key: (v, None) if isinstance(v, int | float) else v for key, v in value.items()}
+        return {key: tuple(pair) if isinstance(pair, list) else pair for key, pair in pairs.items()}
 
     def printed(self, column: Column) -> tuple[float | None, float | None]:
         """What the paper prints in ``column``, mean and standard deviation; None for what it does not print."""
         return self.published.get(column.published, (None, None)) if column.published is not None else (None, None)
 
+    def measures(self, columns: tuple[Column, ...]) -> tuple[str, ...]:
+        """The names of all that is measured for it under ``columns``."""
+        if self.measure is None:
+            return tuple(column.key for column in columns)
+        if not self.measure.endswith(OF_EACH_COLUMN):
+            return (self.measure,)
+        return tuple(f"{self.measure.removesuffix('*')}{column.key}" for column in columns)
 
-class Table(Strict):
-    """A table of the paper and our controls below its line.
 
-    ``tolerance`` is how far from the published value a level may lie (in the columns' unit; without it levels are not
-    judged), ``note`` what a reader must know to compare. One that is made ``on_request`` is made by its own name alone,
-    not with all the others.
-    """
+class Table(Named):
+    """A table of the paper and our controls below its line."""
 
-    name: str
-    title: str
-    published_as: str
-    dataset: str
-    caption: str
-    note: str = ""
-    on_request: bool = False
+    title: str = Field(description="Its heading.")
+    published_as: str = Field(description=f"Where the paper prints it, such as Table 3, or '{UNPUBLISHED}'.")
+    dataset: str = Field(description="The data set of the published figures.")
+    caption: str = Field(description="What is measured on what.")
+    note: str = Field("", description="What a reader must know to compare.")
+    on_request: bool = Field(False, description="It is made by its own name alone, not with all the others.")
     columns: tuple[Column, ...] = Field(min_length=1)
-    tolerance: float | None = Field(None, gt=0)
+    tolerance: float | None = Field(
+        None,
+        gt=0,
+        description="How far from the published value a level may lie, in the columns' unit; without it levels are not "
+        "judged.",
+    )
     rows: tuple[Row, ...] = Field(min_length=1)
 
     def recipes(self) -> tuple[str, ...]:
@@ -93,17 +117,16 @@ class Table(Strict):
 class Series(Strict):
     """One curve or panel of a figure: a recipe under a label."""
 
-    label: str
-    recipe: str
-    group: str = ""
+    label: str = Field(description="What the legend calls it.")
+    recipe: str = Field(description="A recipe of configs/recipes.")
+    group: str = Field("", description="Series of one group are compared with each other.")
 
 
-class Figure(Strict):
-    """A figure of the paper: ``kind`` is the function of :mod:`fasa.reporting.figures` that draws it."""
+class Figure(Named):
+    """A figure of the paper."""
 
-    name: str
-    title: str
-    published_as: str
+    title: str = Field(description="Its heading.")
+    published_as: str = Field(description=f"Where the paper prints it, such as Figure 3, or '{UNPUBLISHED}'.")
     kind: Literal[
         "class_counts",
         "class_probabilities",
@@ -116,44 +139,63 @@ class Figure(Strict):
         "instance_bins",
         "class_groups",
         "qualitative",
-    ]
-    caption: str
-    series: tuple[Series, ...] = Field(min_length=1)
+    ] = Field(description="What is drawn: a function of fasa.reporting.figures.")
+    caption: str = Field(description="What it shows.")
+    series: tuple[Series, ...] = Field(min_length=1, description="Whose runs it draws.")
 
     def recipes(self) -> tuple[str, ...]:
         """The recipes of its series, each once."""
         return tuple(dict.fromkeys(series.recipe for series in self.series))
 
 
-def is_ours(user: Table | Figure) -> bool:
+def is_ours(artifact: Table | Figure) -> bool:
     """Whether a table or figure is not the paper's."""
-    return user.published_as.lower().startswith(UNPUBLISHED)
+    return artifact.published_as.lower().startswith(UNPUBLISHED)
 
 
-def load_tables(folder: Path, recipes: Collection[str]) -> dict[str, Table]:
+def load_tables(folder: Path, recipes: Mapping[str, Recipe]) -> dict[str, Table]:
     """All tables of ``folder``, checked against the known ``recipes``, in the order of the paper.
 
     Raises:
-        UserError: an unknown key, recipe, baseline row or published figure, or a row id used twice.
+        UserError: an unknown key, recipe, measurement, baseline row or published figure, or a row id or column key used
+            twice.
     """
     tables = {}
     for path in sorted(folder.glob("*.yaml")):
-        table = parse(Table, {**read_yaml(path), "name": path.stem}, str(path))
-        ids = [row.id for row in table.rows]
+        check_name(path.stem, str(path))
+        table = parse_entry(Table, path.stem, read_yaml(path), str(path))
         for row in table.rows:
-            if row.recipe not in recipes:
-                raise UserError(f"{path}: row '{row.id}' names an unknown recipe '{row.recipe}'.")
-            if row.baseline is not None and row.baseline not in ids:
-                raise UserError(f"{path}: row '{row.id}' names an unknown baseline row '{row.baseline}'.")
-            if row.deviation is not None and row.baseline is None:
-                raise UserError(f"{path}: row '{row.id}' measures deviation {row.deviation}: name its 'baseline', too.")
-            if ids.count(row.id) > 1:
-                raise UserError(f"{path}: row id '{row.id}' is used twice.")
-            for name in row.published:
-                if name not in [column.published for column in table.columns]:
-                    raise UserError(f"{path}: row '{row.id}' has a published '{name}', which no column shows.")
+            _verify(row, table, recipes, path)
+        keys = [column.key for column in table.columns]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise UserError(f"{path}: column key '{key}' is used twice.")
         tables[table.name] = table
     return dict(sorted(tables.items(), key=lambda item: _place(item[1])))
+
+
+def _verify(row: Row, table: Table, recipes: Mapping[str, Recipe], path: Path) -> None:
+    ids = [row.id for row in table.rows]
+    columns = [column.published for column in table.columns if column.published is not None]
+    if row.recipe not in recipes:
+        raise UserError(f"{path}: row '{row.id}' names an unknown recipe '{row.recipe}'{closest(row.recipe, recipes)}.")
+    if row.baseline is not None and row.baseline not in ids:
+        told = f"names an unknown baseline row '{row.baseline}'{closest(row.baseline, ids)}"
+        raise UserError(f"{path}: row '{row.id}' {told}.")
+    if row.deviation is not None and row.baseline is None:
+        raise UserError(f"{path}: row '{row.id}' measures deviation {row.deviation}: name its 'baseline', too.")
+    if ids.count(row.id) > 1:
+        raise UserError(f"{path}: row id '{row.id}' is used twice.")
+    for name in row.published:
+        if name not in columns:
+            told = f"has a published '{name}', which no column shows{closest(name, columns)}"
+            raise UserError(f"{path}: row '{row.id}' {told}.")
+    recipe = recipes[row.recipe]
+    known = (*measurements_of(recipe), *FIGURE_NUMBERS)
+    for name in row.measures(table.columns):
+        if name not in known:
+            told = f"asks for '{name}', which is not measured of a {recipe.kind} such as '{row.recipe}'"
+            raise UserError(f"{path}: row '{row.id}' {told}{closest(name, known)}.")
 
 
 def _place(table: Table) -> tuple[bool, bool, int]:
@@ -162,16 +204,17 @@ def _place(table: Table) -> tuple[bool, bool, int]:
     return is_ours(table), table.published_as.startswith("Supplement"), int(number.group()) if number else 0
 
 
-def load_figures(path: Path, recipes: Collection[str]) -> dict[str, Figure]:
+def load_figures(path: Path, recipes: Mapping[str, Recipe]) -> dict[str, Figure]:
     """All figures of the file ``path``, checked against the known ``recipes``.
 
     Raises:
-        UserError: an unknown key or recipe.
+        UserError: an unknown key, kind or recipe.
     """
     figures = {}
-    for name, content in read_yaml(path).items():
-        figures[name] = parse(Figure, {**content, "name": name}, f"{path}: figure '{name}'")
+    for name, content, where in entries(path, "figure"):
+        figures[name] = parse_entry(Figure, name, content, where)
         for series in figures[name].series:
             if series.recipe not in recipes:
-                raise UserError(f"{path}: figure '{name}' names an unknown recipe '{series.recipe}'.")
+                told = f"names an unknown recipe '{series.recipe}'{closest(series.recipe, recipes)}"
+                raise UserError(f"{where} {told}.")
     return figures

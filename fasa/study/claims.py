@@ -9,29 +9,29 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fasa.errors import UserError
-from fasa.strict import Strict, parse, read_yaml
+from fasa.strict import Named, Strict, closest, entries, parse_entry
 from fasa.study.artifacts import Figure, Row, Table, is_ours
 
 MARGINS = ("not lower", "not higher")
 
 
 class Check(Strict):
-    """Cells of one table, ``rows`` by ``columns`` (their keys), each of which must show what is expected.
+    """Cells of one table, ``rows`` by ``columns``, each of which must show what is expected.
 
-    A cell is compared with the same column of the row ``against`` (without it, of the row's own baseline), or with the
-    columns ``over`` of its own row, or with the number ``than``. ``higher`` and ``lower`` are a difference above and
-    below 0; ``not lower`` and ``not higher`` allow the table's tolerance; ``at most`` is a growth of no more than
-    ``percent``.
+    A cell is compared with one thing: ``against``, ``over`` or ``than``; without any of them with its row's baseline.
     """
 
-    table: str
-    rows: tuple[str, ...] = Field(min_length=1)
-    columns: tuple[str, ...] = Field(min_length=1)
-    expect: Literal["higher", "lower", "not lower", "not higher", "at most"]
-    against: str | None = None
-    over: tuple[str, ...] = ()
-    than: float | None = None
-    percent: float | None = Field(None, gt=0)
+    table: str = Field(description="A table of configs/tables.")
+    rows: tuple[str, ...] = Field(min_length=1, description="Ids of its rows.")
+    columns: tuple[str, ...] = Field(min_length=1, description="Keys of its columns.")
+    expect: Literal["higher", "lower", "not lower", "not higher", "at most"] = Field(
+        description="`higher` and `lower` are a difference above and below 0; `not lower` and `not higher` allow the "
+        "table's tolerance; `at most` is a growth of no more than `percent`."
+    )
+    against: str | None = Field(None, description="The row whose same column a cell is compared with.")
+    over: tuple[str, ...] = Field((), description="The columns of its own row that a cell is compared with.")
+    than: float | None = Field(None, description="The number that a cell is compared with.")
+    percent: float | None = Field(None, gt=0, description="Of `at most`.")
 
     @model_validator(mode="after")
     def _one_comparison(self) -> Self:
@@ -42,20 +42,18 @@ class Check(Strict):
         return self
 
 
-class Claim(Strict):
-    """A claim: what the paper ``says`` and ``where``, of which tables and figures; the first one's section tells of it.
+class Claim(Named):
+    """A claim of the paper, and the cells that decide it, or why none can."""
 
-    ``by_eye`` says why no figure of a table can decide it; a ``main`` claim stands in the README.
-    """
-
-    name: str
-    of: tuple[str, ...] = Field(min_length=1)
-    says: str
-    where: str
-    main: bool = False
-    note: str = ""
-    by_eye: str = ""
-    cells: tuple[Check, ...] = ()
+    of: tuple[str, ...] = Field(
+        min_length=1, description="The tables and figures that it is of; the section of the first one tells of it."
+    )
+    says: str = Field(description="What the paper says.")
+    where: str = Field(description="Where it says so.")
+    main: bool = Field(False, description="It stands in the README.")
+    note: str = Field("", description="What a reader must know of the verdict.")
+    by_eye: str = Field("", description="Why no figure of a table can decide it.")
+    cells: tuple[Check, ...] = Field((), description="What decides it.")
 
     @model_validator(mode="after")
     def _decidable(self) -> Self:
@@ -71,15 +69,14 @@ def load_claims(path: Path, tables: Mapping[str, Table], figures: Mapping[str, F
         UserError: an unknown key, table, figure, row or column, or a cell that has nothing to be compared with.
     """
     claims = []
-    for name, content in read_yaml(path).items():
-        where = f"{path}: claim '{name}'"
-        claim = parse(Claim, {**content, "name": name}, where)
-        for of in claim.of:
-            if of not in tables and of not in figures:
-                raise UserError(f"{where} is of '{of}', which is no table or figure.")
-            artifact = tables[of] if of in tables else figures[of]
-            if is_ours(artifact):
-                raise UserError(f"{where} is of '{of}', which is not the paper's; let its cells name that.")
+    artifacts: dict[str, Table | Figure] = {**tables, **figures}
+    for name, content, where in entries(path, "claim"):
+        claim = parse_entry(Claim, name, content, where)
+        for one in claim.of:
+            if one not in artifacts:
+                raise UserError(f"{where} is of '{one}', which is no table or figure{closest(one, artifacts)}.")
+            if is_ours(artifacts[one]):
+                raise UserError(f"{where} is of '{one}', which is not the paper's; let its cells name that.")
         for check in claim.cells:
             _verify(check, tables, where)
         claims.append(claim)
@@ -88,16 +85,17 @@ def load_claims(path: Path, tables: Mapping[str, Table], figures: Mapping[str, F
 
 def _verify(check: Check, tables: Mapping[str, Table], where: str) -> None:
     if check.table not in tables:
-        raise UserError(f"{where} names an unknown table '{check.table}'.")
+        raise UserError(f"{where} names an unknown table '{check.table}'{closest(check.table, tables)}.")
     table = tables[check.table]
     rows = {row.id: row for row in table.rows}
     columns = [column.key for column in table.columns]
     for row in (*check.rows, *([check.against] if check.against is not None else [])):
         if row not in rows:
-            raise UserError(f"{where} names an unknown row '{row}' of table '{table.name}'.")
+            raise UserError(f"{where} names an unknown row '{row}' of table '{table.name}'{closest(row, rows)}.")
     for column in (*check.columns, *check.over):
         if column not in columns:
-            raise UserError(f"{where} names an unknown column '{column}' of table '{table.name}'.")
+            told = f"names an unknown column '{column}' of table '{table.name}'{closest(column, columns)}"
+            raise UserError(f"{where} {told}.")
     if not check.over and check.than is None and check.against is None:
         for row in check.rows:
             _has_baseline(rows[row], where)

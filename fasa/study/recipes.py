@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fasa.errors import UserError
-from fasa.strict import parse, read_yaml, resolve
+from fasa.strict import closest, entries, parse_entry, resolve
 from fasa.tasks.recipe import Recipe
 from fasa.tasks.task import tasks
 
@@ -15,37 +15,53 @@ def load_recipes(folder: Path) -> dict[str, Recipe]:
     """All recipes of the YAML files in ``folder``, bases resolved; a kind of model is told by its own key.
 
     Raises:
-        UserError: an unknown key, base or needed recipe, a name used twice, no kind, or bases in a circle.
+        UserError: an unknown key, name, option, base or needed recipe, a name used twice, no kind or two, bases in a
+            circle, or runs that start from one another.
     """
     differences: dict[str, dict[str, Any]] = {}
-    files: dict[str, Path] = {}
+    places: dict[str, str] = {}
     for path in sorted(folder.glob("*.yaml")):
-        for name, difference in read_yaml(path).items():
-            if name in files:
-                raise UserError(f"{path}: recipe '{name}' stands in {files[name]} already; rename one.")
-            if not isinstance(difference, dict):
-                raise UserError(f"{path}: recipe '{name}' must be a mapping of keys to values.")
-            differences[name], files[name] = difference, path
-
-    def where(name: str) -> str:
-        return f"{files[name]}: recipe '{name}'"
+        for name, difference, where in entries(path, "recipe"):
+            if name in places:
+                raise UserError(f"{where} stands in {places[name].partition(': ')[0]} already; rename one.")
+            differences[name], places[name] = difference, where
 
     def read(name: str, above: str | None) -> dict[str, Any]:
         if name not in differences:
-            raise UserError(f"{where(above or name)} names an unknown base '{name}'.")
+            raise UserError(f"{places[above or name]} names an unknown base '{name}'{closest(name, differences)}.")
         return differences[name]
 
-    models = {task.recipe_model.marker: task.recipe_model for task in tasks().values()}
-    recipes: dict[str, Recipe] = {}
-    for name in differences:
-        content = {**resolve(name, read, where), "name": name}
-        kinds = [model for marker, model in models.items() if marker in content]
-        if len(kinds) != 1:
-            known = " or ".join(f"'{marker}' (a {model.kind})" for marker, model in models.items())
-            raise UserError(f"{where(name)} needs one of the keys {known}.")
-        recipes[name] = parse(kinds[0], content, where(name))
-    for name, recipe in recipes.items():
-        for needed in recipe.needs():
-            if needed not in recipes:
-                raise UserError(f"{where(name)} needs an unknown recipe '{needed}'.")
+    recipes = {}
+    for name, where in places.items():
+        content = resolve(name, read, places.__getitem__)
+        recipes[name] = parse_entry(_model(content, where), name, content, where)
+    for name, where in places.items():
+        _check_needs(name, recipes, where)
     return recipes
+
+
+def _model(content: dict[str, Any], where: str) -> type[Recipe]:
+    """The kind of a recipe's content."""
+    models = {task.recipe_model.marker: task.recipe_model for task in tasks().values()}
+    kinds = [(marker, model) for marker, model in models.items() if marker in content]
+    if len(kinds) > 1:
+        told = " and ".join(f"'{marker}' of a {model.kind}" for marker, model in kinds)
+        raise UserError(f"{where} has the keys {told}; give it a base of its own kind.")
+    if not kinds:
+        known = " or ".join(f"'{marker}' (a {model.kind})" for marker, model in models.items())
+        near = next((found for key in content if (found := closest(key, ["base", *models]))), "")
+        raise UserError(f"{where} needs one of the keys {known}{near}.")
+    return kinds[0][1]
+
+
+def _check_needs(name: str, recipes: dict[str, Recipe], where: str, above: tuple[str, ...] = ()) -> None:
+    """See that a recipe's runs start from runs of its own kind, and never from themselves."""
+    if name in above:
+        raise UserError(f"{where} starts from itself: {' -> '.join((*above, name))}.")
+    for needed in recipes[name].needs():
+        if needed not in recipes:
+            raise UserError(f"{where} needs an unknown recipe '{needed}'{closest(needed, recipes)}.")
+        if recipes[needed].kind != recipes[name].kind:
+            told = f"a {recipes[name].kind}, needs '{needed}', a {recipes[needed].kind}"
+            raise UserError(f"{where}, {told}; name one of its own kind.")
+        _check_needs(needed, recipes, where, (*above, name))

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from fasa.errors import UserError
-from fasa.strict import Strict, parse, read_yaml, resolve
+from fasa.strict import Named, check_name, closest, parse_entry, read_yaml, resolve
 from fasa.tasks.recipe import Recipe, TaskScale
 from fasa.tasks.task import Task, tasks
 
 
-class Scale(Strict):
-    """A scale, with a part for each task that it runs, under the task's name.
+class Scale(Named):
+    """A scale, with a part for each task that it runs, under the task's name."""
 
-    Attributes:
-        description: one sentence for tables and reports.
-        comparable: whether absolute figures may be held against the published ones.
-    """
-
-    name: str
-    description: str
-    comparable: bool = False
+    description: str = Field(description="One sentence for tables and reports.")
+    comparable: bool = Field(False, description="Whether absolute figures may be held against the published ones.")
 
     @property
     def parts(self) -> dict[str, TaskScale]:
@@ -47,14 +41,17 @@ class Scale(Strict):
         """``recipe`` at this scale, which has what it takes."""
         task = self.task(recipe)
         assert task is not None
-        return task.at_scale(recipe, self.parts[task.name], f"scale '{self.name}', recipe '{recipe.name}'")
+        return task.at_scale(recipe, self.parts[task.name], f"configs/scales/{self.name}.yaml: recipe '{recipe.name}'")
 
 
 @cache
 def scale_model() -> type[Scale]:
     """A scale's model, with a field for each task."""
     parts: dict[str, Any] = {name: (task.scale_model | None, None) for name, task in tasks().items()}
-    return create_model("Scale", __base__=Scale, __doc__=Scale.__doc__, **parts)
+    # Before there were parts, the keys of classifiers stood beside the description.
+    flat = {key: f"classification.{key}" for key in tasks()["classification"].scale_model.model_fields}
+    renamed: Any = (ClassVar[dict[str, str]], flat)
+    return create_model("Scale", __base__=Scale, __doc__=Scale.__doc__, renamed=renamed, **parts)
 
 
 def load_scale(folder: Path, name: str) -> Scale:
@@ -70,13 +67,15 @@ def load_scale(folder: Path, name: str) -> Scale:
     def read(name: str, above: str | None) -> dict[str, Any]:
         if path(name).exists():
             return read_yaml(path(name))
+        known = sorted(one.stem for one in folder.glob("*.yaml"))
         asked = (
             f"there is no scale '{name}'" if above is None else f"{path(above)}: 'base' names an unknown scale '{name}'"
         )
-        raise UserError(f"{asked}; choose one of {', '.join(sorted(one.stem for one in folder.glob('*.yaml')))}.")
+        raise UserError(f"{asked}; choose one of {', '.join(known)}{closest(name, known)}.")
 
+    check_name(name, f"scale '{name}'")
     content = resolve(name, read, lambda name: f"{path(name)}: scale '{name}'")
-    scale = parse(scale_model(), {**content, "name": name}, str(path(name)))
+    scale = parse_entry(scale_model(), name, content, str(path(name)))
     models = [tasks()[task].recipe_model for task in scale.parts]
     if not models:
         raise UserError(f"{path(name)}: scale '{name}' needs a part for a task: {', '.join(tasks())}.")

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from fasa.errors import UserError
+from fasa.strict import closest
 from fasa.study.artifacts import Figure, Table, load_figures, load_tables
+from fasa.study.claims import load_claims
 from fasa.study.fingerprints import fingerprint
 from fasa.study.recipes import load_recipes
 from fasa.study.scales import Scale, load_scale
+from fasa.study.settings import load_settings
 from fasa.tasks.recipe import DEFAULT, Recipe, TaskScale
 from fasa.tasks.task import Job, Run, Task
 
@@ -288,17 +291,20 @@ def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
     recipes = load_recipes(configs / "recipes")
     tables = load_tables(configs / "tables", recipes)
     figures = load_figures(configs / "figures.yaml", recipes)
+    load_claims(configs / "claims.yaml", tables, figures)
+    load_settings(configs / "config.yaml", {**tables, **figures})
     size = load_scale(configs / "scales", scale)
+    known = (DEFAULT, *tables, *figures, *recipes)
     for task, part in size.parts.items():
         for name in part.seeds:
-            if name not in (DEFAULT, *tables, *figures, *recipes):
-                path = configs / "scales" / f"{scale}.yaml"
-                raise UserError(f"{path}: '{task}.seeds' names '{name}', which is no table, figure or recipe.")
+            if name not in known:
+                told = f"'{task}.seeds' names '{name}', which is no table, figure or recipe{closest(name, known)}"
+                raise UserError(f"{configs / 'scales' / scale}.yaml: {told}.")
 
     def whole(artifact: Table | Figure) -> bool:
         return not any(size.unsupported_reason(recipes[recipe]) for recipe in artifact.recipes())
 
-    return Study(
+    study = Study(
         root,
         size,
         recipes,
@@ -307,3 +313,6 @@ def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
         {name: "table" for name, table in tables.items() if not whole(table)}
         | {name: "figure" for name, figure in figures.items() if not whole(figure)},
     )
+    for name in study.resolved:
+        study.fingerprint(name)  # reads all that decides a run, config files included: what is wrong there is told now
+    return study

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
-from fasa.strict import Strict
+from fasa.signatures import CheckedAs, Choice, Options
+from fasa.strict import Named, Strict, check
 
 DEFAULT = "default"
 
 
-class Augmentation(Strict):
-    """An augmenter by its name in :data:`fasa.augmenters.AUGMENTERS`, and its options.
+class Augmentation(Choice):
+    """An augmenter by its name in :data:`fasa.augmenters.AUGMENTERS`, and its options."""
 
-    ``epochs`` are further options, those that are epochs of the schedule: a scale shortens them with it.
-    """
+    name: str = Field("none", description="An augmenter; `none` augments nothing.")
+    options: dict[str, Any] = Field({}, description="What its constructor takes.")
+    epochs: dict[str, int] = Field({}, description="Those options that are epochs: a scale shortens them.")
 
-    name: str = "none"
-    options: dict[str, Any] = {}
-    epochs: dict[str, int] = {}
+    @classmethod
+    def options_of(cls, name: str) -> Options:
+        found = super().options_of(name)
+        found.renamed = {
+            "scale": "draws_per_step",
+            "signal": "adapt_on",
+            "variance": "variance_estimator",
+            "plain": "unweighted_virtual_loss",
+        }
+        return found
+
+    @field_validator("epochs")
+    @classmethod
+    def _are_epochs(cls, given: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        if "name" not in info.data:
+            return given
+        if both := given.keys() & info.data.get("options", {}).keys():
+            raise ValueError(f"'{min(both)}' stands among the options, too; keep one of them")
+        return check(_epochs(cls.options_of(info.data["name"])), given)
 
     @property
     def per_process_statistics(self) -> bool:
@@ -27,59 +47,71 @@ class Augmentation(Strict):
         return self.options.get("global_statistics") is False
 
 
-class Recipe(Strict):
+@cache
+def _epochs(options: Options) -> Options:
+    fields: dict[str, Any] = {name: (int, 0) for name in options.model_fields if name.endswith("epoch")}
+    return create_model(f"{options.__name__}Epochs", __base__=Strict, **fields)
+
+
+class Recipe(Named):
     """All that decides a trained model but its seed and scale; a subclass is one kind of model.
 
-    ``start_from`` names the recipe whose run of the same seed gives the first weights. A recipe in configs/recipes is
-    of the kind whose ``marker`` is among its keys.
+    A recipe in configs/recipes is of the kind whose ``marker`` is among its keys.
     """
 
     kind: ClassVar[str]
     marker: ClassVar[str]
 
-    name: str
     augmenter: Augmentation = Augmentation()
-    start_from: str | None = None
+    start_from: str | None = Field(None, description="The recipe whose run of the same seed gives the first weights.")
 
     def needs(self) -> tuple[str, ...]:
         """The recipes whose runs must come first."""
         return (self.start_from,) if self.start_from else ()
 
 
+class Resources(Strict):
+    """What one run asks a cluster for."""
+
+    gpu: int = Field(0, ge=0, description="GPUs.")
+    mem_mb: int = Field(1000, gt=0, description="Memory in megabytes.")
+    runtime: int = Field(10, gt=0, description="Minutes.")
+
+
 class TaskScale(Strict):
-    """A task's part of a scale: how large to run the recipes that the task takes.
+    """A task's part of a scale: how large to run the recipes that the task takes."""
 
-    Attributes:
-        description: one sentence for the task's tables, in place of the scale's own.
-        seeds: of a run, by the table, figure or recipe that asks for it; ``default`` where none of a run's is named. A
-            list alone is the default.
-        data: overrides of a recipe's data, by data set.
-        epochs: factor of all epoch numbers.
-        schedule: overrides of the schedule (batch_size, lr, …).
-        threads: CPU threads of one run.
-        devices: GPUs of one run; the batch is shared between them.
-        resources: of one run on a cluster: ``gpu``, ``mem_mb``, ``runtime`` in minutes.
-        seconds: guess of the device seconds of training, by backbone, until measured ones exist.
-        evaluate_seconds: guess of the seconds that measuring one run takes, on one device, until measured ones exist.
-        disk_gb: guess of the gigabytes that one run leaves, by backbone, until there are any.
-    """
+    description: str = Field("", description="One sentence for the task's tables, in place of the scale's own.")
+    seeds: dict[str, Annotated[tuple[int, ...], Field(min_length=1)]] = Field(
+        {DEFAULT: (0,)},
+        description="Seeds of a run, by the table, figure or recipe that asks for it; `default` where none of a run's "
+        "is named. A list alone is the default.",
+    )
+    data: dict[str, dict[str, Any]] = Field({}, description="Overrides of a recipe's data, by its data set.")
+    epochs: float = Field(1.0, gt=0, description="Factor of all epoch numbers.")
+    schedule: dict[str, Any] = Field({}, description="Overrides of every recipe's schedule.")
+    threads: int = Field(1, gt=0, description="CPU threads of one run.")
+    devices: int = Field(1, ge=1, description="GPUs of one run; the batch is shared between them.")
+    resources: Annotated[dict[str, int], CheckedAs(Resources)] = Field(
+        {}, description="What one run asks a cluster for."
+    )
+    seconds: dict[str, float] = Field(
+        {}, description="Guess of the device seconds of training, by backbone, until measured ones exist."
+    )
+    evaluate_seconds: float = Field(
+        0.0, ge=0, description="Guess of the seconds that measuring one run takes, on one device, until measured."
+    )
+    disk_gb: dict[str, float] = Field(
+        {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
+    )
 
-    description: str = ""
-    seeds: dict[str, Annotated[tuple[int, ...], Field(min_length=1)]] = {DEFAULT: (0,)}
-    data: dict[str, dict[str, Any]] = {}
-    epochs: float = Field(1.0, gt=0)
-    schedule: dict[str, Any] = {}
-    threads: int = Field(1, gt=0)
-    devices: int = Field(1, ge=1)
-    resources: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    evaluate_seconds: float = Field(0.0, ge=0)
-    disk_gb: dict[str, float] = {}
-
-    @field_validator("seeds", mode="before")
+    @field_validator("seeds", mode="before", json_schema_input_type=tuple[int, ...] | dict[str, tuple[int, ...]])
     @classmethod
     def _one_list(cls, seeds: Any) -> Any:
-        return {DEFAULT: seeds} if isinstance(seeds, list | tuple) else seeds
+        named = {DEFAULT: seeds} if isinstance(seeds, list | tuple) else seeds
+        if not isinstance(named, dict):
+            return named
+        return {name: tuple(some) if isinstance(some, list) else some for name, some in named.items()}
 
     @field_validator("seeds")
     @classmethod

@@ -78,13 +78,16 @@ class Task(ABC):
     """What the rest of the project asks of a task; until :meth:`train` nothing of it loads torch.
 
     ``name`` is the key of its part in a scale, ``recipe_model`` what it runs, ``scale_model`` its part of a scale, and
-    ``packages`` those that it needs beside torch. ``optional_measurements`` are made only for tables that print them.
+    ``packages`` those that it needs beside torch. ``measurements`` are the numbers that it measures, by the names that
+    tables ask for; ``optional_measurements``, by the first part of their names, are made only for tables that print
+    them.
     """
 
     name: ClassVar[str]
     recipe_model: ClassVar[type[Recipe]]
     scale_model: ClassVar[type[TaskScale]]
     packages: ClassVar[tuple[str, ...]] = ()
+    measurements: ClassVar[tuple[str, ...]]
     optional_measurements: ClassVar[tuple[str, ...]] = ()
 
     # -------------------------------------------------------------------------------------------------------- planning
@@ -161,3 +164,9 @@ def tasks() -> dict[str, Task]:
     folders = [found.name for found in pkgutil.iter_modules([str(Path(__file__).parent)]) if found.ispkg]
     found: list[Task] = [importlib.import_module(f"fasa.tasks.{folder}.task").TASK for folder in folders]
     return {task.name: task for task in found}
+
+
+def measurements_of(recipe: Recipe) -> tuple[str, ...]:
+    """The numbers that the tasks which take ``recipe`` measure, by name."""
+    able = [task for task in tasks().values() if isinstance(recipe, task.recipe_model)]
+    return tuple(dict.fromkeys(name for task in able for name in task.measurements))

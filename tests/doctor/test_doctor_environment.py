@@ -22,7 +22,15 @@ GB = 1_000_000_000
 CPU = Torch(version="2.13.0+cpu")
 CUDA = Torch(version="2.13.0", cuda="13.0", architectures=("sm_80", "sm_90", "compute_90"), operators_cuda="13.0")
 A100 = Device("A100", 80 * GB, 79 * GB, (8, 0))
-DETECTION = {"data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}}, "model": "small"}
+DETECTION = {
+    "data": {
+        "lvis": {
+            "name": "glyphs",
+            "options": {"classes": 4, "train_images": 8, "val_images": 4, "side": 64, "objects": [1, 2]},
+        }
+    },
+    "model": "small",
+}
 EIGHT = {"gpu": 8, "mem_mb": 180000, "runtime": 60}
 
 

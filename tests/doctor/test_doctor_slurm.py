@@ -17,7 +17,12 @@ from fasa.doctor.slurm import Size, minutes, parse
 
 ROOT = Path(__file__).parents[2]
 DETECTION = {
-    "data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}},
+    "data": {
+        "lvis": {
+            "name": "glyphs",
+            "options": {"classes": 4, "train_images": 8, "val_images": 4, "side": 64, "objects": [1, 2]},
+        }
+    },
     "model": "small",
     "threads": 40,
     "resources": {"gpu": 8, "mem_mb": 180000, "runtime": 60},

@@ -11,7 +11,12 @@ from fasa.study.cost import Costs, in_words, plan_of, plans, run_plans, runtime_
 from fasa.tasks.heartbeat import Heartbeat
 
 COST = {
-    "data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}},
+    "data": {
+        "lvis": {
+            "name": "glyphs",
+            "options": {"classes": 4, "train_images": 8, "val_images": 4, "side": 64, "objects": [1, 2]},
+        }
+    },
     "model": "small",
     "threads": 1,
     "resources": {"gpu": 0, "mem_mb": 1500, "runtime": 45},

@@ -10,7 +10,15 @@ from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.tasks.detection.scale import DetectionScale
 
-SMALL = {"data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}}, "model": "small"}
+SMALL = {
+    "data": {
+        "lvis": {
+            "name": "glyphs",
+            "options": {"classes": 4, "train_images": 8, "val_images": 4, "side": 64, "objects": [1, 2]},
+        }
+    },
+    "model": "small",
+}
 COST = {"threads": 1, "resources": {"gpu": 0, "mem_mb": 1, "runtime": 1}, "seconds": {"r50": 60, "r101": 90}}
 
 
@@ -87,7 +95,9 @@ def detectors_only(study_root):
 
 def test_a_scale_offers_only_what_it_can_run_whole(detectors_only, study):
     assert "ablation" in detectors_only.tables and "cifar_lt" not in detectors_only.tables
-    assert detectors_only.unavailable["cifar_lt"] == "table" and detectors_only.unavailable["learning_curves"] == "figure"
+    assert (
+        detectors_only.unavailable["cifar_lt"] == "table" and detectors_only.unavailable["learning_curves"] == "figure"
+    )
     assert "cifar_lt" in study.tables and study.unavailable["ablation"] == "table"  # tiny has no detectors
     for one in (detectors_only, study):
         every = {**one.tables, **one.figures}
@@ -160,7 +170,7 @@ def test_a_mistake_in_a_base_is_named(study_root, content, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"detection": SMALL, "epochs": 0.5}, "unknown key 'epochs'; known here: classification, comparable"),
+        ({"detection": SMALL, "epochs": 0.5}, "unknown key 'epochs'; it stands under 'classification.epochs' now"),
         ({}, "scale 'half' needs a part for a task: classification, detection"),
     ],
 )

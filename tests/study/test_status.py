@@ -122,7 +122,17 @@ def test_what_is_left_is_shared_by_those_that_run(study, monkeypatch):
 
 
 def test_an_unfinished_training_of_a_detector_is_seen(make_study):
-    study = make_study(detection={"data": {"lvis": {"name": "glyphs", "options": {"classes": 4}}}, "model": "small"})
+    study = make_study(
+        detection={
+            "data": {
+                "lvis": {
+                    "name": "glyphs",
+                    "options": {"classes": 4, "train_images": 8, "val_images": 4, "side": 64, "objects": [1, 2]},
+                }
+            },
+            "model": "small",
+        }
+    )
     assert study.state("rfs", 0) == "missing"
     atomic.write_bytes(study.checkpoint_dir("rfs", 0) / "epoch_3.pth", b"")
     assert study.state("rfs", 0) == "training" and Watch(study).look().states[Run("rfs", 0)] == "stopped"

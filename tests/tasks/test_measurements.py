@@ -17,6 +17,7 @@ from fasa.errors import UserError
 from fasa.study import Run
 from fasa.tasks.classification import session
 from fasa.tasks.classification.heads import CausalHead
+from fasa.tasks.classification.measured import MEASURED
 from fasa.tasks.classification.measurements import class_means, logit_adjusted, measure, predict
 
 CPU = torch.device("cpu")
@@ -78,6 +79,10 @@ def test_accuracies_by_hand(study, by_hand):
     assert accuracy["last"] == 0.5
     assert accuracy["best"] == 0.75
     assert (accuracy["many"], accuracy["medium"], accuracy["few"]) == (1.0, 0.5, 0.0)  # thirds of three classes
+
+
+def test_the_numbers_that_tables_may_ask_for_are_those_measured(study, by_hand):
+    assert {f"accuracy.{name}" for name in measured(study, by_hand)["accuracy"]} == {*MEASURED}
 
 
 def test_logit_adjustment_by_hand(study, by_hand):

@@ -263,13 +263,13 @@ def test_a_device_that_is_not_there():
 @pytest.mark.parametrize(
     ("augmenter", "message"),
     [
-        ({"name": "mixup"}, "recipe 'odd': unknown augmenter 'mixup'; known: none, fasa, m2m, chu."),
-        ({"name": "fasa", "options": {"momentun": 0.2}}, "recipe 'odd', augmenter 'fasa': .*momentun"),
-        ({"name": "fasa", "options": {"grouping": "kmeans"}}, "recipe 'odd', augmenter 'fasa': grouping is 'kmeans'"),
-        ({"name": "fasa", "options": {"preset": "fasa_papers"}}, "augmenter 'fasa': preset is 'fasa_papers'"),
-        ({"name": "none", "options": {"scale": 2}}, "recipe 'odd', augmenter 'none': .*scale"),
-        ({"name": "chu", "options": {"tau": 2}}, "recipe 'odd', augmenter 'chu': .*tau"),
-        ({"name": "m2m"}, "recipe 'odd', augmenter 'm2m': m2m needs a teacher"),
+        ({"name": "mixup"}, "of_this_test.yaml: recipe 'odd': 'augmenter.name': .*'fasa'.*, not 'mixup'"),
+        ({"name": "fasa", "options": {"momentun": 0.2}}, "recipe 'odd': unknown key 'augmenter.options.momentun'; .*closest: 'momentum'"),
+        ({"name": "fasa", "options": {"grouping": "kmeans"}}, "recipe 'odd'.* augmenter.*grouping.*'kmeans'"),
+        ({"name": "fasa", "options": {"preset": "fasa_papers"}}, "recipe 'odd'.* augmenter.*preset.*'fasa_papers'"),
+        ({"name": "none", "options": {"scale": 2}}, "recipe 'odd': unknown key 'augmenter.options.scale'"),
+        ({"name": "chu", "options": {"tau": 2}}, "recipe 'odd': unknown key 'augmenter.options.tau'; known here: confusing, "),
+        ({"name": "m2m"}, "recipe 'odd': 'teacher' goes with augmenter 'm2m'"),
     ],
 )
 def test_unknown_augmenters_and_options_are_named(make_study, build, augmenter, message):

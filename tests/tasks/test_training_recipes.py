@@ -85,11 +85,11 @@ def refused(root, monkeypatch, capsys, *arguments) -> str:
         ({"base": "ce", "schedule": {"lrr": 1}}, "unknown key 'schedule.lrr'; known here: .*lr, milestones"),
         ({"base": "cee"}, "names an unknown base 'cee'"),
         ({"base": "mine"}, "has itself among its bases"),
-        ({"base": "ce", "teacher": "socrates"}, "needs an unknown recipe 'socrates'"),
+        ({"base": "ldam_m2m", "teacher": "socrates"}, "needs an unknown recipe 'socrates'"),
         ({"base": "ce", "start_from": "scratch"}, "needs an unknown recipe 'scratch'"),
         ({"base": "ce", "schedule": {"epochs": 0}}, "'schedule.epochs': input should be greater than 0"),
         ({"base": "ce", "head": "quadratic"}, "'head': input should be 'linear', 'cosine' or 'causal'"),
-        ({"backbone": "resnet32"}, "'data': field required"),
+        ({"head": "linear"}, "'data': field required"),
         (["ce"], "must be a mapping"),
     ],
 )
@@ -115,15 +115,17 @@ def test_a_mistake_in_a_recipe_file_is_named(study_root, monkeypatch, capsys, te
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epoch": 0.1}, "scales/smoke.yaml: unknown key 'epoch'; known here: .*epochs"),
-        ({"seeds": []}, "scales/smoke.yaml: without 'seeds' it runs no classifiers"),
-        ({"precision": "fp64"}, "scales/smoke.yaml: 'precision'"),
-        ({"schedule": {"bach": 3}}, "scale 'smoke', recipe 'ce': unknown key 'schedule.bach'"),
+        ({"epoch": 0.1}, "scales/smoke.yaml: unknown key 'classification.epoch'; known here: .*epochs"),
+        ({"seeds": []}, "scales/smoke.yaml: 'classification.seeds.default': must have at least 1 item"),
+        ({"precision": "fp64"}, "scales/smoke.yaml: 'classification.precision'"),
+        ({"schedule": {"bach": 3}}, "scales/smoke.yaml: unknown key 'classification.schedule.bach'"),
     ],
 )
 def test_a_mistake_in_a_scale_is_named(study_root, monkeypatch, capsys, change, message):
     path = study_root / "configs/scales/smoke.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **change}))
+    scale = yaml.safe_load(path.read_text())
+    scale["classification"] |= change
+    path.write_text(yaml.safe_dump(scale))
     assert re.search(message, refused(study_root, monkeypatch, capsys, "train", "ce", "--scale", "smoke"))
 
 
@@ -183,13 +185,15 @@ def test_comments_and_layout_change_nothing(study_root):
 def test_seeds_threads_and_checkpoints_do_not_matter_but_the_network_does(study_root):
     path = study_root / "configs/scales/smoke.yaml"
     scale, before = yaml.safe_load(path.read_text()), fingerprints(study_root, "smoke")
-    path.write_text(yaml.safe_dump({**scale, "seeds": [5], "threads": 2, "checkpoint_seconds": 9, "description": "x"}))
+    part = scale["classification"]
+    changed = {**part, "seeds": [5], "threads": 2, "checkpoint_seconds": 9}
+    path.write_text(yaml.safe_dump({**scale, "description": "x", "classification": changed}))
     assert fingerprints(study_root, "smoke") == before
-    scale["backbones"]["resnet34"]["width"] = 8
+    part["backbones"]["resnet34"]["width"] = 8
     path.write_text(yaml.safe_dump(scale))
     after = fingerprints(study_root, "smoke")
     assert {name for name in before if after[name] != before[name]} == {"ce_r34", "ce_r34_chu", "ce_r34_fasa"}
-    path.write_text(yaml.safe_dump({**scale, "precision": "bf16"}))
+    path.write_text(yaml.safe_dump({**scale, "classification": {**part, "precision": "bf16"}}))
     after, recipes = fingerprints(study_root, "smoke"), load_study(study_root, "smoke").recipes
     same = {name for name in before if after[name] == before[name]}
     assert same == {name for name in before if recipes[name].kind == "detector"}  # whose precision is MMDetection's

@@ -10,12 +10,13 @@ from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.study.cost import in_words, plan_of, runtime_minutes, training_seconds
 
-validate(config, "../schemas/config.schema.yaml")
-
 try:
-    study = load_study(scale=config["scale"])
+    study = load_study(scale=config.get("scale", "mini"))
 except UserError as error:
-    sys.exit(f"fasa: {error}")
+    print(f"fasa: {error}", file=sys.stderr)
+    sys.exit(2)
+
+validate(config, "../../configs/schemas/config.json")  # what --config adds, too
 
 SCALE = study.scale.name
 # Rules say `python`: the one that runs this, also where its environment was never activated.

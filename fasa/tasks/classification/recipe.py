@@ -2,71 +2,99 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fasa.strict import Strict
-from fasa.tasks.recipe import Recipe
+from fasa.datasets import DATASETS
+from fasa.signatures import OneOf, literal, options
+from fasa.strict import Strict, check
+from fasa.tasks.augmentations import joining
+from fasa.tasks.recipe import Augmentation, Recipe
+
+FOLDER = "fasa.tasks.classification"
+HEADS = {name: f"{FOLDER}.heads:{name.title()}Head" for name in ("linear", "cosine", "causal")}
+Backbone = Annotated[str, OneOf(literal(f"{FOLDER}.networks:BACKBONES"))]
+DataName = Annotated[str, OneOf(DATASETS)]
+
+
+class ClassifierAugmentation(Augmentation):
+    """An augmenter in the training of a classifier."""
+
+    known = joining("ImageContext")
 
 
 class LongTailData(Strict):
     """The data set and how its long tail is cut."""
 
-    name: str
-    imbalance_ratio: float = Field(100, ge=1)
-    heldout_per_class: int = Field(20, ge=0)
-    subset_seed: int = 0
+    name: DataName = Field(description="The balanced data set that is cut.")
+    imbalance_ratio: float = Field(100, ge=1, description="Images of the largest class over those of the smallest.")
+    heldout_per_class: int = Field(20, ge=0, description="Further images of each class, which adaptation looks at.")
+    subset_seed: int = Field(0, description="Decides which images are kept.")
 
 
 class Loss(Strict):
     """Arguments of :class:`fasa.tasks.classification.losses.Criterion`."""
 
-    logit_scale: float = Field(1.0, gt=0)
-    margin: float = Field(0.0, ge=0)
-    prior: float = 0.0
-    drw_beta: float = Field(0.0, ge=0, lt=1)
-    drw_epoch: int = Field(0, ge=0)
+    renamed: ClassVar[dict[str, str]] = {"scale": "logit_scale"}
+
+    logit_scale: float = Field(1.0, gt=0, description="Factor of all logits (LDAM: 30, as its head gives cosines).")
+    margin: float = Field(0.0, ge=0, description="Largest margin of LDAM; 0 for none.")
+    prior: float = Field(0.0, description="Multiple of the log prior added to the logits (Balanced Softmax: 1).")
+    drw_beta: float = Field(0.0, ge=0, lt=1, description="Beta of the class weights from `drw_epoch` on; 0 for none.")
+    drw_epoch: int = Field(0, ge=0, description="First epoch, counted from 0, with class weights.")
 
 
 class Schedule(Strict):
-    """SGD: learning rate by epoch, counted from 0, batch size and regularisation.
+    """SGD: learning rate by epoch, counted from 0, batch size and regularisation."""
 
-    ``warmup`` epochs rise linearly from ``warmup_from`` times the rate; from epoch ``k`` of ``milestones`` on, the rate
-    is multiplied by that factor. ``epoch_length`` is in batches; without it an epoch is one pass over the images.
-    """
+    renamed: ClassVar[dict[str, str]] = {"rate": "lr", "drops": "milestones", "batch": "batch_size"}
 
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    lr: float = Field(gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
-    warmup: int = Field(0, ge=0)
-    warmup_from: float = Field(0.0, ge=0, le=1)
-    milestones: dict[int, float] = {}
-    drop_last: bool = False
-    epoch_length: int | None = Field(None, gt=0)
+    epochs: int = Field(gt=0, description="Epochs.")
+    batch_size: int = Field(gt=0, description="Images of a step.")
+    lr: float = Field(gt=0, description="Learning rate.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(ge=0, description="Weight decay.")
+    warmup: int = Field(0, ge=0, description="Epochs over which the rate rises linearly from `warmup_from`.")
+    warmup_from: float = Field(0.0, ge=0, le=1, description="First rate of the warm-up, as a factor of `lr`.")
+    milestones: dict[int, float] = Field({}, description="From this epoch on the rate is multiplied by that factor.")
+    drop_last: bool = Field(False, description="Leave out an epoch's last batch where it is not whole.")
+    epoch_length: int | None = Field(
+        None, gt=0, description="Batches of an epoch; without it one pass over the images."
+    )
 
 
 class ClassificationRecipe(Recipe):
-    """One recipe of a classifier, complete.
-
-    ``teacher`` names the recipe whose run of the same seed gives M2m's frozen classifier; ``freeze`` trains the
-    classifier alone. ``validation`` is what adaptation looks at.
-    """
+    """One recipe of a classifier, complete."""
 
     kind: ClassVar[str] = "classifier"
     marker: ClassVar[str] = "head"
 
-    data: LongTailData
-    backbone: str
-    head: Literal["linear", "cosine", "causal"]
-    head_options: dict[str, float] = {}
-    loss: Loss = Loss()
-    schedule: Schedule
-    validation: Literal["heldout", "test", "train"] = "heldout"
-    teacher: str | None = None
-    freeze: bool = False
+    augmenter: ClassifierAugmentation = Field(ClassifierAugmentation(), description="What makes virtual examples.")
+    data: LongTailData = Field(description="The data set and how its long tail is cut.")
+    backbone: Backbone = Field(description="A network of fasa/tasks/classification/networks.py.")
+    head: Literal["linear", "cosine", "causal"] = Field(description="The classifier on the pooled features.")
+    head_options: dict[str, Any] = Field({}, description="What the head's constructor takes.")
+    loss: Loss = Field(Loss(), description="Cross entropy on adjusted logits, with class weights that may come late.")
+    schedule: Schedule = Field(description="Epochs, batch size, learning rate.")
+    validation: Literal["heldout", "test", "train"] = Field(
+        "heldout", description="The images that adaptation looks at."
+    )
+    teacher: str | None = Field(
+        None, description="The recipe whose run of the same seed gives M2m's frozen classifier."
+    )
+    freeze: bool = Field(False, description="Train the classifier alone, on a frozen backbone.")
+
+    @field_validator("head_options")
+    @classmethod
+    def _of_the_head(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return check(options(HEADS[info.data["head"]]), given) if "head" in info.data else given
+
+    @model_validator(mode="after")
+    def _teaches(self) -> Self:
+        if (self.augmenter.name == "m2m") != (self.teacher is not None):
+            raise ValueError("'teacher' goes with augmenter 'm2m', and only with it")
+        return self
 
     def needs(self) -> tuple[str, ...]:
         """The recipes whose runs must come first."""

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from fasa.strict import parse
-from fasa.tasks.classification.recipe import ClassificationRecipe
+from fasa.signatures import CheckedAs, options, partial
+from fasa.strict import Strict, parse
+from fasa.tasks.classification.recipe import HEADS, Backbone, ClassificationRecipe, DataName, LongTailData, Schedule
 from fasa.tasks.recipe import TaskScale
+
+_heads: dict[str, Any] = {name: (Annotated[dict, CheckedAs(options(place))], {}) for name, place in HEADS.items()}
+Heads = create_model("Heads", __base__=Strict, **_heads)
+
+
+class Size(Strict):
+    """What a scale overrides of a backbone."""
+
+    blocks: tuple[int, ...] = Field((), min_length=1, description="Basic blocks of each stage.")
+    width: int = Field(1, gt=0, description="Channels of the first stage.")
 
 
 class ClassificationScale(TaskScale):
-    """A scale's part for classifiers; ``seconds`` are of a whole run.
+    """A scale's part for classifiers; ``seconds`` are of a whole run."""
 
-    Attributes:
-        epoch_length: overrides ``epoch_length`` where a recipe sets one.
-        backbones: overrides by backbone (blocks, width).
-        heads: overrides of head options by head.
-        precision: ``fp32`` or ``bf16`` (on a GPU).
-        evaluate_every: epochs between two looks at the test images; the last epoch is always one.
-        checkpoint_seconds: time between two checkpoints.
-    """
-
-    epochs: float = Field(1.0, gt=0, le=1)
-    epoch_length: int | None = None
-    backbones: dict[str, dict[str, Any]] = {}
-    heads: dict[str, dict[str, float]] = {}
-    precision: Literal["fp32", "bf16"] = "fp32"
-    evaluate_every: int = Field(1, gt=0)
-    checkpoint_seconds: float = Field(60, ge=0)
+    epochs: float = Field(1.0, gt=0, le=1, description="Factor of all epoch numbers.")
+    data: dict[DataName, Annotated[dict[str, Any], CheckedAs(partial(LongTailData))]] = Field(
+        {}, description="Overrides of a recipe's data, by its data set."
+    )
+    schedule: Annotated[dict[str, Any], CheckedAs(partial(Schedule))] = Field(
+        {}, description="Overrides of every recipe's schedule."
+    )
+    epoch_length: int | None = Field(None, gt=0, description="Overrides `epoch_length` where a recipe sets one.")
+    backbones: dict[Backbone, Annotated[dict[str, Any], CheckedAs(Size)]] = Field(
+        {}, description="Overrides of a network's size, by backbone."
+    )
+    heads: Annotated[dict[str, dict[str, Any]], CheckedAs(Heads)] = Field(
+        {}, description="Overrides of head options, by head."
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="Of the backbone's arithmetic; `bf16` on a GPU.")
+    evaluate_every: int = Field(
+        1, gt=0, description="Epochs between two looks at the test images; the last epoch is always one."
+    )
+    checkpoint_seconds: float = Field(60, ge=0, description="Time between two checkpoints.")
+    seconds: dict[Backbone, float] = Field(
+        {}, description="Guess of the device seconds of a training, by backbone, until measured ones exist."
+    )
+    disk_gb: dict[Backbone, float] = Field(
+        {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
+    )
 
     def apply(self, recipe: ClassificationRecipe, where: str) -> ClassificationRecipe:
         """``recipe`` at this scale; ``where`` is what an error calls it."""

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fasa.tasks.classification.measured import MEASURED
 from fasa.tasks.classification.recipe import ClassificationRecipe
 from fasa.tasks.classification.scale import ClassificationScale
 from fasa.tasks.task import Job, Run, Task
@@ -17,6 +18,7 @@ class Classification(Task):
     name = "classification"
     recipe_model = ClassificationRecipe
     scale_model = ClassificationScale
+    measurements = MEASURED
 
     def at_scale(self, recipe: ClassificationRecipe, scale: ClassificationScale, where: str) -> ClassificationRecipe:
         return scale.apply(recipe, where)

@@ -2,64 +2,101 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from fasa.signatures import Choice, OneOf, Options, options
 from fasa.strict import Strict
-from fasa.tasks.recipe import Recipe
+from fasa.tasks.augmentations import joining
+from fasa.tasks.recipe import Augmentation, Recipe
+
+Backbone = Annotated[str, OneOf(("r50", "r101", "x101_32x8d"))]
+DataName = Annotated[str, OneOf(("lvis", "coco_lt", "glyphs"))]
 
 
-class DetectionData(Strict):
+class RoIAugmentation(Augmentation):
+    """An augmenter in the training of a detector."""
+
+    known = joining("RoIContext")
+
+
+class DetectionData(Choice):
     """A data set in LVIS's or COCO's format, and the sizes of a generated one."""
 
-    name: Literal["lvis", "coco_lt", "glyphs"]
-    options: dict[str, int | float | list[int | float]] = {}
+    known = {"lvis": (), "coco_lt": (), "glyphs": ("fasa.datasets.glyphs.spec:GlyphScenes",)}
 
 
-class ClassifierLoss(Strict):
-    """The box head's classification loss, by the name in :data:`fasa.tasks.detection.configs.LOSSES`."""
+class ClassifierLoss(Choice):
+    """The box head's classification loss, and what its constructor takes."""
 
-    name: Literal["cross_entropy", "eql", "bags", "arcface", "balanced_softmax"] = "cross_entropy"
-    options: dict[str, float] = {}
+    known = {
+        "cross_entropy": (),
+        "eql": ("fasa.mmdet.losses.eql:EqualizationLoss",),
+        "bags": ("fasa.mmdet.losses.bags:BalancedGroupSoftmax",),
+        "arcface": ("fasa.mmdet.losses.arcface:ArcFaceAngular",),
+        "balanced_softmax": ("fasa.mmdet.losses.balanced_softmax:BalancedSoftmax",),
+    }
+
+    name: str = "cross_entropy"
+
+    @classmethod
+    def options_of(cls, name: str) -> Options:
+        return options(*cls.known[name], less=("num_classes",))  # the data decide them
 
 
 class DetectionSchedule(Strict):
-    """``batch_size`` images over all devices, ``warmup`` in iterations; x 0.1 from each milestone, an epoch from 0.
+    """Learning rate by epoch, counted from 0, and batch size; x 0.1 from each milestone on."""
 
-    ``sampler_options`` are further ones of SimCal's sampler: the ``steps`` of an epoch.
-    """
+    renamed: ClassVar[dict[str, str]] = {
+        "rate": "lr",
+        "drops": "milestones",
+        "batch": "batch_size",
+        "sampler": "sampler_options",
+    }
 
-    epochs: int = Field(gt=0)
-    milestones: tuple[int, ...]
-    batch_size: int = Field(16, gt=0)
-    lr: float = Field(0.02, gt=0)
-    warmup: int = Field(500, ge=0)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(1e-4, ge=0)
-    sampler_options: dict[str, int] = {}
+    epochs: int = Field(gt=0, description="Epochs.")
+    milestones: tuple[int, ...] = Field(description="From each of these epochs on the rate is a tenth.")
+    batch_size: int = Field(16, gt=0, description="Images of a step, over all devices.")
+    lr: float = Field(0.02, gt=0, description="Learning rate.")
+    warmup: int = Field(500, ge=0, description="Iterations over which the rate rises linearly from a thousandth.")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="The optimizer.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
+    sampler_options: dict[Literal["steps"], int] = Field(
+        {}, description="Of SimCal's sampler alone: the `steps` of an epoch."
+    )
 
 
 class DetectionRecipe(Recipe):
-    """One recipe of a detector, complete.
-
-    ``sampler`` is how training images are drawn, ``validation`` what adaptation looks at: the validation images as they
-    are, re-sampled by repeat factor, or those with a rare or common object. ``stage_two`` starts from the run
-    ``start_from`` and trains a new classifier alone (cRT, BAGS); ``calibrated`` trains SimCal's second head on it.
-    """
+    """One recipe of a detector, complete."""
 
     kind: ClassVar[str] = "detector"
     marker: ClassVar[str] = "detector"
 
-    data: DetectionData
-    detector: Literal["mask_rcnn", "cascade_mask_rcnn"]
-    backbone: Literal["r50", "r101", "x101_32x8d"]
-    schedule: DetectionSchedule
-    sampler: Literal["random", "repeat_factor", "class_aware"] = "random"
-    loss: ClassifierLoss = ClassifierLoss()
-    validation: Literal["original", "resampled", "balanced"] = "resampled"
-    stage_two: bool = False
-    calibrated: bool = False
-    nms_resampling: bool = False
-    instaboost: bool = False
+    augmenter: RoIAugmentation = Field(RoIAugmentation(), description="What makes virtual examples.")
+    data: DetectionData = Field(description="The data set.")
+    detector: Literal["mask_rcnn", "cascade_mask_rcnn"] = Field(description="The detector.")
+    backbone: Backbone = Field(description="Its backbone, with a feature pyramid.")
+    schedule: DetectionSchedule = Field(description="Epochs, batch size, learning rate.")
+    sampler: Literal["random", "repeat_factor", "class_aware"] = Field(
+        "random", description="How training images are drawn."
+    )
+    loss: ClassifierLoss = Field(ClassifierLoss(), description="The box head's classification loss.")
+    validation: Literal["original", "resampled", "balanced"] = Field(
+        "resampled",
+        description="What adaptation looks at: the validation images as they are, re-sampled by repeat factor, or "
+        "those with a rare or common object.",
+    )
+    stage_two: bool = Field(
+        False, description="Start from the run `start_from` and train a new classifier alone (cRT, BAGS)."
+    )
+    calibrated: bool = Field(False, description="Train SimCal's second head on the run `start_from`.")
+    nms_resampling: bool = Field(False, description="Forest R-CNN's NMS re-sampling of proposals.")
+    instaboost: bool = Field(False, description="Paste training objects beside themselves.")
+
+    @model_validator(mode="after")
+    def _builds_on_a_run(self) -> Self:
+        if (self.stage_two or self.calibrated) != (self.start_from is not None):
+            raise ValueError("'start_from' goes with 'stage_two' or 'calibrated', and only with them")
+        return self

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from fasa.datasets.glyphs.spec import GlyphScenes
+from fasa.errors import UserError
+from fasa.signatures import CheckedAs, options, partial
 from fasa.strict import parse
-from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.detection.recipe import Backbone, DataName, DetectionData, DetectionRecipe, DetectionSchedule
 from fasa.tasks.recipe import TaskScale
+
+PRETRAINING = "fasa.tasks.detection.pretraining:Pretraining"
 
 
 class DetectionScale(TaskScale):
-    """A scale's part for detectors; ``seconds`` are of an epoch.
+    """A scale's part for detectors; ``seconds`` are of an epoch."""
 
-    Attributes:
-        model: a file of ``configs/detection/scales`` laid over the model and the pipelines, and after it the one that
-            has the backbone in its name.
-        workers: processes that load images, of each device.
-        evaluate_images: validation images at once in inference.
-        pretraining: what backbones start from (fields of ``fasa.tasks.detection.pretraining.Pretraining``).
-        weights: or else the URLs of a file that they start from, best first, by backbone; the digits that its name ends
-            in begin its SHA-256. A backbone without either starts from what its config says.
-    """
-
-    threads: int = Field(2, gt=0)
-    model: str | None = None
-    workers: int = Field(2, ge=0)
-    evaluate_images: int = Field(1, ge=1)
-    pretraining: dict[str, int | float | list[int]] | None = None
-    weights: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    data: dict[DataName, Annotated[dict[str, Any], CheckedAs(partial(DetectionData))]] = Field(
+        {}, description="Overrides of a recipe's data, by its data set."
+    )
+    schedule: Annotated[dict[str, Any], CheckedAs(partial(DetectionSchedule))] = Field(
+        {}, description="Overrides of every recipe's schedule."
+    )
+    threads: int = Field(2, gt=0, description="CPU threads of one run.")
+    model: str | None = Field(
+        None,
+        description="A file of configs/detection/scales laid over the model and the pipelines, and after it the one "
+        "that has the backbone in its name.",
+    )
+    workers: int = Field(2, ge=0, description="Processes that load images, of each device.")
+    evaluate_images: int = Field(1, ge=1, description="Validation images at once in inference.")
+    pretraining: Annotated[dict[str, Any], CheckedAs(options(PRETRAINING))] | None = Field(
+        None, description="How backbones are trained on single glyphs first."
+    )
+    weights: dict[Backbone, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        {},
+        description="Or else the URLs of a file that they start from, best first, by backbone; the digits that its "
+        "name ends in begin its SHA-256. A backbone without either starts from what its config says.",
+    )
+    seconds: dict[Backbone, float] = Field(
+        {}, description="Guess of the device seconds of an epoch, by backbone, until measured ones exist."
+    )
+    disk_gb: dict[Backbone, float] = Field(
+        {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
+    )
 
     def apply(self, recipe: DetectionRecipe, where: str) -> DetectionRecipe:
         """``recipe`` at this scale; ``where`` is what an error calls it."""
@@ -39,7 +56,16 @@ class DetectionScale(TaskScale):
         schedule["epochs"] = self.epoch(schedule["epochs"])
         schedule["milestones"] = self.milestones(schedule["milestones"], schedule["epochs"])
         schedule.update(self.schedule)
-        return parse(DetectionRecipe, content, where)
+        resolved = parse(DetectionRecipe, content, where)
+        if resolved.schedule.batch_size % self.devices:
+            told = f"has a batch of {resolved.schedule.batch_size} for recipe '{recipe.name}', which its {self.devices}"
+            raise UserError(f"{where} {told} devices cannot share; change one of them.")
+        if resolved.data.name == "glyphs":
+            try:
+                GlyphScenes(**resolved.data.options)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from error
+        return resolved
 
     def milestones(self, milestones: Sequence[int], epochs: int) -> list[int]:
         """The schedule's milestones at this scale, where it has ``epochs``.

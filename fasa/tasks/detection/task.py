@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fasa.errors import UserError
+from fasa.tasks.detection.measured import MEASURED
 from fasa.tasks.detection.recipe import DetectionRecipe
 from fasa.tasks.detection.scale import DetectionScale
 from fasa.tasks.task import Job, Run, Task
@@ -19,6 +20,7 @@ class Detection(Task):
     name = "detection"
     recipe_model = DetectionRecipe
     scale_model = DetectionScale
+    measurements = MEASURED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
 
