@@ -168,7 +168,7 @@ MISTAKES = [
     (SCALE, ("side: 128", "side: 5000"), "glyphs: side is 5000, but must be between 32 and 1024"),
     (SCALE, ("{first_class: 60", "{frist_class: 60"), "'detection.pretraining.frist_class'; .*'first_class'"),
     (SCALE, ("ablation: &three", "ablatoin: &three"), "'detection.seeds' names 'ablatoin', .*closest: 'ablation'"),
-    (SCALE, ("  model: small", "  model: smal"), "smal.py is missing"),
+    (SCALE, ("  model: small", "  model: smal"), "scales/smal.py is missing, which 'detection.model' of the scale names; closest: 'small'"),
     (SCALE, ("  workers: 0", "  workers: 0\n  devices: 3"), "cannot share"),
     # ----------------------------------------------------------------------------------------- tables, figures, claims
     (TABLE, table(more="tolerence: 1\n"), "unknown key 'tolerence'; .*closest: 'tolerance'"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fasa.errors import UserError
+from fasa.strict import closest
 from fasa.tasks.detection.measured import MEASURED
 from fasa.tasks.detection.recipe import DetectionRecipe
 from fasa.tasks.detection.scale import DetectionScale
@@ -140,7 +141,9 @@ def config_files(root: Path, declared: DetectionRecipe, scale: DetectionScale) -
         files += [folder / "scales" / f"{scale.model}.py", *([own] if own.exists() else [])]
     for path in files:
         if not path.exists():
-            raise UserError(f"{path} is missing, which recipe '{declared.name}' needs.")
+            near = closest(path.stem, [each.stem for each in path.parent.glob("*.py")])
+            said = "'detection.model' of the scale" if path.parent.name == "scales" else f"recipe '{declared.name}'"
+            raise UserError(f"{path} is missing, which {said} names{near}.")
     return files
 
 
