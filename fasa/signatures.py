@@ -51,6 +51,18 @@ def literal(place: str) -> Any:
     raise LookupError(place)
 
 
+def context_of(place: str) -> str:
+    """How the first parameter of a constructor is annotated."""
+    init = _method(_constructed(place), "__init__")
+    annotation = init.args.args[1].annotation if init else None
+    return ast.unparse(annotation) if annotation else ""
+
+
+def defines(place: str, method: str) -> bool:
+    """Whether the class itself has a ``method``."""
+    return _method(_definition(place), method) is not None
+
+
 def _source(module: str) -> str:
     path = ROOT.joinpath(*module.split("."))
     return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")

@@ -1,25 +1,22 @@
-"""Which augmenters can join a task's training, and the constructors that take their options."""
+"""Which augmenters can join a task's training, and the constructors that take their options; known without torch."""
 
 from __future__ import annotations
 
-FASA = ("fasa.augmenters.fasa:FasaAugmenter", "fasa.method.fasa:FASA")
-DRAWN = "fasa.augmenters.drawn:DrawnFeatures"
-ANY = {
-    "none": (),
-    "fasa": FASA,
-    "smote": ("fasa.augmenters.smote:Smote", DRAWN),
-    "yin": ("fasa.augmenters.yin:Yin", DRAWN),
-}
-JOINING: dict[str, dict[str, tuple[str, ...]]] = {
-    "ImageContext": {**ANY, "m2m": ("fasa.augmenters.m2m:M2m",), "chu": ("fasa.augmenters.chu:Chu",)},
-    "RoIContext": {
-        **ANY,
-        "moex": ("fasa.mmdet.roi_augmenters:MoExBBoxHead",),
-        "chu": ("fasa.mmdet.roi_chu:RoIChu",),
-    },
-}
+from fasa.augmenters import AUGMENTERS
+from fasa.signatures import context_of, defines
 
 
-def joining(context: str) -> dict[str, tuple[str, ...]]:
-    """The augmenters that can join the training that a ``context`` of fasa/augmenters/base.py tells of."""
-    return JOINING[context]
+def joining(context: str, uncalled: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The augmenters that can join a training, and what takes the options of each.
+
+    Args:
+        context: what the training tells an augmenter, a class of fasa/augmenters/base.py.
+        uncalled: the hooks that the training does not call.
+    """
+    found = {"none": AUGMENTERS["none"].classes}
+    for name, registered in AUGMENTERS.items():
+        for place in registered.classes:
+            serves = context_of(place) in ("TrainingContext", context)
+            if name not in found and serves and not any(defines(place, hook) for hook in uncalled):
+                found[name] = (place, *registered.options_of)
+    return found

@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from fasa.datasets import DATASETS
+from fasa.datasets.classification import ORIGINS
 from fasa.datasets.glyphs import GlyphScenes
 from fasa.mmdet import losses
 from fasa.reporting.figure_numbers import figure_numbers
@@ -32,7 +32,7 @@ def test_names_are_those_of_the_code():
     }
     assert choices(ClassificationRecipe, "head") == {*HEADS}
     assert choices(ClassificationRecipe, "backbone") == {*BACKBONES}
-    assert choices(LongTailData, "name") == {*DATASETS}
+    assert choices(LongTailData, "name") == {*ORIGINS}
     assert choices(Figure, "kind") == {*KINDS}
     named = {place.partition(":")[2] for places in ClassifierLoss.known.values() for place in places}
     assert named == {*losses.__all__}

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fasa.datasets import DATASETS
+from fasa.datasets.classification import ORIGINS
 from fasa.signatures import OneOf, literal, options
 from fasa.strict import Strict, check
 from fasa.tasks.augmentations import joining
@@ -15,13 +15,13 @@ from fasa.tasks.recipe import Augmentation, Recipe
 FOLDER = "fasa.tasks.classification"
 HEADS = {name: f"{FOLDER}.heads:{name.title()}Head" for name in ("linear", "cosine", "causal")}
 Backbone = Annotated[str, OneOf(literal(f"{FOLDER}.networks:BACKBONES"))]
-DataName = Annotated[str, OneOf(DATASETS)]
+DataName = Annotated[str, OneOf(ORIGINS)]
 
 
 class ClassifierAugmentation(Augmentation):
     """An augmenter in the training of a classifier."""
 
-    known = joining("ImageContext")
+    known = joining("ImageContext", uncalled=("phase",))
 
 
 class LongTailData(Strict):
