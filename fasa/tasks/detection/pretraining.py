@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -187,13 +187,7 @@ def _wanted(job: Job) -> tuple[Path, Mapping[str, Any], Pretraining]:
             f"scale '{job.scale_name}' pre-trains no backbone for '{job.run.recipe}'; its config says the weights."
         )
     model = layered(config_files(job.root, job.declared, job.scale)).model
-    try:
-        return job.first_weights, model, Pretraining(**job.scale.pretraining)
-    except TypeError as error:
-        known = ", ".join(field.name for field in fields(Pretraining))
-        raise UserError(
-            f"scale '{job.scale_name}' has wrong settings of pretraining ({error}): choose from {known}."
-        ) from error
+    return job.first_weights, model, Pretraining(**job.scale.pretraining)
 
 
 def trainable(config: Mapping[str, Any]) -> nn.Module:
