@@ -74,7 +74,8 @@ class FeatureAugmenter(Augmenter):
         """``loss_weight`` times the mean loss of this step's virtual features; 0-d."""
         chance = torch.rand(self.classes, generator=self.context.generator, device=self.probabilities.device)
         drawn = (chance < self.probabilities) & self.ready() & (self.epoch >= self.start_epoch)
-        return self.loss_weight * virtual_loss(drawn, self.make, self.context.classifier, self.context.criterion)
+        total, weight = virtual_loss(drawn, self.make, self.context.classifier, self.context.criterion)
+        return self.loss_weight * total / weight
 
     def end_epoch(self, validate: Callable[[], Validation]) -> dict[str, Any]:
         """Count the epoch; nothing is adapted, so nothing is validated."""

@@ -148,7 +148,8 @@ class FASA(nn.Module):
         if early or not self.training:
             return self.mean.new_zeros(())
         drawn = self._draw() & (self.epoch >= self.start_epoch)
-        return self.loss_weight * virtual_loss(drawn, self._make, classifier, criterion)
+        total, weight = virtual_loss(drawn, self._make, classifier, criterion)
+        return self.loss_weight * (total / weight)
 
     def _make(self, labels: Tensor) -> Tensor:
         return generate(self.mean[labels], self.variance[labels], self.generator)

@@ -17,8 +17,10 @@ def virtual_loss(
     make: Callable[[Tensor], Tensor],
     classifier: Callable[[Tensor], Tensor],
     criterion: Criterion,
-) -> Tensor:
-    """Mean loss, 0-d, of one virtual feature of each drawn class; 0 without a draw.
+) -> tuple[Tensor, Tensor]:
+    """The loss of one virtual feature of each drawn class: sum of the weighted losses and sum of the weights, both 0-d.
+
+    Their ratio is the mean loss; without a draw it is 0.
 
     On a GPU a feature of every class is made, and those not drawn weigh nothing: static shapes, hence no host-device
     synchronisation, unless the criterion gives a 0-d loss.
@@ -33,18 +35,19 @@ def virtual_loss(
     static = static_shapes(drawn.device)
     labels = every if static else every[drawn]
     if not len(labels):
-        return torch.zeros((), device=drawn.device)
+        return torch.zeros((), device=drawn.device), torch.ones((), device=drawn.device)
     with torch.no_grad():
         features = make(labels)
     result = criterion(classifier(features), labels)
-    if not static:
-        return mean_loss(result)
-    if isinstance(result, Tensor) and result.ndim == 0:  # it averages by itself: hand it the drawn ones alone
+    if static and isinstance(result, Tensor) and result.ndim == 0:
+        # It averages by itself: hand it the drawn ones alone.
         features, labels = features[drawn], every[drawn]
-        return mean_loss(criterion(classifier(features), labels)) if len(labels) else torch.zeros_like(result)
+        result = criterion(classifier(features), labels) if len(labels) else torch.zeros_like(result)
     losses, weights = result if isinstance(result, tuple) else (result, torch.ones_like(result))
-    # where, not a product: a class never seen may have a loss that is not finite.
-    return weighted_mean(losses.where(drawn, 0), weights.where(drawn, 0))
+    if static and losses.ndim:
+        # where, not a product: a class never seen may have a loss that is not finite.
+        losses, weights = losses.where(drawn, 0), weights.where(drawn, 0)
+    return weighted_sums(losses, weights)
 
 
 def static_shapes(device: torch.device) -> bool:
@@ -54,9 +57,12 @@ def static_shapes(device: torch.device) -> bool:
 
 def mean_loss(result: Tensor | tuple[Tensor, Tensor]) -> Tensor:
     """What a criterion gave, as a mean, 0-d."""
-    return weighted_mean(*result) if isinstance(result, tuple) else result.mean()
+    if not isinstance(result, tuple):
+        return result.mean()
+    total, weight = weighted_sums(*result)
+    return total / weight
 
 
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """The mean of ``values [n]`` by ``weights [n]``, 0-d, as torch's cross entropy with class weights has it."""
-    return (weights * values).sum() / weights.sum().clamp(min=1e-12)
+def weighted_sums(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Numerator and denominator of the mean of ``values [n]`` by ``weights [n]``, as torch's cross entropy has it."""
+    return (weights * values).sum(), weights.sum().clamp(min=1e-12)
