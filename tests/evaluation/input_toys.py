@@ -10,7 +10,7 @@ import pytest
 from pycocotools import mask as coco
 
 from fasa.errors import UserError
-from fasa.evaluation.io.detections import Detections
+from fasa.evaluation import Detections
 
 COLUMNS = ("image_id", "category_id", "score", "box", "size", "mask_area", "tight", "counts", "counts_start")
 

@@ -16,7 +16,7 @@ from input_toys import COLUMNS, coco_document, expected_columns, lvis_document, 
 from pycocotools import mask as coco
 
 from fasa.evaluation import DetectionWriter, load_detections, load_ground_truth, save_detections
-from fasa.evaluation.io.detections import write_results_json
+from fasa.evaluation.io.writer import write_results_json
 
 
 @pytest.mark.parametrize("seed", range(12))

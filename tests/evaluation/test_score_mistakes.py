@@ -33,7 +33,7 @@ def test_a_missing_file_is_named(lvis, refused, tmp_path):
 
 
 def test_the_second_file_is_looked_for_before_the_first_is_scored(lvis, refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("fasa.evaluation.score.results.overlaps", lambda *a, **k: pytest.fail("scored"))
+    monkeypatch.setattr("fasa.evaluation.score.scores.overlaps", lambda *a, **k: pytest.fail("scored"))
     assert "nowhere.json" in refused(*lvis, tmp_path / "nowhere.json")
 
 
@@ -127,13 +127,13 @@ def test_control_c_is_no_traceback(lvis, score, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fasa.evaluation.score.results.overlaps", interrupt)
+    monkeypatch.setattr("fasa.evaluation.score.scores.overlaps", interrupt)
     assert score(*lvis) == (130, "", "")
 
 
 def test_instance_counts_in_every_form(coco, write):
     from fasa.evaluation import load_ground_truth
-    from fasa.evaluation.score.instance_counts import load_instance_counts
+    from fasa.evaluation.score.scores import load_instance_counts
 
     truth = load_ground_truth(coco[0])
     listed = [{"id": k, "instance_count": 10 * k, "name": "x"} for k in range(7, 0, -1)]

@@ -63,15 +63,15 @@ def test_json_stays_json(lvis, score):
 
 
 def test_a_wrong_figure_is_caught(lvis, score, monkeypatch):
-    from fasa.evaluation.score import results
+    from fasa.evaluation.score import scores
 
-    evaluate = results.evaluate
+    evaluate = scores.evaluate
 
     def wrong(*arguments):
         right = evaluate(*arguments)
         return dataclasses.replace(right, summary={**right.summary, "APr": right.summary["APr"] + 1e-16, "APc": 0.0})
 
-    monkeypatch.setattr(results, "evaluate", wrong)
+    monkeypatch.setattr(scores, "evaluate", wrong)
     status, text, error = score(*lvis, "--verify")
     assert status == 1 and "lvis 0.5.3: 2 of 15 figures differ; the largest difference is inf (standard APc)" in text
     assert error == "fasa: 2 figures differ from the official tools'.\n"
@@ -128,7 +128,7 @@ def test_annotations_that_are_not_json_are_refused_at_once(lvis, score, tmp_path
     from fasa.evaluation import save_ground_truth
 
     save_ground_truth(load_ground_truth(lvis[0]), tmp_path / "lvis.npz")
-    monkeypatch.setattr("fasa.evaluation.score.results.overlaps", lambda *a, **k: pytest.fail("scored"))
+    monkeypatch.setattr("fasa.evaluation.score.scores.overlaps", lambda *a, **k: pytest.fail("scored"))
     status, _, error = score(tmp_path / "lvis.npz", lvis[1], "--verify")
     assert status == 2 and "lvis.npz is not JSON" in error
 

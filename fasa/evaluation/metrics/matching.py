@@ -1,4 +1,4 @@
-"""Which detections take part, and which ground truth each of them takes: LVIS's and COCO's greedy matching."""
+"""Which detections a protocol evaluates, and which ground truth each takes: LVIS's and COCO's greedy matching."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from fasa.evaluation.geometry.intersections import MATCH_IOU
-from fasa.evaluation.metrics.ordering import by_score, group, top
-from fasa.evaluation.metrics.overlaps import Overlaps
+from fasa.errors import UserError
+from fasa.evaluation.arrays import by_score, group, top
+from fasa.evaluation.geometry.overlaps import MATCH_IOU, Overlaps
+from fasa.evaluation.io.ground_truth import GroundTruth
 
+PROTOCOLS = ("standard", "fixed", "pool")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])  # all, small, medium, large
 IMAGE_LIMIT = 300  # LVIS: detections of an image, over all classes
@@ -21,8 +23,10 @@ UNMATCHED, COUNTED, IGNORED = 0, 1, 2  # outcomes of a detection
 
 @dataclass(frozen=True)
 class Matches:
-    """What every protocol reads: the detections that take part, best first, and what became of each."""
+    """What average precision is computed from: the detections that take part, best first, and what became of each."""
 
+    overlaps: Overlaps
+    limit: str  # "image", "class" or "coco": see ``limit_of``
     order: np.ndarray  # int64 (n,): those that take part, by score, then image, then place in the file
     in_image: np.ndarray  # int32 (all,): COCO: place of a detection among its class in its image; else empty
     slot: np.ndarray  # int32 (all,): row of a detection in `outcome`, -1 where it overlaps nothing
@@ -31,20 +35,37 @@ class Matches:
     truth_ignored: np.ndarray  # bool (G, A)
 
 
-def matches(overlaps: Overlaps, limit: str) -> Matches:
-    """Select and match, once for each ``limit``: "image" (LVIS AP), "class" (AP-Fixed, AP-Pool) or "coco".
+def limit_of(kind: str, protocol: str) -> str:
+    """What limits the detections: those of an "image", of a "class", or of a class in an image ("coco").
+
+    Protocols with the same limit can share their ``Matches``.
+    """
+    return "coco" if kind == "coco" else {"standard": "image", "fixed": "class", "pool": "class"}[protocol]
+
+
+def check_protocol(truth: GroundTruth, protocol: str) -> None:
+    """Raise a UserError if the protocol is unknown, or LVIS's and the annotations are not federated."""
+    if protocol not in PROTOCOLS:
+        raise UserError(f"there is no protocol '{protocol}'; known: {', '.join(PROTOCOLS)}.")
+    if protocol != "standard" and truth.kind != "lvis":
+        raise UserError(
+            f"{truth.name} has no negative categories: protocol '{protocol}' is for LVIS annotations; use 'standard'."
+        )
+
+
+def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
+    """Select the detections of a protocol and match them with ground truth.
 
     A detection takes, at every threshold and area range by itself, the free counted truth of highest IoU, or else the
     free ignored one; of equal IoUs the one that is later in the file (lvis-api and pycocotools). Both ends of an area
     range belong to it.
+
+    Raises:
+        UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
     """
-    if limit not in overlaps.matches:
-        overlaps.matches[limit] = _matches(overlaps, limit)
-    return overlaps.matches[limit]
-
-
-def _matches(overlaps: Overlaps, limit: str) -> Matches:
     truth = overlaps.ground_truth
+    check_protocol(truth, protocol)
+    limit = limit_of(truth.kind, protocol)
     by_file = by_score(overlaps.score)
     order = by_file
     if (np.diff(overlaps.image) < 0).any():  # equal scores: by image, and only then by place in the file
@@ -70,7 +91,7 @@ def _matches(overlaps: Overlaps, limit: str) -> Matches:
         order[slot[order] >= 0], slot, np.append(first, len(detection)), overlaps.truth[usable], overlaps.iou[usable],
         truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
     )  # fmt: skip
-    return Matches(order, in_image, slot, outcome, excused, truth_ignored)
+    return Matches(overlaps, limit, order, in_image, slot, outcome, excused, truth_ignored)
 
 
 def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from fasa.evaluation.metrics.ordering import by_score, group, top
-from fasa.evaluation.metrics.overlaps import Overlaps
+from fasa.evaluation.arrays import by_score, group, top
+from fasa.evaluation.geometry.overlaps import Overlaps
 from fasa.evaluation.metrics.tide_matching import (
     BKG,
     BOTH,
@@ -51,7 +51,7 @@ class Tide:
 
 
 @dataclass(frozen=True)
-class _Ranking:
+class _ClassRanking:
     """The detections of each class, best first, one class after the other."""
 
     fate: np.ndarray  # uint8 (n,)
@@ -84,7 +84,9 @@ def tide(overlaps: Overlaps) -> Tide:
         np.bincount(truth.category[some], minlength=classes) for some in (~truth.crowd, unfound, missed)
     )
 
-    def average(ranking: _Ranking, role: np.ndarray, less: np.ndarray | int = 0, errors_first: bool = True) -> tuple:
+    def average(
+        ranking: _ClassRanking, role: np.ndarray, less: np.ndarray | int = 0, errors_first: bool = True
+    ) -> tuple[float, int, float]:
         """AP50 over the classes that still have a detection or truth, their number, AP50 over those with truth."""
         ap, points = _class_ap(ranking.fate, ranking.score, ranking.start, truths - less, role, errors_first)
         alive = (points > 0) | (truths - less > 0)
@@ -127,10 +129,10 @@ def _orders(overlaps: Overlaps) -> tuple[np.ndarray, np.ndarray]:
     return order, group(order, position, images)[0]
 
 
-def _rank(overlaps: Overlaps, order: np.ndarray, category: np.ndarray, classes: int, fate: np.ndarray) -> _Ranking:
+def _rank(overlaps: Overlaps, order: np.ndarray, category: np.ndarray, classes: int, fate: np.ndarray) -> _ClassRanking:
     """The rows ``order`` (best first) split by ``category`` (n,)."""
     rows, start = group(order, category, classes)
-    return _Ranking(fate[rows], overlaps.score[rows], start)
+    return _ClassRanking(fate[rows], overlaps.score[rows], start)
 
 
 def _roles(repair: int = -1, false: int = FALSE) -> np.ndarray:
