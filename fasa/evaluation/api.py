@@ -1,4 +1,4 @@
-"""The functions to call: they take files or objects as they come, and hand them to the rooms behind."""
+"""The functions to call: they accept paths, parsed JSON or our own objects, and pass our own objects on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fasa.evaluation.geometry.overlaps import Overlaps, find_overlaps
 from fasa.evaluation.io.detections import Detections, DetectionSource, open_detections
 from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth
 from fasa.evaluation.metrics.average_precision import Evaluation, Summary, evaluate_matches
-from fasa.evaluation.metrics.matching import Matches, match
+from fasa.evaluation.metrics.matching import Matches, check_protocol, match
 from fasa.evaluation.metrics.tide import tide
 
 AnyAnnotations = str | Path | dict[str, Any] | GroundTruth
@@ -83,5 +83,7 @@ def evaluate(
     Raises:
         UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
     """
-    matches = overlaps if isinstance(overlaps, Matches) else match(overlaps, protocol)
-    return evaluate_matches(matches, protocol, instance_counts)
+    if isinstance(overlaps, Matches):
+        check_protocol(overlaps.overlaps.ground_truth, protocol)
+        return evaluate_matches(overlaps, protocol, instance_counts)
+    return evaluate_matches(match(overlaps, protocol), protocol, instance_counts)

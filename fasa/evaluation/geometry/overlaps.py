@@ -127,9 +127,9 @@ def _images(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
     """Index of each detection's image, int32 (n,)."""
     ids = ground_truth.image_ids
     image = np.minimum(np.searchsorted(ids, chunk.image_id), len(ids) - 1).astype(np.int32)
-    strange = ids[image] != chunk.image_id
-    if strange.any():
-        i = int(np.argmax(strange))
+    unknown = ids[image] != chunk.image_id
+    if unknown.any():
+        i = int(np.argmax(unknown))
         raise UserError(
             f"{chunk.name}: detection {chunk.first + i} has image_id {chunk.image_id[i]}, which {ground_truth.name} "
             "does not list; score it against the annotations it was made for."
@@ -138,7 +138,7 @@ def _images(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
 
 
 def _categories(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
-    """Index of each detection's category, -1 where the annotations do not know it, int32 (n,)."""
+    """Index of each detection's category, -1 where the annotations lack it, int32 (n,)."""
     ids = ground_truth.category_ids
     category = np.minimum(np.searchsorted(ids, chunk.category_id), len(ids) - 1).astype(np.int32)
     category[ids[category] != chunk.category_id] = -1
@@ -177,16 +177,15 @@ def _boxes_and_areas(chunk: Detections, masks: Masks | None, by_mask: bool) -> t
         return np.empty((0, 4)), np.where(masks.area < 0, np.nan, masks.area)
     boxes = np.full((len(chunk), 4), np.nan) if chunk.box is None else np.asarray(chunk.box, float)
     areas = boxes[:, 2] * boxes[:, 3]
-    bare = np.isnan(boxes[:, 0])
-    if bare.any() and masks is not None:  # no box: the mask's own box, but the mask's area, as in the official tools
-        instead = bare & (masks.area >= 0)
+    missing = np.isnan(boxes[:, 0])
+    if missing.any() and masks is not None:  # no box: the mask's own box, but the mask's area, as in the official tools
+        instead = missing & (masks.area >= 0)
         boxes = np.where(instead[:, None], masks.tight, boxes)
         areas = np.where(instead, masks.area, areas)
-        bare &= ~instead
-    if bare.any():
-        raise UserError(
-            f"{chunk.name}: detection {chunk.first + int(np.argmax(bare))} has neither a bbox nor a mask; add its bbox."
-        )
+        missing &= ~instead
+    if missing.any():
+        place = chunk.first + int(np.argmax(missing))
+        raise UserError(f"{chunk.name}: detection {place} has neither a bbox nor a mask; add its bbox.")
     return boxes, areas
 
 

@@ -7,9 +7,12 @@ that a group follows, bit 4 of the last group is the sign (pycocotools' ``rleToS
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 
+from fasa.errors import UserError
 from fasa.evaluation.arrays import in_parallel
 
 _CHARACTERS = 7  # of a run at most: five bits each
@@ -38,6 +41,24 @@ def measure(counts: np.ndarray, start: np.ndarray, sizes: np.ndarray) -> tuple[n
     area, tight, fault = np.zeros(n, np.int64), np.zeros((n, 4), np.int32), np.zeros(n, np.int8)
     in_parallel(lambda lo, hi: _measure(counts, start, sizes, lo, hi, area, tight, fault), n)
     return area, tight, fault
+
+
+def check(
+    counts: np.ndarray, start: np.ndarray, sizes: np.ndarray, where: Callable[[int], str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels int64 (n,) and tight boxes int32 (n, 4) as ``measure``; ``where(i)`` names the i-th mask in the sentence.
+
+    Raises:
+        UserError: a string is no sound mask of its size.
+    """
+    area, tight, fault = measure(counts, start, sizes)
+    if fault.any():
+        i = int(np.argmax(fault != 0))
+        height, width = sizes[i].tolist()
+        raise UserError(
+            f'{where(i)}: its "segmentation" {FAULTS[int(fault[i])]} ({height} x {width}): encode that mask again.'
+        )
+    return area, tight
 
 
 def to_runs(counts: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +154,7 @@ def _box(runs, n, height, width, tight):
         if j & 1 and run:
             x0, x1 = at // height, (at + run - 1) // height
             left, right = min(left, x0), max(right, x1)
-            if x0 < x1:  # it goes over the foot of a column, so it touches the image's top and bottom
+            if x0 < x1:  # it crosses the bottom of a column, so it touches the image's top and bottom
                 top, bottom = np.int64(0), height - 1
             else:
                 top, bottom = min(top, at - x0 * height), max(bottom, at + run - 1 - x0 * height)
@@ -193,7 +214,7 @@ def _runs(pixels, columns, runs):
     n, value, since = 0, np.uint8(0), 0
     for x in range(width):
         if columns[x]:
-            if value and top > 0:  # the object left the column before at its foot
+            if value and top > 0:  # the object reached the bottom of the column before
                 runs[n], since, value = x * height - since, x * height, np.uint8(0)
                 n += 1
             for y in range(top, bottom + 1):

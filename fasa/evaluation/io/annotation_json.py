@@ -30,12 +30,11 @@ _ARCHIVES = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "compressed by gzip"}
 
 
 class Category(msgspec.Struct, gc=False):
-    """A class; the frequency letter (r, c, f) and the counts of training images and instances are LVIS's."""
+    """A class; the frequency letter (r, c, f) and the count of training instances are LVIS's."""
 
     id: Id
     name: str | UnsetType = UNSET
     frequency: str = ""
-    image_count: int | None = None
     instance_count: int | None = None
 
 

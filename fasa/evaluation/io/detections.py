@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fasa.errors import UserError
+from fasa.evaluation.geometry import rle
 from fasa.evaluation.io.files import ZIP, ByteStream, first_bytes
-from fasa.evaluation.io.masks import check_masks
 from fasa.evaluation.io.npz import Format, expect, read_npz
 from fasa.evaluation.io.result_columns import RawDetections, from_objects
 from fasa.evaluation.io.results_json import read_results
@@ -155,7 +155,7 @@ def validate(raw: RawDetections, name: str, first: int = 0, policy: str = "all")
     """Columns as read become a chunk of detections whose every value is sound.
 
     Raises:
-        UserError: the first entry at fault and its field.
+        UserError: the first faulty entry and its field.
     """
     boxless = np.isnan(raw.box).all(axis=1)
     masked = raw.size[:, 0] > 0
@@ -181,7 +181,7 @@ def validate(raw: RawDetections, name: str, first: int = 0, policy: str = "all")
         return chunk
     size = raw.size.astype(np.int32)
     start = np.concatenate(([0], np.cumsum(raw.length)))
-    area, tight = check_masks(raw.counts, start, size, lambda i: f"{name}: detection {first + i}")
+    area, tight = rle.check(raw.counts, start, size, lambda i: f"{name}: detection {first + i}")
     area[~masked] = -1
     return replace(chunk, size=size, mask_area=area, tight=tight, counts=raw.counts, counts_start=start)
 

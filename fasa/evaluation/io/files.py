@@ -1,4 +1,4 @@
-"""Files as bytes: gzip undone, faults told in one sentence; and the cache folder, which may be emptied at any time."""
+"""Files as bytes, gzip unpacked, errors in one sentence; and the cache folder, which may be emptied at any time."""
 
 from __future__ import annotations
 

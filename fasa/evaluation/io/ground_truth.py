@@ -87,7 +87,7 @@ def load_ground_truth(source: str | Path | dict[str, Any] | GroundTruth) -> Grou
     the next time takes a fraction of a second; without a folder to write to it is made again each time.
 
     Raises:
-        UserError: the file is missing or damaged, or the first entry at fault and its field.
+        UserError: the file is missing or damaged, or the first faulty entry and its field.
     """
     if isinstance(source, GroundTruth):
         return source
@@ -167,7 +167,7 @@ def read_annotations(content: bytes | dict[str, Any], name: str) -> dict[str, An
     ``get_ann_ids``), LVIS knows no crowds, and COCO's "ignore" is its "iscrowd" (pycocotools overwrites the flag).
 
     Raises:
-        UserError: the first entry at fault and its field; ``name`` is what the sentence calls the file.
+        UserError: the first faulty entry and its field; ``name`` is what the sentence calls the file.
     """
     document = parse(content, name) if isinstance(content, bytes) else from_objects(content, name)
     kind = _kind(document, name)
@@ -260,9 +260,9 @@ def _references(entries: list[Annotation], key: str, ids: np.ndarray, name: str)
     """Index into ``ids`` (ascending) of what each annotation refers to, int32."""
     wanted = np.array([getattr(entry, key) for entry in entries], np.int64)
     index = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    strange = ids[index] != wanted
-    if strange.any():
-        i, what = int(np.argmax(strange)), key.removesuffix("_id")
+    unknown = ids[index] != wanted
+    if unknown.any():
+        i, what = int(np.argmax(unknown)), key.removesuffix("_id")
         raise UserError(
             f"{name}: annotation {i} has {key} {wanted[i]}, but there is no such {what}: add it or correct the id."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ _POLYGONS = msgspec.json.Decoder(list[list[float]])
 def from_rle(value: Any, where: str) -> tuple[tuple[int, int], bytes]:
     """(height, width) and the compressed string of an RLE object; its counts are a string, bytes or a list of runs.
 
-    The string itself is not decoded here: ``fasa.evaluation.geometry.rle.measure`` checks many at once.
+    The string itself is not decoded here: ``fasa.evaluation.geometry.rle.check`` checks many at once.
 
     Raises:
         UserError: a field is missing or of the wrong kind, or the runs of a list do not fill the mask.
@@ -73,24 +73,6 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int], wh
     return drawn[0]["counts"] if len(drawn) == 1 else coco.merge(drawn)["counts"]
 
 
-def check_masks(
-    counts: np.ndarray, start: np.ndarray, sizes: np.ndarray, where: Callable[[int], str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels int64 (n,) and tight boxes int32 (n, 4) of compressed masks; ``where(i)`` names the i-th in the sentence.
-
-    Raises:
-        UserError: a string is no sound mask of its size.
-    """
-    area, tight, fault = rle.measure(counts, start, sizes)
-    if fault.any():
-        i = int(np.argmax(fault != 0))
-        height, width = sizes[i].tolist()
-        raise UserError(
-            f'{where(i)}: its "{FIELD}" {rle.FAULTS[int(fault[i])]} ({height} x {width}): encode that mask again.'
-        )
-    return area, tight
-
-
 def masks_of_annotations(
     entries: list[Annotation], positions: np.ndarray, sizes: np.ndarray, name: str
 ) -> dict[str, np.ndarray]:
@@ -114,7 +96,7 @@ def masks_of_annotations(
     start = np.concatenate(([0], np.cumsum([len(string) for string in strings], dtype=np.int64)))
     counts = np.frombuffer(bytearray().join(strings), np.uint8)
     extents = np.where(missing[:, None], 0, sizes).astype(np.int32)  # an absent mask is sound
-    area, tight = check_masks(counts, start, extents, lambda g: f"{name}: annotation {positions[g]}")
+    area, tight = rle.check(counts, start, extents, lambda g: f"{name}: annotation {positions[g]}")
     runs, run_start = rle.to_runs(counts, start)
     return {"runs": runs, "run_start": run_start, "mask_area": np.where(missing, -1, area), "tight": tight}
 

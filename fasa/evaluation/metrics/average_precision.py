@@ -12,7 +12,7 @@ import numpy as np
 
 from fasa.evaluation.arrays import by_score, group, in_parallel
 from fasa.evaluation.io.ground_truth import FREQUENCIES
-from fasa.evaluation.metrics.matching import COCO_LIMITS, IOU_THRESHOLDS, Matches
+from fasa.evaluation.metrics.matching import COCO_LIMITS, COUNTED, IOU_THRESHOLDS, UNMATCHED, Matches, limit_of
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 RANGES = ("", "s", "m", "l")
@@ -64,7 +64,7 @@ class Ranked:
 
 
 def evaluate_matches(matches: Matches, protocol: str, instance_counts: np.ndarray | None = None) -> Evaluation:
-    """Average precision of ``matches`` under ``protocol``, which must be of their limit.
+    """Average precision of ``matches`` under ``protocol``, which must have their limit.
 
     Args:
         instance_counts: (K,) training instances of each class; adds the four bins of COCO-LT to the summary.
@@ -85,7 +85,13 @@ def evaluate_matches(matches: Matches, protocol: str, instance_counts: np.ndarra
 
 
 def rank(matches: Matches, protocol: str) -> Ranked:
-    """Sort what takes part into the groups that a protocol draws curves for."""
+    """Sort what takes part into the groups that a protocol draws curves for.
+
+    Raises:
+        ValueError: the matches are those of another limit than the protocol's.
+    """
+    if matches.limit != limit_of(matches.overlaps.ground_truth.kind, protocol):
+        raise ValueError(f"these matches are limited by {matches.limit}: match again for protocol '{protocol}'")
     if protocol == "pool":
         return Ranked(matches, protocol, _pools(matches))
     truth, category = matches.overlaps.ground_truth, matches.overlaps.category
@@ -170,9 +176,9 @@ def _per_class(matches: Matches, precision: np.ndarray, recall: np.ndarray) -> d
 
 
 def _mean(table: np.ndarray) -> float | None:
-    """Mean of the entries that are there (the official tools' ``s[s > -1]``); None where there are none."""
-    there = table[table > -1]
-    return float(np.mean(there)) if len(there) else None
+    """Mean of the entries that are present (the official tools' ``s[s > -1]``); None where there are none."""
+    present = table[table > -1]
+    return float(np.mean(present)) if len(present) else None
 
 
 def _tables(matches: Matches, ranking: Ranking, weights: Weights | None = None) -> Tables:
@@ -230,13 +236,13 @@ def _accumulate(
                 if truths[a] == 0:
                     continue
                 for t in range(thresholds):
-                    if outcome[s, a, t] == 1:
+                    if outcome[s, a, t] == COUNTED:
                         true[a, t] += weight
                         tp, fp = float(true[a, t]), float(false_anywhere[a] + false_here[a, t])
                         precision_at[a, t, found[a, t]] = tp / (fp + tp + 2.220446049250313e-16)  # np.spacing(1)
                         recall_at[a, t, found[a, t]] = tp / truths[a]
                         found[a, t] += 1
-                    elif outcome[s, a, t] == 0 and not excused[d, a]:
+                    elif outcome[s, a, t] == UNMATCHED and not excused[d, a]:
                         false_here[a, t] += weight
         for a in range(areas):
             if truths[a] == 0:

@@ -121,7 +121,7 @@ def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.nd
 def _match(order, slot, first, truth, iou, truth_ignored, crowd, thresholds):
     """Outcome of every detection that overlaps something: uint8 (m, A, T). ``order``: such detections, best first."""
     areas = truth_ignored.shape[1]
-    outcome = np.zeros((len(first) - 1, areas, len(thresholds)), np.uint8)
+    outcome = np.full((len(first) - 1, areas, len(thresholds)), UNMATCHED, np.uint8)
     taken = np.zeros((len(truth_ignored), areas, len(thresholds)), np.bool_)
     for d in order:
         s = slot[d]
@@ -141,5 +141,5 @@ def _match(order, slot, first, truth, iou, truth_ignored, crowd, thresholds):
                         best, best_iou, best_ignored = g, iou[p], ignored
                 if best >= 0:
                     taken[best, a, t] = True
-                    outcome[s, a, t] = 2 if best_ignored else 1
+                    outcome[s, a, t] = IGNORED if best_ignored else COUNTED
     return outcome

@@ -103,8 +103,7 @@ def _pools(tool: str, evaluator: Any) -> Official:
         one.params.cat_ids, one.params.area_rng, one.params.img_ids = [0], [params.area_rng[0]], one.eval_imgs
         one.accumulate()
         precision = one.eval["precision"]
-        there = precision[precision > -1]
-        summary[name] = float(np.mean(there)) if len(there) else None
+        summary[name] = _mean(precision)
     return Official(f"{tool}'s matches, pooled", summary)
 
 
@@ -124,9 +123,7 @@ def pycocotools(
     summary = dict(zip(COCO_KEYS, map(_none, evaluator.stats), strict=True))
     precision = evaluator.eval["precision"][..., -1]  # at 100 detections
     for name, classes in bins:
-        values = precision[:, :, classes, 0]
-        there = values[values > -1]
-        summary[name] = float(np.mean(there)) if len(there) else None
+        summary[name] = _mean(precision[:, :, classes, 0])
     return Official(f"pycocotools {version('pycocotools')}", summary, precision, evaluator.eval["recall"][..., -1])
 
 
@@ -175,6 +172,12 @@ def tidecv(annotations: Path, detections: Path, kind: str, iou_type: str) -> Off
             summary[ours] = special[theirs]
             summary[f"{ours} over classes with truth"] = over_truth(spared[theirs]) - base
     return Official(f"tidecv {version('tidecv')}", summary)
+
+
+def _mean(table: np.ndarray) -> float | None:
+    """Mean of the entries that are present; None where there are none."""
+    present = table[table > -1]
+    return float(np.mean(present)) if len(present) else None
 
 
 def _none(value: float) -> float | None:

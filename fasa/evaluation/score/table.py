@@ -96,7 +96,7 @@ def _text(value: float | None, interval: Range | None, decimals: int, sign: str 
 
 
 def _fold(name: str, width: int) -> str:
-    """``name`` in lines of at most ``width`` characters, broken behind one of ``_-./ `` where it can be."""
+    """``name`` in lines of at most ``width`` characters, broken after one of ``_-./ `` where it can be."""
     lines = [""]
     for piece in re.findall(r"[^_\-./ ]*[_\-./ ]|[^_\-./ ]+", name):
         if len(lines[-1]) + len(piece) <= width:
