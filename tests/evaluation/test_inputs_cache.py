@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import lvis_document, refused
+from evaluation_toys import lvis_document, refused
 
 from fasa.evaluation import load_ground_truth
 from fasa.evaluation.io import ground_truth as module

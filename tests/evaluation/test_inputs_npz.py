@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import COLUMNS, lvis_document, random_results, refused, same_columns
+from evaluation_toys import COLUMNS, lvis_document, random_results, refused, same_columns
 
 from fasa.errors import UserError
 from fasa.evaluation import load_detections, load_ground_truth, open_detections, save_detections, save_ground_truth

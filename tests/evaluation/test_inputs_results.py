@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import expected_columns, random_results, random_rle, refused, same_columns, spelled
+from evaluation_toys import expected_columns, random_results, random_rle, refused, same_columns, spelled
 from pycocotools import mask as coco
 
 from fasa.evaluation import load_detections, open_detections

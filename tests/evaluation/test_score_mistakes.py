@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from discs import problem
+from evaluation_toys import disc_problem
 
 from fasa.cli import main
 
@@ -54,19 +54,19 @@ def test_truncated_json_is_named(lvis, refused):
     ],
 )
 def test_a_bad_entry_is_named(lvis, write, refused, field, value, named):
-    detections = problem("lvis")[1]
+    detections = disc_problem("lvis")[1]
     detections[7][field] = value
     error = refused(lvis[0], write("detections.json", detections))
     assert "detection 7" in error and named in error and "detections.json" in error
 
 
 def test_boxes_where_masks_were_asked_for(lvis, write, refused):
-    detections = [{k: v for k, v in d.items() if k != "segmentation"} for d in problem("lvis")[1]]
+    detections = [{k: v for k, v in d.items() if k != "segmentation"} for d in disc_problem("lvis")[1]]
     assert "bbox" in refused(lvis[0], write("boxes.json", detections))
 
 
 def test_a_mask_of_another_size(lvis, write, refused):
-    annotations = problem("lvis")[0]
+    annotations = disc_problem("lvis")[0]
     annotations["images"][0]["height"] = 161
     for a in annotations["annotations"]:
         if a["image_id"] == annotations["images"][0]["id"]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from discs import problem
+from evaluation_toys import disc_problem
 
 from fasa.evaluation import average_precision, load_detections, save_detections, tide_errors
 
@@ -60,7 +60,7 @@ def test_protocols_and_tide_from_one_reading(lvis, score, monkeypatch):
 
 
 def test_two_files_have_a_difference(write, lvis, score):
-    other = write("better/detections.json", problem("lvis")[1][:30])
+    other = write("better/detections.json", disc_problem("lvis")[1][:30])
     status, text, _ = score(*lvis, other, "--tide")
     first, second = average_precision(*lvis)["AP"], average_precision(lvis[0], other)["AP"]
     assert status == 0
@@ -71,7 +71,7 @@ def test_two_files_have_a_difference(write, lvis, score):
 
 
 def test_bootstrap_intervals_stand_beside_the_figures(write, lvis, score):
-    other = write("other.json", problem("lvis")[1][:30])
+    other = write("other.json", disc_problem("lvis")[1][:30])
     arguments = (*lvis, other, "--bootstrap", 50)
     text = score(*arguments)[1]
     (cells,) = figures(text, "AP")

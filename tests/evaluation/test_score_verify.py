@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from discs import problem
+from evaluation_toys import disc_problem
 
 from fasa.evaluation import DetectionWriter, load_detections, load_ground_truth, save_detections
 from fasa.evaluation.score import verification
@@ -24,7 +24,7 @@ for tool in ("lvis", "tidecv"):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("iou_type", ["segm", "bbox"])
 def test_lvis_is_equal_to_lvis_api_and_tidecv(write, iou_type, seed):
-    annotations, detections = problem("lvis", seed)
+    annotations, detections = disc_problem("lvis", seed)
     files = write("lvis.json", annotations), write("detections.json", detections)
     compared = verify(*files, iou_type, ("standard", "fixed", "pool"), True)
     assert all(c.equal for c in compared), [c for c in compared if not c.equal]
@@ -98,7 +98,7 @@ def test_masks_that_were_not_kept_do_not_matter(lvis, tmp_path):
 
 
 def test_boxes_of_masks_are_the_tools_own(write):
-    annotations, detections = problem("lvis")
+    annotations, detections = disc_problem("lvis")
     for detection in detections:
         del detection["bbox"]
     compared = verify(write("lvis.json", annotations), write("masks.json", detections), "bbox", tide=True)
@@ -106,7 +106,7 @@ def test_boxes_of_masks_are_the_tools_own(write):
 
 
 def test_objects_without_area_are_left_out_of_tidecv_too(write):
-    annotations, detections = problem("lvis")
+    annotations, detections = disc_problem("lvis")
     annotations["annotations"][3]["area"] = 0
     compared = verify(write("lvis.json", annotations), write("detections.json", detections), tide=True)
     assert all(c.equal for c in compared)

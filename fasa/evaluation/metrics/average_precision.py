@@ -100,7 +100,7 @@ def rank(matches: Matches, protocol: str) -> Ranked:
     rankings = {"AP": Ranking(*group(matches.order, category, classes), *truths, areas=len(RANGES))}
     if truth.kind == "coco":
         for limit in COCO_LIMITS[:-1]:
-            order = matches.order[matches.in_image[matches.order] < limit]
+            order = matches.order[matches.rank_in_image[matches.order] < limit]
             rankings[f"AR{limit}"] = Ranking(*group(order, category, classes), *truths, areas=1)
     return Ranked(matches, protocol, rankings)
 
@@ -190,8 +190,8 @@ def _tables(matches: Matches, ranking: Ranking, weights: Weights | None = None) 
     detection_weight, truth_weight = (weights.detection, weights.truth) if weights else (nothing, nothing)
     in_parallel(
         lambda lo, hi: _accumulate(
-            lo, hi, ranking.detection, ranking.detection_start, ranking.truth, ranking.truth_start, matches.slot,
-            matches.outcome, matches.excused, matches.truth_ignored, weights is not None, detection_weight,
+            lo, hi, ranking.detection, ranking.detection_start, ranking.truth, ranking.truth_start, matches.outcome_row,
+            matches.outcome, matches.ignored_unmatched, matches.truth_ignored, weights is not None, detection_weight,
             truth_weight, RECALLS, precision, recall,
         ),
         groups, smallest=64,
@@ -201,7 +201,7 @@ def _tables(matches: Matches, ranking: Ranking, weights: Weights | None = None) 
 
 @numba.njit(nogil=True, cache=True)
 def _accumulate(
-    lo, hi, order, start, truth_rows, truth_start, slot, outcome, excused,
+    lo, hi, order, start, truth_rows, truth_start, outcome_row, outcome, ignored_unmatched,
     truth_ignored, weighted, detection_weight, truth_weight, recalls, precision, recall,
 ):  # fmt: skip
     thresholds, areas = recall.shape[0], recall.shape[2]
@@ -215,7 +215,7 @@ def _accumulate(
             continue
         hits = 0
         for d in order[start[k] : start[k + 1]]:
-            hits += slot[d] >= 0
+            hits += outcome_row[d] >= 0
         # Precision is needed at true positives only: between two of them it falls.
         true = np.zeros((areas, thresholds), np.int64)  # so far
         # False positives so far: a detection that overlaps nothing is one at every threshold, or at none.
@@ -227,10 +227,10 @@ def _accumulate(
             weight = detection_weight[d] if weighted else 1
             if weight == 0:
                 continue
-            s = slot[d]
+            s = outcome_row[d]
             for a in range(areas):
                 if s < 0:
-                    if not excused[d, a]:
+                    if not ignored_unmatched[d, a]:
                         false_anywhere[a] += weight
                     continue
                 if truths[a] == 0:
@@ -242,7 +242,7 @@ def _accumulate(
                         precision_at[a, t, found[a, t]] = tp / (fp + tp + 2.220446049250313e-16)  # np.spacing(1)
                         recall_at[a, t, found[a, t]] = tp / truths[a]
                         found[a, t] += 1
-                    elif outcome[s, a, t] == UNMATCHED and not excused[d, a]:
+                    elif outcome[s, a, t] == UNMATCHED and not ignored_unmatched[d, a]:
                         false_here[a, t] += weight
         for a in range(areas):
             if truths[a] == 0:

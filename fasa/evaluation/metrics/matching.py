@@ -28,10 +28,10 @@ class Matches:
     overlaps: Overlaps
     limit: str  # "image", "class" or "coco": see ``limit_of``
     order: np.ndarray  # int64 (n,): those that take part, by score, then image, then place in the file
-    in_image: np.ndarray  # int32 (all,): COCO: place of a detection among its class in its image; else empty
-    slot: np.ndarray  # int32 (all,): row of a detection in `outcome`, -1 where it overlaps nothing
+    rank_in_image: np.ndarray  # int32 (all,): COCO: place of a detection among its class in its image; else empty
+    outcome_row: np.ndarray  # int32 (all,): row of a detection in `outcome`, -1 where it overlaps nothing
     outcome: np.ndarray  # uint8 (m, A, T): UNMATCHED, COUNTED (its truth counts) or IGNORED (its truth does not)
-    excused: np.ndarray  # bool (all, A): no false positive if it is unmatched: outside the range, or not exhaustive
+    ignored_unmatched: np.ndarray  # bool (all, A): outside the area range, or a class that is not exhaustive
     truth_ignored: np.ndarray  # bool (G, A)
 
 
@@ -71,13 +71,13 @@ def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
     if (np.diff(overlaps.image) < 0).any():  # equal scores: by image, and only then by place in the file
         by_image = group(np.arange(len(order)), overlaps.image, len(truth.image_ids))[0]
         order = by_image[by_score(overlaps.score[by_image])]
-    part, in_image = _selection(overlaps, limit, by_file, order)
+    part, rank_in_image = _selection(overlaps, limit, by_file, order)
     order = order[part[order]]
     area, low, high = overlaps.area[:, None], AREA_RANGES[:, 0], AREA_RANGES[:, 1]
-    excused = (area < low) | (area > high)
+    ignored_unmatched = (area < low) | (area > high)
     if truth.kind == "lvis":
         known = overlaps.category < len(truth.category_ids)
-        excused[known] |= truth.not_exhaustive[overlaps.image[known], overlaps.category[known]][:, None]
+        ignored_unmatched[known] |= truth.not_exhaustive[overlaps.image[known], overlaps.category[known]][:, None]
     truth_ignored = truth.ignore[:, None] | (truth.area[:, None] < low) | (truth.area[:, None] > high)
 
     usable = part[overlaps.detection] & (overlaps.iou >= MATCH_IOU)
@@ -85,13 +85,13 @@ def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
         usable &= overlaps.category[overlaps.detection] == truth.category[overlaps.truth]
     detection = overlaps.detection[usable]
     paired, first = np.unique(detection, return_index=True)
-    slot = np.full(len(overlaps.score), -1, np.int32)
-    slot[paired] = np.arange(len(paired))
+    outcome_row = np.full(len(overlaps.score), -1, np.int32)
+    outcome_row[paired] = np.arange(len(paired))
     outcome = _match(
-        order[slot[order] >= 0], slot, np.append(first, len(detection)), overlaps.truth[usable], overlaps.iou[usable],
-        truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
+        order[outcome_row[order] >= 0], outcome_row, np.append(first, len(detection)), overlaps.truth[usable],
+        overlaps.iou[usable], truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
     )  # fmt: skip
-    return Matches(overlaps, limit, order, in_image, slot, outcome, excused, truth_ignored)
+    return Matches(overlaps, limit, order, rank_in_image, outcome_row, outcome, ignored_unmatched, truth_ignored)
 
 
 def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,9 +103,9 @@ def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.nd
         pair = image.astype(np.int64) * (category.max(initial=classes - 1) + 1) + category
         occupied, pair = np.unique(pair, return_inverse=True)
         grouped, start = group(order, pair.ravel(), len(occupied))
-        in_image = np.empty(len(order), np.int32)
-        in_image[grouped] = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
-        return known & (in_image < COCO_LIMITS[-1]), in_image
+        rank_in_image = np.empty(len(order), np.int32)
+        rank_in_image[grouped] = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
+        return known & (rank_in_image < COCO_LIMITS[-1]), rank_in_image
     # The limit comes first: detections of unknown or unjudged classes, and empty ones, use it up and leave afterwards.
     if limit == "image":
         part = top(order, image, len(truth.image_ids), IMAGE_LIMIT)
@@ -118,13 +118,13 @@ def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.nd
 
 
 @numba.njit(nogil=True, cache=True)
-def _match(order, slot, first, truth, iou, truth_ignored, crowd, thresholds):
+def _match(order, outcome_row, first, truth, iou, truth_ignored, crowd, thresholds):
     """Outcome of every detection that overlaps something: uint8 (m, A, T). ``order``: such detections, best first."""
     areas = truth_ignored.shape[1]
     outcome = np.full((len(first) - 1, areas, len(thresholds)), UNMATCHED, np.uint8)
     taken = np.zeros((len(truth_ignored), areas, len(thresholds)), np.bool_)
     for d in order:
-        s = slot[d]
+        s = outcome_row[d]
         for a in range(areas):
             for t in range(len(thresholds)):
                 best, best_iou, best_ignored = -1, thresholds[t], True
