@@ -44,7 +44,7 @@ class NamedCategory(Category, gc=False, kw_only=True):
     name: str
 
 
-class Sized(msgspec.Struct, gc=False):
+class ImageSize(msgspec.Struct, gc=False):
     """What every image has; height and width in pixels."""
 
     id: Id
@@ -52,7 +52,7 @@ class Sized(msgspec.Struct, gc=False):
     width: Side
 
 
-class Image(Sized, gc=False):
+class Image(ImageSize, gc=False):
     """An image to train on; LVIS v1 names its file by ``coco_url``, COCO by ``file_name``; LVIS's lists stay JSON."""
 
     file_name: str = ""
@@ -61,7 +61,7 @@ class Image(Sized, gc=False):
     not_exhaustive_category_ids: Raw = Raw(b"")
 
 
-class JudgedImage(Sized, gc=False):
+class FederatedImage(ImageSize, gc=False):
     """An image to score on, with LVIS's lists."""
 
     neg_category_ids: list[Id] | UnsetType = UNSET
@@ -111,10 +111,10 @@ class Document(Categories):
     annotations: list[Annotation]
 
 
-class Judged(msgspec.Struct, gc=False):
+class ScoringDocument(msgspec.Struct, gc=False):
     """The parts that scores are made from."""
 
-    images: list[JudgedImage]
+    images: list[FederatedImage]
     categories: list[Category]
     annotations: list[Annotation]
 
@@ -184,14 +184,14 @@ def _instance_counts(content: bytes) -> dict[int, int]:
     return counts
 
 
-def parse(content: bytes, name: str) -> Judged:
+def parse(content: bytes, name: str) -> ScoringDocument:
     """What scores are made from, of a JSON file's bytes.
 
     Raises:
         UserError: it is no JSON, no annotations, or the first faulty entry and field; ``name`` is the file's.
     """
     try:
-        return msgspec.json.decode(content.removeprefix(_BOM), type=Judged)
+        return msgspec.json.decode(content.removeprefix(_BOM), type=ScoringDocument)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass  # Python's json decides what is accepted, and names the fault
     try:
@@ -206,7 +206,7 @@ def parse(content: bytes, name: str) -> Judged:
     return from_objects(document, name)
 
 
-def from_objects(document: Any, name: str) -> Judged:
+def from_objects(document: Any, name: str) -> ScoringDocument:
     """The entries of a document as ``json.loads`` gives it, each field checked.
 
     Raises:
@@ -215,7 +215,7 @@ def from_objects(document: Any, name: str) -> Judged:
     if isinstance(document, list):
         raise UserError(f"{name} is a list, like results: give the annotations, an object with images and categories.")
     document = fields.record(document, name)
-    return Judged(
+    return ScoringDocument(
         _each(document, "images", name, _image),
         _each(document, "categories", name, _category),
         _each(document, "annotations", name, _annotation),
@@ -238,12 +238,12 @@ def _id(entry: Any, key: str, where: str) -> int:
     return fields.whole(fields.present(entry, key, where), where, key)
 
 
-def _image(entry: Any, where: str) -> JudgedImage:
+def _image(entry: Any, where: str) -> FederatedImage:
     height, width = (
         fields.whole(fields.present(entry, key, where), where, key, 1, fields.LARGEST_SIDE)
         for key in ("height", "width")
     )
-    image = JudgedImage(_id(entry, "id", where), height, width)
+    image = FederatedImage(_id(entry, "id", where), height, width)
     for key in ("neg_category_ids", "not_exhaustive_category_ids"):
         if key in entry:
             if not isinstance(entry[key], list | tuple):

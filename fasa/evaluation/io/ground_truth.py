@@ -15,7 +15,15 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from fasa.errors import UserError
-from fasa.evaluation.io.annotation_json import Annotation, Category, Judged, JudgedImage, Sized, from_objects, parse
+from fasa.evaluation.io.annotation_json import (
+    Annotation,
+    Category,
+    FederatedImage,
+    ImageSize,
+    ScoringDocument,
+    from_objects,
+    parse,
+)
 from fasa.evaluation.io.files import ZIP, ByteStream, cached_path, file_sha256, first_bytes
 from fasa.evaluation.io.masks import masks_of_annotations
 from fasa.evaluation.io.npz import Format, Member, as_bytes, expect, read_npz, write_npz
@@ -213,11 +221,11 @@ def read_annotations(content: bytes | dict[str, Any], name: str) -> dict[str, An
         "position": order.astype(np.int64),
         **masks_of_annotations(chosen, order, sizes[image[order]], name),
     }
-    columns |= _judged_tables(columns, images)
+    columns |= _federated_tables(columns, images)
     return {"name": name, **columns, "notes": _notes(kind, kept, crowd, ignore), "digest": _digest(columns)}
 
 
-def _kind(document: Judged, name: str) -> str:
+def _kind(document: ScoringDocument, name: str) -> str:
     """ "lvis" if an image has negative categories, else "coco"; a file between the two is refused."""
     if not document.images or not document.categories:
         raise UserError(f"{name} has no {'categories' if document.images else 'images'}: give complete annotations.")
@@ -238,7 +246,7 @@ def _name(category: Category) -> str:
     return str(category.id) if isinstance(category.name, UnsetType) else category.name
 
 
-def _ids(entries: Sequence[Sized | Category | Annotation], name: str, label: str) -> np.ndarray:
+def _ids(entries: Sequence[ImageSize | Category | Annotation], name: str, label: str) -> np.ndarray:
     """Ids in file order, int64, no two alike."""
     ids = np.array([entry.id for entry in entries], np.int64)
     order = np.argsort(ids, kind="stable")
@@ -269,7 +277,7 @@ def _references(entries: list[Annotation], key: str, ids: np.ndarray, name: str)
     return index.astype(np.int32)
 
 
-def _judged_tables(columns: dict[str, Any], images: list[JudgedImage]) -> dict[str, np.ndarray]:
+def _federated_tables(columns: dict[str, Any], images: list[FederatedImage]) -> dict[str, np.ndarray]:
     """The tables ``verified`` and ``not_exhaustive``; ids of unknown categories in an image's lists are ignored."""
     shape = len(columns["image_ids"]), len(columns["category_ids"])
     if columns["kind"] == "coco":
