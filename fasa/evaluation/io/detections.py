@@ -234,7 +234,7 @@ def _check_column(name: str, key: str, column: Any, kinds: str, shape: tuple[int
 def join(chunks: Sequence[Detections], name: str, policy: str = "all") -> Detections:
     """Chunks of one file as one; any number of them."""
     parts = [chunk for chunk in chunks if len(chunk)]
-    whole = RawDetections.join([_EMPTY, *(to_raw(part) for part in parts)])
+    whole = RawDetections.join([RawDetections.of((), (), (), (), (), ()), *(to_raw(part) for part in parts)])
     boxed = any(part.box is not None for part in parts)
     joined = Detections(
         name, whole.image_id, whole.category_id, whole.score, whole.box if boxed else None, policy=policy
@@ -346,14 +346,3 @@ class _ColumnSource(DetectionSource):
             chunk = self._detections.rows(begin, begin + CHUNK_ROWS)
             self.done_bytes = begin + len(chunk)
             yield validate(to_raw(chunk), self.name, begin, self.policy)
-
-
-_EMPTY = RawDetections(
-    np.empty(0, np.int64),
-    np.empty(0, np.int64),
-    np.empty(0, np.float64),
-    np.empty((0, 4)),
-    np.empty((0, 2), np.int64),
-    np.empty(0, np.int64),
-    np.empty(0, np.uint8),
-)

@@ -58,6 +58,22 @@ class RawDetections:
         return sum(getattr(self, f.name).nbytes for f in dataclasses.fields(self))
 
     @classmethod
+    def of(
+        cls, image_id: Any, category_id: Any, score: Any, box: Any, size: Any, strings: Sequence[bytes]
+    ) -> RawDetections:
+        """Columns made of anything that numpy takes for them, and one string a mask."""
+        n = len(score)
+        return cls(
+            np.array(image_id, np.int64),
+            np.array(category_id, np.int64),
+            np.array(score, np.float64),
+            np.array(box, np.float64).reshape(n, 4),
+            np.array(size, np.int64).reshape(n, 2),
+            np.array([len(string) for string in strings], np.int64),
+            _bytes(b"".join(strings)),
+        )
+
+    @classmethod
     def join(cls, parts: list[RawDetections]) -> RawDetections:
         """Parts one after the other; at least one part."""
         if len(parts) == 1:
@@ -106,22 +122,11 @@ def from_objects(entries: Sequence[Any], name: str, first: int) -> tuple[RawDete
     except UserError as error:
         fault = error
     image_id, category_id, score, boxes, sizes = zip(*rows, strict=True) if rows else ((),) * 5
-    n = len(rows)
-    columns = RawDetections(
-        np.array(image_id, dtype=np.int64),
-        np.array(category_id, dtype=np.int64),
-        np.array(score, dtype=np.float64),
-        np.array(boxes, dtype=np.float64).reshape(n, 4),
-        np.array(sizes, dtype=np.int64).reshape(n, 2),
-        np.array([len(string) for string in strings], dtype=np.int64),
-        _bytes(b"".join(strings)),
-    )
-    return columns, fault
+    return RawDetections.of(image_id, category_id, score, boxes, sizes, strings), fault
 
 
 def _from_plain(entries: Sequence[Any]) -> RawDetections | None:
     """As ``from_objects``, five times as fast, where every field has one of the usual types; else None."""
-    n = len(entries)
     try:
         image_id = [entry["image_id"] for entry in entries]
         category_id = [entry["category_id"] for entry in entries]
@@ -134,29 +139,16 @@ def _from_plain(entries: Sequence[Any]) -> RawDetections | None:
         sides = [*chain.from_iterable(sizes)]
     except (KeyError, TypeError, AttributeError):
         return None
-    usual = (
-        (image_id, _REAL),
-        (category_id, _REAL),
-        (sides, _WHOLE),
-        (score, _REAL),
-        (numbers, _REAL),
-        (strings, _TEXT),
-    )
-    if any(set(map(type, values)) - types for values, types in usual):
+    real = (image_id, category_id, score, numbers)
+    if any(set(map(type, values)) - _REAL for values in real):
+        return None
+    if set(map(type, sides)) - _WHOLE or set(map(type, strings)) - _TEXT:
         return None
     if set(map(len, boxes)) - {4} or set(map(len, sizes)) - {2}:
         return None
     strings = [string if isinstance(string, bytes) else string.encode("utf-8", "surrogatepass") for string in strings]
     try:
-        columns = RawDetections(
-            _ids(image_id),
-            _ids(category_id),
-            np.array(score, dtype=np.float64),
-            np.array(numbers, dtype=np.float64).reshape(n, 4),
-            np.array(sides, dtype=np.int64).reshape(n, 2),
-            np.array([len(string) for string in strings], dtype=np.int64),
-            _bytes(b"".join(strings)),
-        )
+        columns = RawDetections.of(_ids(image_id), _ids(category_id), score, numbers, sides, strings)
     except (ValueError, OverflowError):
         return None
     boxed = np.array([box is not NO_BOX for box in boxes], dtype=bool)

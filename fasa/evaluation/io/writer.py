@@ -101,15 +101,7 @@ class DetectionWriter:
             chosen = np.flatnonzero(self.judged(image_id, category_ids)).tolist()
             for i, (size, string) in zip(chosen, _encoded(masks, chosen, where), strict=True):
                 sizes[i], strings[i] = size, string
-        raw = RawDetections(
-            np.full(n, image_id, np.int64),
-            category_ids.astype(np.int64),
-            scores.astype(np.float64),
-            boxes.astype(np.float64).reshape(n, 4),
-            np.array(sizes, np.int64).reshape(n, 2),
-            np.array([len(string) for string in strings], np.int64),
-            np.frombuffer(bytearray().join(strings), np.uint8),
-        )
+        raw = RawDetections.of(np.full(n, image_id), category_ids, scores, boxes, sizes, strings)
         self._spool.append(validate(raw, self._name, self._rows, self._policy))
         self._rows += n
 
