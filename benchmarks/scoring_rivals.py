@@ -107,8 +107,7 @@ def tidecv(clock: Clock, annotations: str, detections: str) -> Figures:
 
 def fasa(clock: Clock, annotations: str, detections: str) -> Figures:
     """LVIS AP as `fasa score` gets it: detections are read and compared in one pass, so only annotations are loaded."""
-    from fasa.evaluation import evaluate, load_ground_truth
-    from fasa.evaluation.metrics import overlaps
+    from fasa.evaluation import evaluate, load_ground_truth, overlaps
 
     with clock.phase("load"):
         truth = load_ground_truth(annotations)
@@ -118,8 +117,7 @@ def fasa(clock: Clock, annotations: str, detections: str) -> Figures:
 
 def fasa_columns(clock: Clock, annotations: str, detections: str) -> Figures:
     """LVIS AP with the detections read beforehand, to set the phases beside the rivals'."""
-    from fasa.evaluation import evaluate, load_detections, load_ground_truth
-    from fasa.evaluation.metrics import overlaps
+    from fasa.evaluation import evaluate, load_detections, load_ground_truth, overlaps
 
     with clock.phase("load"):
         truth, columns = load_ground_truth(annotations), load_detections(detections)
@@ -129,20 +127,18 @@ def fasa_columns(clock: Clock, annotations: str, detections: str) -> Figures:
 
 def fasa_fixed_pool(clock: Clock, annotations: str, detections: str) -> Figures:
     """AP-Fixed and AP-Pool together, from one pass."""
-    from fasa.evaluation import evaluate, load_ground_truth
-    from fasa.evaluation.metrics import overlaps
+    from fasa.evaluation import evaluate, load_ground_truth, match, overlaps
 
     with clock.phase("load"):
         truth = load_ground_truth(annotations)
     with clock.phase("evaluate"):
-        found = overlaps(truth, detections)
-        fixed, pool = evaluate(found, "fixed").summary, evaluate(found, "pool").summary
+        matches = match(overlaps(truth, detections), "fixed")
+        fixed, pool = evaluate(matches, "fixed").summary, evaluate(matches, "pool").summary
     return fixed | {f"pool {name}": value for name, value in pool.items()}
 
 
 def fasa_tide(clock: Clock, annotations: str, detections: str) -> Figures:
-    from fasa.evaluation import load_ground_truth
-    from fasa.evaluation.metrics import overlaps, tide
+    from fasa.evaluation import load_ground_truth, overlaps, tide
 
     with clock.phase("load"):
         truth = load_ground_truth(annotations)

@@ -17,7 +17,7 @@ ROOMS = {
     "augmenters": {"method"},
     "mmdet": {"method", "augmenters", "torch_files"},
     "evaluation": set(),
-    "datasets": set(),
+    "datasets": {"evaluation"},  # its reader of annotations
     "tasks": {"method", "augmenters", "mmdet", "evaluation", "datasets", "strict", "signatures", "torch_files"},
     "study": {"tasks", "strict"},
     "reporting": {"study", "datasets"},

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image as Picture
 
 from fasa.datasets.annotation_counts import AnnotationCounts, count, images_with
-from fasa.datasets.annotation_file import Document, Image, read
 from fasa.errors import UserError
+from fasa.evaluation.io.annotation_json import Document, Image, read
 
 FREQUENCIES = ("r", "c", "f")
 COCO_HOST = "http://images.cocodataset.org/"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fasa.datasets.annotation_file import Categories, Document, Instance, Instances, read
 from fasa.errors import UserError
+from fasa.evaluation.io.annotation_json import Categories, Document, Instance, Instances, read
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ import numpy as np
 from fasa.atomic import write_bytes
 from fasa.datasets.annotation_check import SAMPLE, Expected, Report, compare, enumeration
 from fasa.datasets.annotation_counts import pairs
-from fasa.datasets.annotation_file import Category, Instance, read
 from fasa.datasets.safe_pickle import load_arrays
 from fasa.errors import UserError
+from fasa.evaluation.io.annotation_json import Instance, NamedCategory, read
 
 CLASSES = 80
 IMAGES, INSTANCES = 99_411, 666_493
@@ -123,7 +123,7 @@ def rebuild(index: Index, annotations: Path, destination: Path) -> str:
             cannot be written.
     """
     source, name = read(annotations, _Source), annotations.name
-    categories = [msgspec.json.decode(raw, type=Category) for raw in source.categories]
+    categories = [msgspec.json.decode(raw, type=NamedCategory) for raw in source.categories]
     numbers = np.sort([category.id for category in categories])
     names = [category.name for category in sorted(categories, key=lambda category: category.id)]
     if len(numbers) != len(index.images):

@@ -15,8 +15,8 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from fasa.datasets.annotation_counts import read_frequencies
-from fasa.datasets.annotation_file import Categories, read
 from fasa.errors import UserError
+from fasa.evaluation.io.annotation_json import Categories, read
 
 
 @DATASETS.register_module()

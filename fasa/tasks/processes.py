@@ -22,7 +22,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from fasa.errors import UserError
-from fasa.evaluation.threads import cores
+from fasa.evaluation.arrays import cores
 from fasa.tasks.termination import GO_ON, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)

@@ -15,8 +15,8 @@ from toys_lvis import faulty, original, toy, write, write_images
 from fasa.datasets import lvis
 from fasa.datasets.annotation_check import Expected, compare
 from fasa.datasets.annotation_counts import count_annotations, images_with, read_frequencies
-from fasa.datasets.annotation_file import read
 from fasa.errors import UserError
+from fasa.evaluation.io.annotation_json import read
 
 TOY = Expected(name="toy", fix="make it again", classes=3, federated=True, frequencies={"r": 1, "c": 1, "f": 1})
 

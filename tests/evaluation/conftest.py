@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from discs import problem
+from evaluation_toys import disc_problem
 
 from fasa.cli import main
 
@@ -30,14 +30,14 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any
 @pytest.fixture
 def lvis(write: Callable[[str, Any], Path]) -> tuple[str, str]:
     """Paths of annotations and detections, LVIS."""
-    annotations, detections = problem("lvis")
+    annotations, detections = disc_problem("lvis")
     return str(write("lvis.json", annotations)), str(write("detections.json", detections))
 
 
 @pytest.fixture
 def coco(write: Callable[[str, Any], Path]) -> tuple[str, str]:
     """Paths of annotations and detections, COCO."""
-    annotations, detections = problem("coco")
+    annotations, detections = disc_problem("coco")
     return str(write("coco.json", annotations)), str(write("detections.json", detections))
 
 

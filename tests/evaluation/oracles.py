@@ -20,7 +20,7 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fasa.evaluation.metrics.average_precision import Evaluation
+from fasa.evaluation import Evaluation
 
 Json = dict[str, Any]
 

@@ -10,11 +10,16 @@ import pytest
 from cases import lvis_problem
 
 from fasa.errors import UserError
-from fasa.evaluation import evaluate, load_ground_truth
-from fasa.evaluation.metrics import bootstrap, overlaps
-from fasa.evaluation.metrics.bootstrap import _summary
+from fasa.evaluation import Overlaps, bootstrap, evaluate, load_ground_truth, match, overlaps
+from fasa.evaluation.metrics.average_precision import Summary, rank
+from fasa.evaluation.metrics.bootstrap import resampled
 
 Json = dict[str, Any]
+
+
+def draw(file: Overlaps, protocol: str, count: np.ndarray) -> Summary:
+    """The figures where each image counts ``count`` times."""
+    return resampled(rank(match(file, protocol), protocol), count)
 
 
 def distinct(results: list[Json], seed: int) -> list[Json]:
@@ -49,7 +54,7 @@ def test_a_weight_is_a_repetition(seed, protocol):
     count[0] = max(count[0], 1)
     more = repeated(annotations, results, dict(zip(ids, count.tolist(), strict=True)))
     literal = evaluate(overlaps(load_ground_truth(more[0]), more[1]), protocol).summary
-    assert _summary(file, protocol, count) == literal
+    assert draw(file, protocol, count) == literal
 
 
 def test_once_each_is_the_figure_itself():
@@ -57,7 +62,7 @@ def test_once_each_is_the_figure_itself():
     file = overlaps(load_ground_truth(annotations), results)
     for protocol in ("standard", "fixed", "pool"):
         once = np.ones(len(file.ground_truth.image_ids), np.int32)
-        assert _summary(file, protocol, once) == evaluate(file, protocol).summary
+        assert draw(file, protocol, once) == evaluate(file, protocol).summary
 
 
 def test_intervals_are_reproducible_and_paired():
@@ -82,7 +87,7 @@ def test_its_interval_is_the_percentiles_of_its_draws():
     draws = []
     for _ in range(40):
         count = np.bincount(rng.integers(images, size=images), minlength=images).astype(np.int32)
-        draws.append(_summary(file, "standard", count)["AP"])
+        draws.append(draw(file, "standard", count)["AP"])
     (mine,), _ = bootstrap([file], samples=40, seed=5)
     if None in draws:
         assert "AP" not in mine

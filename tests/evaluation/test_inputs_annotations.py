@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from input_toys import coco_document, lvis_document, refused
+from evaluation_toys import coco_document, lvis_document, refused
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import lvis_document, refused
+from evaluation_toys import lvis_document, refused
 
 from fasa.evaluation import load_ground_truth
 from fasa.evaluation.io import ground_truth as module
-from fasa.evaluation.io.cache import cache_folder
+from fasa.evaluation.io.files import cache_folder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import expected_columns, same_columns
+from evaluation_toys import expected_columns, same_columns
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 

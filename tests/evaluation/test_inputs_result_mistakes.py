@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from input_toys import coco_document, lvis_document, random_rle, refused
+from evaluation_toys import coco_document, lvis_document, random_rle, refused
 
 from fasa.errors import UserError
 from fasa.evaluation import load_detections, open_detections

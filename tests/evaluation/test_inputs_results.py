@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import expected_columns, random_results, random_rle, refused, same_columns, spelled
+from evaluation_toys import expected_columns, random_results, random_rle, refused, same_columns, spelled
 from pycocotools import mask as coco
 
 from fasa.evaluation import load_detections, open_detections
 from fasa.evaluation.io import detections as detections_module
 from fasa.evaluation.io import results_json
-from fasa.evaluation.io.result_columns import Columns
-from fasa.evaluation.io.streams import ByteStream
+from fasa.evaluation.io.files import ByteStream
+from fasa.evaluation.io.result_columns import RawDetections
 
 
 @pytest.mark.parametrize("way", ["both ways", "the careful way"])
@@ -54,7 +54,7 @@ def test_the_quick_way_is_taken_for_the_usual_file(tmp_path: Path, monkeypatch):
     with ByteStream(path) as stream:
         parts = list(results_json.read_results(stream, "results", 2000))
     assert len(parts) > 10
-    assert len(Columns.join(parts)) == 300
+    assert len(RawDetections.join(parts)) == 300
 
 
 def test_a_list_of_entries_is_read_as_its_file_is(tmp_path: Path):

@@ -12,11 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import COLUMNS, coco_document, expected_columns, lvis_document, random_results, refused, same_columns
+from evaluation_toys import (
+    COLUMNS,
+    coco_document,
+    expected_columns,
+    lvis_document,
+    random_results,
+    refused,
+    same_columns,
+)
 from pycocotools import mask as coco
 
 from fasa.evaluation import DetectionWriter, load_detections, load_ground_truth, save_detections
-from fasa.evaluation.io.detections import write_results_json
+from fasa.evaluation.io.writer import write_results_json
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -11,9 +11,8 @@ import pytest
 from cases import coco_problem, detections_around
 from oracles import assert_equal, coco_official
 
-from fasa.evaluation import evaluate, load_ground_truth
-from fasa.evaluation.metrics import average_precision as evaluation
-from fasa.evaluation.metrics import matching, overlaps
+from fasa.evaluation import Evaluation, evaluate, load_ground_truth, overlaps
+from fasa.evaluation.metrics import average_precision, matching
 
 FEW, ALL = 20, 100
 SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
@@ -28,7 +27,7 @@ def data(name: str) -> Path:
 
 
 def set_limits(monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int, int]) -> None:
-    for module in (matching, evaluation):
+    for module in (matching, average_precision):
         monkeypatch.setattr(module, "COCO_LIMITS", limits)
 
 
@@ -42,7 +41,7 @@ def test_problems_full_of_ties(seed: int, iou_type: str, monkeypatch: pytest.Mon
     official = coco_official(annotations, results, iou_type, limits)
     renamed = {f"AR{limits[0]}": "AR1", f"AR{limits[1]}": "AR10"}  # their names hold the usual limits
     summary = {renamed.get(name, name): figure for name, figure in ours.summary.items()}
-    assert_equal(evaluation.Evaluation(**{**vars(ours), "summary": summary}), official)
+    assert_equal(Evaluation(**{**vars(ours), "summary": summary}), official)
 
 
 def test_areas_of_boxes_as_pycocotools_takes_them() -> None:

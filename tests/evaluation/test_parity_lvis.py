@@ -11,8 +11,8 @@ import pytest
 from cases import detections_around, lvis_problem
 from oracles import assert_equal, fixed_official, lvis_official
 
-from fasa.evaluation import DetectionWriter, evaluate, load_ground_truth
-from fasa.evaluation.metrics import matching, overlaps
+from fasa.evaluation import DetectionWriter, evaluate, load_ground_truth, overlaps
+from fasa.evaluation.metrics import matching
 
 FEW, ALL = 25, 150  # seeds; each with masks and boxes, and under both protocols
 SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]

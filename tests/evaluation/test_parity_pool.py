@@ -10,8 +10,8 @@ import pytest
 from cases import detections_around, lvis_problem
 from oracles import POOLS, figures, pool_by_concatenation, pool_by_relabelling
 
-from fasa.evaluation import evaluate, load_ground_truth
-from fasa.evaluation.metrics import matching, overlaps
+from fasa.evaluation import evaluate, load_ground_truth, overlaps
+from fasa.evaluation.metrics import matching
 
 FEW, ALL = 25, 150
 SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]

@@ -11,8 +11,8 @@ from oracles import assert_equal, fixed_official, lvis_official
 from pycocotools import mask
 
 from fasa.errors import UserError
-from fasa.evaluation import Evaluation, evaluate, load_ground_truth
-from fasa.evaluation.metrics import matching, overlaps
+from fasa.evaluation import Evaluation, evaluate, load_ground_truth, overlaps
+from fasa.evaluation.metrics import matching
 
 Json = dict[str, Any]
 SIDE = 200  # pixels of an image

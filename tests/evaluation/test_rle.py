@@ -46,8 +46,6 @@ def test_areas_boxes_and_runs_are_pycocotools():
     for i, mask in enumerate(some):
         values = np.arange(run_start[i + 1] - run_start[i]) % 2
         assert np.array_equal(np.repeat(values, runs[run_start[i] : run_start[i + 1]]), mask.ravel(order="F"))
-    again = rle.measure_runs(runs, run_start, sizes)
-    assert np.array_equal(again[0], area) and np.array_equal(again[1], tight) and not again[2].any()
 
 
 def test_intersections_are_those_of_the_pixels():
@@ -90,3 +88,31 @@ def test_random_bytes_never_pass_for_another_mask():
             sound += 1
             assert official.area({"size": [3, 3], "counts": string}) == area[0]
     assert sound
+
+
+def official_strings(masks: np.ndarray) -> list[bytes]:
+    return [official.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"] for mask in masks]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_masks_give_the_same_bytes(seed: int):
+    rng = np.random.default_rng(seed)
+    for i in range(150):
+        height, width = rng.integers(1, 15, 2)
+        masks = rng.random((int(rng.integers(1, 4)), height, width)) < rng.choice([0, 0.05, 0.5, 0.95, 1])
+        if i % 3 == 0:  # one block, at the edges often
+            y, x = rng.integers(height), rng.integers(width)
+            masks[:] = False
+            masks[:, y : y + rng.integers(1, 9), x : x + rng.integers(1, 9)] = True
+        assert rle.encode(masks) == official_strings(masks)
+
+
+def test_long_runs_many_masks_and_other_layouts_of_memory():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:300, :401]
+    radius, centre = rng.uniform(1, 200, 40), rng.uniform(0, 400, (40, 2))
+    masks = np.stack([(x - c[0]) ** 2 + (y - c[1]) ** 2 < r**2 for c, r in zip(centre, radius, strict=True)])
+    assert rle.encode(masks) == official_strings(masks)
+    assert rle.encode(masks[:, ::-1, ::2]) == official_strings(masks[:, ::-1, ::2])
+    assert rle.encode(masks.transpose(0, 2, 1)) == official_strings(masks.transpose(0, 2, 1))
+    assert rle.encode(masks[:0]) == []

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from discs import problem
+from evaluation_toys import disc_problem
 
 from fasa.cli import main
 
@@ -33,7 +33,7 @@ def test_a_missing_file_is_named(lvis, refused, tmp_path):
 
 
 def test_the_second_file_is_looked_for_before_the_first_is_scored(lvis, refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("fasa.evaluation.score.results.overlaps", lambda *a, **k: pytest.fail("scored"))
+    monkeypatch.setattr("fasa.evaluation.score.scores.overlaps", lambda *a, **k: pytest.fail("scored"))
     assert "nowhere.json" in refused(*lvis, tmp_path / "nowhere.json")
 
 
@@ -54,19 +54,19 @@ def test_truncated_json_is_named(lvis, refused):
     ],
 )
 def test_a_bad_entry_is_named(lvis, write, refused, field, value, named):
-    detections = problem("lvis")[1]
+    detections = disc_problem("lvis")[1]
     detections[7][field] = value
     error = refused(lvis[0], write("detections.json", detections))
     assert "detection 7" in error and named in error and "detections.json" in error
 
 
 def test_boxes_where_masks_were_asked_for(lvis, write, refused):
-    detections = [{k: v for k, v in d.items() if k != "segmentation"} for d in problem("lvis")[1]]
+    detections = [{k: v for k, v in d.items() if k != "segmentation"} for d in disc_problem("lvis")[1]]
     assert "bbox" in refused(lvis[0], write("boxes.json", detections))
 
 
 def test_a_mask_of_another_size(lvis, write, refused):
-    annotations = problem("lvis")[0]
+    annotations = disc_problem("lvis")[0]
     annotations["images"][0]["height"] = 161
     for a in annotations["annotations"]:
         if a["image_id"] == annotations["images"][0]["id"]:
@@ -127,13 +127,13 @@ def test_control_c_is_no_traceback(lvis, score, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fasa.evaluation.score.results.overlaps", interrupt)
+    monkeypatch.setattr("fasa.evaluation.score.scores.overlaps", interrupt)
     assert score(*lvis) == (130, "", "")
 
 
 def test_instance_counts_in_every_form(coco, write):
     from fasa.evaluation import load_ground_truth
-    from fasa.evaluation.score.instance_counts import load_instance_counts
+    from fasa.evaluation.score.scores import load_instance_counts
 
     truth = load_ground_truth(coco[0])
     listed = [{"id": k, "instance_count": 10 * k, "name": "x"} for k in range(7, 0, -1)]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from discs import problem
+from evaluation_toys import disc_problem
 
 from fasa.evaluation import average_precision, load_detections, save_detections, tide_errors
 
@@ -42,11 +44,11 @@ def test_a_group_without_objects_is_a_dash_that_is_explained(lvis, score):
 
 
 def test_protocols_and_tide_from_one_reading(lvis, score, monkeypatch):
-    from fasa.evaluation.score import results
+    from fasa.evaluation.score import scores
 
     calls = []
-    overlaps = results.overlaps
-    monkeypatch.setattr(results, "overlaps", lambda *a, **k: calls.append(k["all_classes"]) or overlaps(*a, **k))
+    overlaps = scores.overlaps
+    monkeypatch.setattr(scores, "overlaps", lambda *a, **k: calls.append(k["all_classes"]) or overlaps(*a, **k))
     text = score(*lvis, "--protocol", *PROTOCOLS, "--tide")[1]
     assert calls == [True]
     assert [len(figures(text, metric)) for metric in ("AP", "AP50", "APr")] == [3, 3, 3]  # AP50: two tables and TIDE's
@@ -58,7 +60,7 @@ def test_protocols_and_tide_from_one_reading(lvis, score, monkeypatch):
 
 
 def test_two_files_have_a_difference(write, lvis, score):
-    other = write("better/detections.json", problem("lvis")[1][:30])
+    other = write("better/detections.json", disc_problem("lvis")[1][:30])
     status, text, _ = score(*lvis, other, "--tide")
     first, second = average_precision(*lvis)["AP"], average_precision(lvis[0], other)["AP"]
     assert status == 0
@@ -69,7 +71,7 @@ def test_two_files_have_a_difference(write, lvis, score):
 
 
 def test_bootstrap_intervals_stand_beside_the_figures(write, lvis, score):
-    other = write("other.json", problem("lvis")[1][:30])
+    other = write("other.json", disc_problem("lvis")[1][:30])
     arguments = (*lvis, other, "--bootstrap", 50)
     text = score(*arguments)[1]
     (cells,) = figures(text, "AP")
@@ -160,3 +162,23 @@ def test_a_reader_that_leaves_and_an_output_without_dashes_are_no_crash(lvis):
     assert (gone.stdout, gone.stderr) == ("0\n", "")
     ascii_only = subprocess.run(command, capture_output=True, env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin"})
     assert ascii_only.returncode == 0 and b"? (APc)" in ascii_only.stdout
+
+
+DATA = Path(os.environ.get("FASA_TEST_DATA", "nowhere")) / "coco_eval"
+
+# What COCO's own demonstration prints for these files (cocoapi, PythonAPI/pycocoEvalDemo.ipynb).
+PRINTED = {
+    "bbox": "0.505 0.697 0.573 0.586 0.519 0.501 0.387 0.594 0.595 0.640 0.566 0.564",
+    "segm": "0.320 0.562 0.299 0.387 0.310 0.327 0.268 0.415 0.417 0.469 0.377 0.381",
+}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="FASA_TEST_DATA names no folder with coco_eval/ in it")
+@pytest.mark.parametrize("iou_type", PRINTED)
+def test_cocos_own_demonstration(iou_type, score, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    files = DATA / "instances_val2014_100.json", DATA / f"instances_val2014_fake{iou_type}100_results.json"
+    status, text, _ = score(*files, "--iou-type", iou_type, "--json", "--verify")
+    printed = json.loads(text)["files"][0]["protocols"]["standard"]["figures"]
+    assert status == 0
+    assert " ".join(f"{value:.3f}" for value in printed.values()) == PRINTED[iou_type]

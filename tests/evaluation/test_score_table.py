@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fasa.evaluation.metrics.average_precision import PROTOCOLS
+from fasa.evaluation.metrics.matching import PROTOCOLS
 from fasa.evaluation.score import arguments
-from fasa.evaluation.score.labels import labels
+from fasa.evaluation.score.scores import labels
 from fasa.evaluation.score.table import Cell, Row, print_table
 
 LONG = [

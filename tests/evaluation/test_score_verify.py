@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from discs import problem
+from evaluation_toys import disc_problem
 
 from fasa.evaluation import DetectionWriter, load_detections, load_ground_truth, save_detections
 from fasa.evaluation.score import verification
@@ -24,7 +24,7 @@ for tool in ("lvis", "tidecv"):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("iou_type", ["segm", "bbox"])
 def test_lvis_is_equal_to_lvis_api_and_tidecv(write, iou_type, seed):
-    annotations, detections = problem("lvis", seed)
+    annotations, detections = disc_problem("lvis", seed)
     files = write("lvis.json", annotations), write("detections.json", detections)
     compared = verify(*files, iou_type, ("standard", "fixed", "pool"), True)
     assert all(c.equal for c in compared), [c for c in compared if not c.equal]
@@ -63,15 +63,15 @@ def test_json_stays_json(lvis, score):
 
 
 def test_a_wrong_figure_is_caught(lvis, score, monkeypatch):
-    from fasa.evaluation.score import results
+    from fasa.evaluation.score import scores
 
-    evaluate = results.evaluate
+    evaluate = scores.evaluate
 
     def wrong(*arguments):
         right = evaluate(*arguments)
         return dataclasses.replace(right, summary={**right.summary, "APr": right.summary["APr"] + 1e-16, "APc": 0.0})
 
-    monkeypatch.setattr(results, "evaluate", wrong)
+    monkeypatch.setattr(scores, "evaluate", wrong)
     status, text, error = score(*lvis, "--verify")
     assert status == 1 and "lvis 0.5.3: 2 of 15 figures differ; the largest difference is inf (standard APc)" in text
     assert error == "fasa: 2 figures differ from the official tools'.\n"
@@ -98,7 +98,7 @@ def test_masks_that_were_not_kept_do_not_matter(lvis, tmp_path):
 
 
 def test_boxes_of_masks_are_the_tools_own(write):
-    annotations, detections = problem("lvis")
+    annotations, detections = disc_problem("lvis")
     for detection in detections:
         del detection["bbox"]
     compared = verify(write("lvis.json", annotations), write("masks.json", detections), "bbox", tide=True)
@@ -106,7 +106,7 @@ def test_boxes_of_masks_are_the_tools_own(write):
 
 
 def test_objects_without_area_are_left_out_of_tidecv_too(write):
-    annotations, detections = problem("lvis")
+    annotations, detections = disc_problem("lvis")
     annotations["annotations"][3]["area"] = 0
     compared = verify(write("lvis.json", annotations), write("detections.json", detections), tide=True)
     assert all(c.equal for c in compared)
@@ -128,7 +128,7 @@ def test_annotations_that_are_not_json_are_refused_at_once(lvis, score, tmp_path
     from fasa.evaluation import save_ground_truth
 
     save_ground_truth(load_ground_truth(lvis[0]), tmp_path / "lvis.npz")
-    monkeypatch.setattr("fasa.evaluation.score.results.overlaps", lambda *a, **k: pytest.fail("scored"))
+    monkeypatch.setattr("fasa.evaluation.score.scores.overlaps", lambda *a, **k: pytest.fail("scored"))
     status, _, error = score(tmp_path / "lvis.npz", lvis[1], "--verify")
     assert status == 2 and "lvis.npz is not JSON" in error
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tide_oracle import assert_same, pycocotools_overlaps, tidecv
 
-from fasa.evaluation.metrics.tide import Tide, tide
+from fasa.evaluation import Tide, tide
 
 Json = dict[str, Any]
 HALF = (51 * 1 + 50 * 0) / 101 * 100  # AP where one of two truths is found, first: recall 0 ... 0.5 at precision 1

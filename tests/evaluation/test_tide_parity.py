@@ -13,9 +13,8 @@ from cases import coco_problem, detections_around, lvis_problem
 from pycocotools import mask as masks
 from tide_oracle import assert_same, pycocotools_overlaps, tidecv
 
-from fasa.evaluation.io.ground_truth import load_ground_truth
-from fasa.evaluation.metrics.overlaps import overlaps
-from fasa.evaluation.metrics.tide import DETECTIONS_PER_IMAGE, tide
+from fasa.evaluation import load_ground_truth, overlaps, tide
+from fasa.evaluation.metrics.tide import DETECTIONS_PER_IMAGE
 
 Json = dict[str, Any]
 DATA = Path(os.environ["FASA_TEST_DATA"]) if os.environ.get("FASA_TEST_DATA") else None

@@ -1,4 +1,4 @@
-"""tidecv 1.0.1 itself, and overlaps computed by pycocotools alone, for the tests of ``fasa.evaluation.metrics.tide``."""
+"""tidecv 1.0.1 itself, and overlaps computed by pycocotools alone, for the tests of TIDE."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as masks
 
-from fasa.evaluation.io.ground_truth import GroundTruth
-from fasa.evaluation.metrics.overlaps import Overlaps
-from fasa.evaluation.metrics.tide import Tide
+from fasa.evaluation import GroundTruth, Overlaps, Tide
 
 Json = dict[str, Any]
 MAIN = ("cls", "loc", "both", "dupe", "bkg", "miss")

@@ -16,9 +16,9 @@ from toys_lvis import faulty, original, toy, write, write_images
 
 import fasa.mmdet.datasets  # noqa: F401
 from fasa.datasets.annotation_counts import count_annotations, images_with
-from fasa.datasets.annotation_file import read
 from fasa.datasets.coco_lt import Index, rebuild
 from fasa.errors import UserError
+from fasa.evaluation.io.annotation_json import read
 
 register_all_modules()
 PIPELINE = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations", "with_bbox": True, "with_mask": True}]

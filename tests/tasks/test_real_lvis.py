@@ -18,8 +18,7 @@ from mmengine.structures import InstanceData
 from fasa.cli import main
 from fasa.datasets.annotation_counts import count_annotations
 from fasa.datasets.manifest import Manifest, Split, write_manifest
-from fasa.evaluation import GroundTruth, evaluate, load_detections, load_ground_truth
-from fasa.evaluation.metrics import overlaps
+from fasa.evaluation import GroundTruth, evaluate, load_detections, load_ground_truth, overlaps
 from fasa.evaluation.score.verification import verify
 from fasa.study import Run, Study, load_study
 from fasa.tasks.detection import topk_inference

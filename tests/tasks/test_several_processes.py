@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from fasa.cli import main
-from fasa.evaluation.threads import cores
+from fasa.evaluation.arrays import cores
 from fasa.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
-"""One field of one entry, checked: a number of the right kind, or a sentence that names entry, field and mend.
+"""One field of one entry, checked: a value of the right kind, or a sentence that names entry, field and fix.
 
-These are for what the fast typed parser does not take as it is; they accept what Python's json and the official tools
+These are for what the fast typed parser does not accept as it is; they accept what Python's json and the official tools
 would compute with (3.0 for an id), and refuse what would fail there or silently go wrong.
 """
 
@@ -20,12 +20,12 @@ LARGEST_SIDE = 2**31 - 1
 _SHOWN = 40  # characters of a wrong value that a sentence repeats
 
 
-def wrong(where: str, field: str, value: Any, mend: str) -> UserError:
-    """The error of a field with a wrong value; ``mend`` says what belongs there."""
+def wrong(where: str, field: str, value: Any, fix: str) -> UserError:
+    """The error of a field with a wrong value; ``fix`` says what belongs there."""
     shown = repr(value)
     if len(shown) > _SHOWN:
         shown = shown[:_SHOWN] + "…"
-    return UserError(f'{where} has {shown} for its "{field}": {mend}.')
+    return UserError(f'{where} has {shown} for its "{field}": {fix}.')
 
 
 def record(value: Any, where: str) -> Mapping[str, Any]:
@@ -44,11 +44,11 @@ def present(entry: Mapping[str, Any], field: str, where: str) -> Any:
 
 def whole(value: Any, where: str, field: str, lowest: int = -LARGEST_ID, highest: int = LARGEST_ID) -> int:
     """A whole number between ``lowest`` and ``highest``; 3.0 is one, true is none."""
-    is_whole = isinstance(value, Integral) or (isinstance(value, Real) and math.isfinite(value) and value == int(value))
-    if isinstance(value, bool | np.bool_) or not is_whole or not lowest <= int(value) <= highest:
+    number = _integer(value)
+    if number is None or not lowest <= number <= highest:
         bound = "" if lowest < 0 else f" from {lowest} on" if highest == LARGEST_ID else f" from {lowest} to {highest}"
         raise wrong(where, field, value, f"write a whole number{bound}")
-    return int(value)
+    return number
 
 
 def finite(value: Any, where: str, field: str) -> float:
@@ -61,10 +61,12 @@ def finite(value: Any, where: str, field: str) -> float:
 
 def box(value: Any, where: str, field: str = "bbox") -> tuple[float, float, float, float]:
     """Four finite numbers x, y, width, height, the sides not negative."""
-    numbers = [_float(v) for v in value] if isinstance(value, list | tuple | np.ndarray) else []
-    if len(numbers) != 4 or any(v is None or not math.isfinite(v) for v in numbers) or min(numbers[2:]) < 0:
+    found = [_float(v) for v in value] if isinstance(value, list | tuple | np.ndarray) else []
+    numbers = [number for number in found if number is not None and math.isfinite(number)]
+    if not len(found) == len(numbers) == 4 or min(numbers[2:]) < 0:
         raise wrong(where, field, value, "write four finite numbers x, y, width, height, the last two not negative")
-    return tuple(numbers)
+    x, y, w, h = numbers
+    return x, y, w, h
 
 
 def flag(value: Any, where: str, field: str) -> bool:
@@ -78,7 +80,18 @@ def size(value: Any, where: str, field: str = "size") -> tuple[int, int]:
     """Height and width in pixels, both from 1."""
     if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
         raise wrong(where, field, value, "write [height, width]")
-    return tuple(whole(v, where, field, lowest=1, highest=LARGEST_SIDE) for v in value)
+    height, width = (whole(v, where, field, lowest=1, highest=LARGEST_SIDE) for v in value)
+    return height, width
+
+
+def _integer(value: Any) -> int | None:
+    """``value`` as an int; None if it is no whole number."""
+    if isinstance(value, bool | np.bool_):
+        return None
+    if isinstance(value, Integral):
+        return int(value)
+    number = _float(value)
+    return int(value) if number is not None and math.isfinite(number) and number == int(number) else None
 
 
 def _float(value: Any) -> float | None:

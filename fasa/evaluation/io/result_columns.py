@@ -1,25 +1,23 @@
-"""Entries of a results file turned into columns: quickly where the typed parser took them, else carefully."""
+"""Entries of a results file become columns: quickly where the typed parser accepts them, else field by field."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from itertools import chain
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from fasa.errors import UserError
-from fasa.evaluation.io import fields as field
-from fasa.evaluation.io.mask_entries import from_rle
+from fasa.evaluation.io import fields
+from fasa.evaluation.io.annotation_json import Length, Side
+from fasa.evaluation.io.masks import from_rle
 
 NO_BOX = (np.nan,) * 4
-NO_SIZE = (0, 0)  # no mask's size: the sides of a mask that is there are 1 or more, which both parsers see to
-
-Side = Annotated[int, Meta(ge=1, le=field.LARGEST_SIDE)]
-Length = Annotated[float, Meta(ge=0)]
+NO_SIZE = (0, 0)  # of no mask; both parsers see to it that a mask's sides are 1 or more
 
 
 class Rle(msgspec.Struct, gc=False):
@@ -30,7 +28,7 @@ class Rle(msgspec.Struct, gc=False):
 
 
 class Entry(msgspec.Struct, gc=False):
-    """A detection in the usual form; further keys are passed over."""
+    """A detection in the usual form; further keys are ignored."""
 
     image_id: int
     category_id: int
@@ -39,9 +37,9 @@ class Entry(msgspec.Struct, gc=False):
     segmentation: Rle | UnsetType = UNSET
 
 
-@dataclass
-class Columns:
-    """Columns of n entries as read, not yet judged: see ``fasa.evaluation.io.detections.Detections``."""
+@dataclasses.dataclass
+class RawDetections:
+    """Columns of n entries as read, not yet validated: see ``fasa.evaluation.io.detections.Detections``."""
 
     image_id: np.ndarray  # int64 (n,)
     category_id: np.ndarray  # int64 (n,)
@@ -57,31 +55,43 @@ class Columns:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return sum(getattr(self, f.name).nbytes for f in fields(self))
+        return sum(getattr(self, f.name).nbytes for f in dataclasses.fields(self))
 
     @classmethod
-    def join(cls, parts: list[Columns]) -> Columns:
-        """Columns one after the other; at least one part."""
+    def of(
+        cls, image_id: Any, category_id: Any, score: Any, box: Any, size: Any, strings: Sequence[bytes]
+    ) -> RawDetections:
+        """Columns made of anything that numpy takes for them, and one string a mask."""
+        n = len(score)
+        return cls(
+            np.array(image_id, np.int64),
+            np.array(category_id, np.int64),
+            np.array(score, np.float64),
+            np.array(box, np.float64).reshape(n, 4),
+            np.array(size, np.int64).reshape(n, 2),
+            np.array([len(string) for string in strings], np.int64),
+            _bytes(b"".join(strings)),
+        )
+
+    @classmethod
+    def join(cls, parts: list[RawDetections]) -> RawDetections:
+        """Parts one after the other; at least one part."""
         if len(parts) == 1:
             return parts[0]
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in dataclasses.fields(cls)))
 
 
-def from_typed(entries: list[Entry]) -> Columns:
+def from_typed(entries: list[Entry]) -> RawDetections:
     """Columns of entries in the usual form.
 
     Raises:
         ValueError or OverflowError: an id beyond 64 bits, or a mask string with characters that are not ASCII.
     """
     n = len(entries)
-    boxes = [entry.bbox for entry in entries]
-    masks = [entry.segmentation for entry in entries]
-    if UNSET in boxes:
-        boxes = [NO_BOX if box is UNSET else box for box in boxes]
-    if UNSET in masks:
-        masks = [_NO_MASK if mask is UNSET else mask for mask in masks]
+    boxes = [NO_BOX if (box := entry.bbox) is UNSET else box for entry in entries]
+    masks = [_NO_MASK if (mask := entry.segmentation) is UNSET else mask for entry in entries]
     strings = [mask.counts for mask in masks]
-    return Columns(
+    return RawDetections(
         np.array([entry.image_id for entry in entries], dtype=np.int64),
         np.array([entry.category_id for entry in entries], dtype=np.int64),
         np.array([entry.score for entry in entries], dtype=np.float64),
@@ -92,13 +102,13 @@ def from_typed(entries: list[Entry]) -> Columns:
     )
 
 
-def from_objects(entries: Sequence[Any], name: str, first: int) -> tuple[Columns, UserError | None]:
+def from_objects(entries: Sequence[Any], name: str, first: int) -> tuple[RawDetections, UserError | None]:
     """Columns of entries as ``json.loads`` or pycocotools give them, up to the first with a faulty field; its fault.
 
-    The fault is not raised, since the masks of the entries before it are still to be judged.
+    The fault is not raised, since a fault in a mask of the entries before it comes first.
 
     Args:
-        name: what the sentences call the file.
+        name: what sentences call the file.
         first: place of the first entry in the whole file.
     """
     if (columns := _from_plain(entries)) is not None:
@@ -112,22 +122,11 @@ def from_objects(entries: Sequence[Any], name: str, first: int) -> tuple[Columns
     except UserError as error:
         fault = error
     image_id, category_id, score, boxes, sizes = zip(*rows, strict=True) if rows else ((),) * 5
-    n = len(rows)
-    columns = Columns(
-        np.array(image_id, dtype=np.int64),
-        np.array(category_id, dtype=np.int64),
-        np.array(score, dtype=np.float64),
-        np.array(boxes, dtype=np.float64).reshape(n, 4),
-        np.array(sizes, dtype=np.int64).reshape(n, 2),
-        np.array([len(string) for string in strings], dtype=np.int64),
-        _bytes(b"".join(strings)),
-    )
-    return columns, fault
+    return RawDetections.of(image_id, category_id, score, boxes, sizes, strings), fault
 
 
-def _from_plain(entries: Sequence[Any]) -> Columns | None:
+def _from_plain(entries: Sequence[Any]) -> RawDetections | None:
     """As ``from_objects``, five times as fast, where every field has one of the usual types; else None."""
-    n = len(entries)
     try:
         image_id = [entry["image_id"] for entry in entries]
         category_id = [entry["category_id"] for entry in entries]
@@ -140,36 +139,23 @@ def _from_plain(entries: Sequence[Any]) -> Columns | None:
         sides = [*chain.from_iterable(sizes)]
     except (KeyError, TypeError, AttributeError):
         return None
-    usual = (
-        (image_id, _REAL),
-        (category_id, _REAL),
-        (sides, _WHOLE),
-        (score, _REAL),
-        (numbers, _REAL),
-        (strings, _TEXT),
-    )
-    if any(set(map(type, values)) - types for values, types in usual):
+    real = (image_id, category_id, score, numbers)
+    if any(set(map(type, values)) - _REAL for values in real):
+        return None
+    if set(map(type, sides)) - _WHOLE or set(map(type, strings)) - _TEXT:
         return None
     if set(map(len, boxes)) - {4} or set(map(len, sizes)) - {2}:
         return None
     strings = [string if isinstance(string, bytes) else string.encode("utf-8", "surrogatepass") for string in strings]
     try:
-        columns = Columns(
-            _ids(image_id),
-            _ids(category_id),
-            np.array(score, dtype=np.float64),
-            np.array(numbers, dtype=np.float64).reshape(n, 4),
-            np.array(sides, dtype=np.int64).reshape(n, 2),
-            np.array([len(string) for string in strings], dtype=np.int64),
-            _bytes(b"".join(strings)),
-        )
+        columns = RawDetections.of(_ids(image_id), _ids(category_id), score, numbers, sides, strings)
     except (ValueError, OverflowError):
         return None
     boxed = np.array([box is not NO_BOX for box in boxes], dtype=bool)
     masked = np.array([mask is not _NO_RLE for mask in masks], dtype=bool)
     box, size = columns.box[boxed], columns.size[masked]
     sound = np.isfinite(columns.score).all() and np.isfinite(box).all() and (box[:, 2:] >= 0).all()
-    return columns if sound and (size >= 1).all() and (size <= field.LARGEST_SIDE).all() else None
+    return columns if sound and (size >= 1).all() and (size <= fields.LARGEST_SIDE).all() else None
 
 
 def _ids(values: list[Any]) -> np.ndarray:
@@ -193,13 +179,13 @@ def _bytes(content: bytes) -> np.ndarray:
 
 def _row(value: Any, where: str) -> tuple[tuple[Any, ...], bytes]:
     """image_id, category_id, score, box and mask size of one entry, and its mask's string."""
-    entry = field.record(value, where)
-    image_id = field.whole(field.present(entry, "image_id", where), where, "image_id")
-    category_id = field.whole(field.present(entry, "category_id", where), where, "category_id")
-    score = field.finite(field.present(entry, "score", where), where, "score")
+    entry = fields.record(value, where)
+    image_id = fields.whole(fields.present(entry, "image_id", where), where, "image_id")
+    category_id = fields.whole(fields.present(entry, "category_id", where), where, "category_id")
+    score = fields.finite(fields.present(entry, "score", where), where, "score")
     # pycocotools takes an empty list of mask results for no box
     boxed = "bbox" in entry and not (isinstance(entry["bbox"], list) and not entry["bbox"])
-    box = field.box(entry["bbox"], where) if boxed else NO_BOX
+    box = fields.box(entry["bbox"], where) if boxed else NO_BOX
     size, string = from_rle(entry["segmentation"], where) if "segmentation" in entry else (NO_SIZE, b"")
     return (image_id, category_id, score, box, size), string
 

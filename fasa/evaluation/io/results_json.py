@@ -1,7 +1,7 @@
 """The official results JSON, a list of detections, read piece by piece in bounded memory.
 
-A piece is cut where one entry ends and the next begins, and decoded by msgspec into typed entries. A piece that does
-not take (an unusual number, NaN, a cut inside an entry that looked like one between two) is read entry by entry by
+A piece is cut where one entry ends and the next begins, and decoded by msgspec into typed entries. A piece that msgspec
+refuses (an unusual number, NaN, a cut inside an entry that looked like a cut between two) is read entry by entry by
 Python's own json, which decides what is accepted and names what is not.
 """
 
@@ -17,8 +17,8 @@ import msgspec
 
 from fasa.errors import UserError
 from fasa.evaluation.io import result_columns
-from fasa.evaluation.io.result_columns import Columns
-from fasa.evaluation.io.streams import ByteStream
+from fasa.evaluation.io.files import ByteStream
+from fasa.evaluation.io.result_columns import RawDetections
 
 PIECE = 1 << 18  # bytes; what is decoded at once stays in the processor's cache
 _SPACE = b" \t\n\r"
@@ -28,7 +28,7 @@ _TYPED = msgspec.json.Decoder(list[result_columns.Entry])
 _PLAIN = json.JSONDecoder()
 
 
-def read_results(stream: ByteStream, name: str, piece: int = PIECE) -> Iterator[Columns]:
+def read_results(stream: ByteStream, name: str, piece: int = PIECE) -> Iterator[RawDetections]:
     """Columns of one piece of the file after the other; ``piece`` is its size in bytes, about.
 
     Raises:
@@ -45,7 +45,7 @@ class _Reader:
         self._entries = 0  # in columns so far
         self._fault: UserError | None = None  # of the entry after those
 
-    def pieces(self) -> Iterator[Columns]:
+    def pieces(self) -> Iterator[RawDetections]:
         going = self._open_list()
         while going:
             cut = _last_gap(self._buffer)
@@ -69,7 +69,7 @@ class _Reader:
         self._buffer += content
 
     def _skip_space(self) -> bytes:
-        """Drop white space and tell the byte behind it."""
+        """Drop white space and return the byte behind it."""
         self._buffer = self._buffer.lstrip(_SPACE)
         while not self._buffer and not self._ended:
             self._read_more()
@@ -77,7 +77,7 @@ class _Reader:
         return self._buffer[:1]
 
     def _open_list(self) -> bool:
-        """Pass over a byte order mark and the list's bracket; whether there is an entry."""
+        """Skip a byte order mark and the list's bracket; whether there is an entry."""
         while len(self._buffer) < len(codecs.BOM_UTF8) and not self._ended:
             self._read_more()
         self._buffer = self._buffer.removeprefix(codecs.BOM_UTF8)
@@ -104,10 +104,10 @@ class _Reader:
             content = content[-16:] + more
         return f"{self._name} looks like annotations, not like results: give the list of detections."
 
-    def _typed(self, cut: tuple[int, int] | None) -> tuple[Columns, bool] | None:
-        """Columns up to ``cut``, or of all that is left, and whether the list goes on; None if msgspec takes it not.
+    def _typed(self, cut: tuple[int, int] | None) -> tuple[RawDetections, bool] | None:
+        """Columns up to ``cut``, or of all that is left, and whether the list goes on; None if msgspec refuses it.
 
-        A cut that was none leaves an object open, which the bracket added here does not close.
+        A wrong cut leaves an object open, which the bracket added here does not close.
         """
         piece = b"[" + (self._buffer[: cut[0]] + b"]" if cut else self._buffer)
         try:
@@ -120,12 +120,12 @@ class _Reader:
         self._buffer = self._buffer[cut[1] :] if cut else b""
         return columns, cut is not None
 
-    def _careful(self) -> tuple[Columns, bool]:
-        """As ``_typed``, of the entries up to one that is cut off or broken, which is told of if it is the first."""
+    def _careful(self) -> tuple[RawDetections, bool]:
+        """As ``_typed``, of the entries up to one that is cut off or broken; raises its error if it is the first."""
         values: list[Any] = []
         text, at, closed = self._text(), 0, False
         while not closed:
-            at = _SKIP.match(text, at).end()
+            at = _skipped(text, at)
             try:
                 value, end = _PLAIN.raw_decode(text, at)
             except json.JSONDecodeError as error:
@@ -135,7 +135,7 @@ class _Reader:
             except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
                 cut_off, problem = False, f"cannot be read at detection {self._entries} ({error})"
             else:
-                end = _SKIP.match(text, end).end()
+                end = _skipped(text, end)
                 follows = text[end : end + 1]
                 if follows in (",", "]"):
                     values.append(value)
@@ -164,6 +164,12 @@ class _Reader:
             raise UserError(
                 f"{self._name} is not UTF-8 text at detection {self._entries} or soon after: write it again as JSON."
             ) from error
+
+
+def _skipped(text: str, at: int) -> int:
+    """Place of the first character from ``at`` on that is no white space."""
+    found = _SKIP.match(text, at)
+    return found.end() if found else at
 
 
 def _last_gap(buffer: bytes) -> tuple[int, int] | None:

@@ -1,22 +1,24 @@
-"""Detections written image by image, as inference makes them."""
+"""Detections written to files: image by image as inference makes them, or converted from another file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 
+from fasa import atomic
 from fasa.errors import UserError
-from fasa.evaluation.geometry.encoding import encode
+from fasa.evaluation.geometry.rle import encode
 from fasa.evaluation.io import fields
-from fasa.evaluation.io.detection_columns import POLICIES, judge
-from fasa.evaluation.io.detection_file import DetectionSpool
+from fasa.evaluation.io.detections import FORMAT, MASK_COLUMNS, POLICIES, Detections, open_detections, validate
 from fasa.evaluation.io.ground_truth import GroundTruth
-from fasa.evaluation.io.mask_entries import from_rle
-from fasa.evaluation.io.result_columns import NO_BOX, NO_SIZE, Columns
+from fasa.evaluation.io.masks import from_rle
+from fasa.evaluation.io.npz import Spool, write_npz
+from fasa.evaluation.io.result_columns import NO_BOX, NO_SIZE, Entry, RawDetections, Rle
 
 
 class DetectionWriter:
@@ -25,13 +27,13 @@ class DetectionWriter:
     Use it as a context manager: after an exception inside, or a kill, there is no file, and an older one is as it was.
 
     ``policy`` says which masks are stored. "all" keeps every mask, which TIDE needs. "verified" keeps the masks of the
-    (image, class) pairs that ``annotations`` judge, annotated or known to be absent: every protocol of AP looks at no
-    others, and of the rest only at the scores. On LVIS that saves more than half of the encoding of masks, which is
-    what costs most. ``judged`` tells which these are, so that a detector need not even make the others.
+    (image, class) pairs that ``annotations`` judge, annotated or known to be absent: no protocol of AP looks at others,
+    and of the rest only at the scores. On LVIS that saves more than half of the encoding of masks, the slowest part.
+    ``judged`` says which these are, so that a detector need not even make the others.
 
     Args:
         path: the file to write.
-        annotations: what "verified" goes by.
+        annotations: what "verified" is decided by.
         policy: "all" or "verified".
 
     Raises:
@@ -42,11 +44,11 @@ class DetectionWriter:
         if policy not in POLICIES:
             raise UserError(f"policy is one of {', '.join(POLICIES)}, not {policy!r}.")
         if policy == "verified" and annotations is None:
-            raise UserError("policy 'verified' goes by the annotations: give them.")
+            raise UserError("policy 'verified' is decided by the annotations: give them.")
         self._name = str(path)
         self._annotations = annotations
         self._policy = policy
-        self._spool = DetectionSpool(Path(path), policy)
+        self._spool = _DetectionSpool(Path(path), policy)
         self._rows = 0
         self._open = True
 
@@ -99,16 +101,8 @@ class DetectionWriter:
             chosen = np.flatnonzero(self.judged(image_id, category_ids)).tolist()
             for i, (size, string) in zip(chosen, _encoded(masks, chosen, where), strict=True):
                 sizes[i], strings[i] = size, string
-        columns = Columns(
-            np.full(n, image_id, np.int64),
-            category_ids.astype(np.int64),
-            scores.astype(np.float64),
-            boxes.astype(np.float64).reshape(n, 4),
-            np.array(sizes, np.int64).reshape(n, 2),
-            np.array([len(string) for string in strings], np.int64),
-            np.frombuffer(bytearray().join(strings), np.uint8),
-        )
-        self._spool.append(judge(columns, self._name, self._rows, self._policy))
+        raw = RawDetections.of(np.full(n, image_id), category_ids, scores, boxes, sizes, strings)
+        self._spool.append(validate(raw, self._name, self._rows, self._policy))
         self._rows += n
 
     def close(self) -> None:
@@ -120,7 +114,7 @@ class DetectionWriter:
                 self.abandon()
 
     def abandon(self) -> None:
-        """Let go of what was added without writing the file."""
+        """Drop what was added, without writing the file."""
         self._open = False
         self._spool.close()
 
@@ -132,6 +126,116 @@ class DetectionWriter:
             self.close()
         else:
             self.abandon()
+
+
+def save_detections(detections: Any, path: str | Path) -> None:
+    """Write what ``open_detections`` accepts as our .npz, in bounded memory; the file appears whole or not at all."""
+    source = open_detections(detections)
+    spool = _DetectionSpool(Path(path), source.policy)
+    try:
+        for chunk in source.chunks():
+            spool.append(chunk)
+        spool.write()
+    finally:
+        spool.close()
+
+
+def write_results_json(detections: Any, path: str | Path) -> None:
+    """Write what ``open_detections`` accepts in the official results format.
+
+    Raises:
+        UserError: the detections lack the masks of unjudged classes, which the format cannot leave out.
+    """
+    source = open_detections(detections)
+    if source.policy != "all":
+        raise UserError(
+            f"{source.name} holds masks of judged classes only (policy {source.policy!r}), which the official format "
+            "cannot express: write the detections with policy 'all'."
+        )
+
+    def write(stream: BinaryIO) -> None:
+        separator = b"["
+        for chunk in source.chunks():
+            for begin in range(0, len(chunk), 4096):
+                stream.write(separator + msgspec.json.encode(_entries(chunk.rows(begin, begin + 4096)))[1:-1])
+                separator = b",\n"
+        stream.write(b"[]\n" if separator == b"[" else b"]\n")
+
+    atomic.write(Path(path), write)
+
+
+def _entries(chunk: Detections) -> list[Entry]:
+    entries = [
+        Entry(*row)
+        for row in zip(chunk.image_id.tolist(), chunk.category_id.tolist(), chunk.score.tolist(), strict=True)
+    ]
+    if chunk.box is not None:
+        for i in np.flatnonzero(~np.isnan(chunk.box[:, 0])):
+            entries[i].bbox = tuple(chunk.box[i].tolist())
+    if (masks := chunk.masks) is not None:
+        text, start, size = masks.counts.tobytes().decode("ascii"), masks.counts_start.tolist(), masks.size.tolist()
+        for i in np.flatnonzero(masks.area >= 0):
+            entries[i].segmentation = Rle(tuple(size[i]), text[start[i] : start[i + 1]])
+    return entries
+
+
+class _DetectionSpool:
+    """Takes chunks of detections, then writes them as one file."""
+
+    def __init__(self, path: Path, policy: str) -> None:
+        self._path, self._policy = path, policy
+        self._spool = Spool(path)
+        self._rows = 0
+        self._bytes = 0
+        for key, dtype in (("image_id", np.int64), ("category_id", np.int64), ("score", np.float64)):
+            self._spool.append(key, np.empty(0, dtype))  # an unwritable folder is refused now, not after hours
+
+    def append(self, chunk: Detections) -> None:
+        """Add a validated chunk."""
+        spool, n = self._spool, len(chunk)
+        for key in ("image_id", "category_id", "score"):
+            spool.append(key, getattr(chunk, key))
+        if chunk.box is not None:
+            if "box" not in spool:
+                spool.fill("box", self._rows, np.nan, np.float64, (4,))
+            spool.append("box", chunk.box)
+        elif "box" in spool:
+            spool.fill("box", n, np.nan, np.float64, (4,))
+        if (masks := chunk.masks) is not None:
+            if "size" not in spool:
+                spool.append("counts_start", np.zeros(1, np.int64))
+                self._fill_masks(self._rows)
+            spool.append("size", masks.size)
+            spool.append("mask_area", masks.area)
+            spool.append("tight", masks.tight)
+            spool.append("counts", masks.counts)
+            spool.append("counts_start", masks.counts_start[1:] + self._bytes)
+            self._bytes += len(masks.counts)
+        elif "size" in spool:
+            self._fill_masks(n)
+        self._rows += n
+
+    def _fill_masks(self, rows: int) -> None:
+        self._spool.append("counts", np.empty(0, np.uint8))
+        blank: tuple[tuple[str, int, Any, tuple[int, ...]], ...] = (
+            ("size", 0, np.int32, (2,)),
+            ("mask_area", -1, np.int64, ()),
+            ("tight", 0, np.int32, (4,)),
+            ("counts_start", self._bytes, np.int64, ()),
+        )
+        for key, value, dtype, shape in blank:
+            self._spool.append(key, np.empty((0, *shape), dtype))
+            self._spool.fill(key, rows, value, dtype, shape)
+
+    def write(self) -> None:
+        """Write the file, whole or not at all."""
+        keys = [key for key in ("image_id", "category_id", "score", "box", *MASK_COLUMNS) if key in self._spool]
+        columns = {key: self._spool.member(key) for key in keys}
+        write_npz(self._path, FORMAT, {"policy": self._policy, "rows": self._rows}, columns)
+
+    def close(self) -> None:
+        """Delete what was spooled."""
+        self._spool.close()
 
 
 def _encoded(masks: Any, chosen: Sequence[int], where: str) -> list[tuple[tuple[int, int], bytes]]:

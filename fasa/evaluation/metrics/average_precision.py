@@ -1,23 +1,25 @@
-"""Average precision by protocol: LVIS's own, AP-Fixed, AP-Pool, and COCO's, with its long-tailed bins."""
+"""Average precision as lvis-api and pycocotools compute it: LVIS's, AP-Fixed, AP-Pool, and COCO's with COCO-LT's bins.
+
+Precision at 101 recalls of every class, threshold and area range, and the means of those tables that are reported.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
-from fasa.errors import UserError
-from fasa.evaluation.metrics.matching import COCO_LIMITS, IOU_THRESHOLDS, Matches, matches
-from fasa.evaluation.metrics.ordering import by_score, group
-from fasa.evaluation.metrics.overlaps import Overlaps
-from fasa.evaluation.metrics.precision_recall import tables
+from fasa.evaluation.arrays import by_score, group, in_parallel
+from fasa.evaluation.io.ground_truth import FREQUENCIES
+from fasa.evaluation.metrics.matching import COCO_LIMITS, COUNTED, IOU_THRESHOLDS, UNMATCHED, Matches, limit_of
 
-PROTOCOLS = ("standard", "fixed", "pool")
-FREQUENCIES = ("r", "c", "f")
+RECALLS = np.linspace(0.0, 1.0, 101)
 RANGES = ("", "s", "m", "l")
 BINS = (("AP_1_20", 1, 20), ("AP_20_400", 20, 400), ("AP_400_8000", 400, 8000), ("AP_8000", 8000, np.inf))  # SimCal's
 
 Summary = dict[str, float | None]
+Tables = tuple[np.ndarray, np.ndarray]  # precision (T, R, K, A) and recall (T, K, A); -1 where nothing counts
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Evaluation:
     summary: Summary
     precision: np.ndarray | None = None  # (T, R, K, A), -1: absent; None for AP-Pool
     recall: np.ndarray | None = None  # (T, K, A)
-    per_class: dict[str, np.ndarray] | None = None  # columns of length K; NaN: no ground truth
+    per_class: dict[str, np.ndarray] | None = None  # columns of length K; NaN: no ground truth; None for AP-Pool
 
 
 @dataclass(frozen=True)
@@ -41,128 +43,120 @@ class Weights:
     truth: np.ndarray
 
 
-def evaluate(overlaps: Overlaps, protocol: str = "standard", instance_counts: np.ndarray | None = None) -> Evaluation:
-    """Average precision of ``overlaps`` under ``protocol``.
+@dataclass(frozen=True)
+class Ranking:
+    """Detections, best first, and ground truth, each in groups one after the other; every group has its own curves."""
+
+    detection: np.ndarray  # int64: rows; group k has detection[detection_start[k] : detection_start[k + 1]]
+    detection_start: np.ndarray
+    truth: np.ndarray  # int64: rows, likewise
+    truth_start: np.ndarray
+    areas: int  # only the first so many area ranges
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A protocol's matches, sorted for its curves: made once, however many draws of a bootstrap follow."""
+
+    matches: Matches
+    protocol: str
+    rankings: dict[str, Ranking]  # "AP": of every class, or all in one pool; "AR1", "AR10": COCO; "frequency": AP-Pool
+
+
+def evaluate_matches(matches: Matches, protocol: str, instance_counts: np.ndarray | None = None) -> Evaluation:
+    """Average precision of ``matches`` under ``protocol``, which must have their limit.
 
     Args:
         instance_counts: (K,) training instances of each class; adds the four bins of COCO-LT to the summary.
-
-    Raises:
-        UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
     """
-    _check(overlaps, protocol)
-    truth = overlaps.ground_truth
+    truth, iou_type = matches.overlaps.ground_truth, matches.overlaps.iou_type
+    ranked = rank(matches, protocol)
     if protocol == "pool":
-        return Evaluation(protocol, overlaps.iou_type, truth.kind, pooled(overlaps))
-    precision, recall, fewer = class_tables(overlaps, protocol)
-    summary = summarise(overlaps, precision, recall, fewer)
+        return Evaluation(protocol, iou_type, truth.kind, summarise(ranked))
+    precision, recall = _tables(matches, ranked.rankings["AP"])
+    summary = _summary(ranked, precision, recall)
     if instance_counts is not None:
         summary |= {
-            name: mean(precision[:, :, (instance_counts >= low) & (instance_counts < high), 0])
+            name: _mean(precision[:, :, (instance_counts >= low) & (instance_counts < high), 0])
             for name, low, high in BINS
         }
-    per_class = _per_class(overlaps, matches(overlaps, _limit(overlaps, protocol)), precision, recall)
-    return Evaluation(protocol, overlaps.iou_type, truth.kind, summary, precision, recall, per_class)
+    per_class = _per_class(matches, precision, recall)
+    return Evaluation(protocol, iou_type, truth.kind, summary, precision, recall, per_class)
 
 
-def class_tables(
-    overlaps: Overlaps, protocol: str, weights: Weights | None = None
-) -> tuple[np.ndarray, np.ndarray, dict[int, np.ndarray]]:
-    """Precision (T, R, K, A), recall (T, K, A), and recall at COCO's lower limits of detections by limit."""
-    truth = overlaps.ground_truth
-    matched = matches(overlaps, _limit(overlaps, protocol))
-    by_class, class_start = group(np.arange(len(truth.category)), truth.category, len(truth.category_ids))
+def rank(matches: Matches, protocol: str) -> Ranked:
+    """Sort what takes part into the groups that a protocol draws curves for.
 
-    def over(order: np.ndarray, areas: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        grouped, start = group(order, overlaps.category, len(truth.category_ids))
-        detection, rows = (weights.detection, weights.truth) if weights else (None, None)
-        return tables(matched, grouped, start, by_class, class_start, detection, rows, areas)
-
-    precision, recall = over(matched.order)
-    fewer = {}
+    Raises:
+        ValueError: the matches are those of another limit than the protocol's.
+    """
+    if matches.limit != limit_of(matches.overlaps.ground_truth.kind, protocol):
+        raise ValueError(f"these matches are limited by {matches.limit}: match again for protocol '{protocol}'")
+    if protocol == "pool":
+        return Ranked(matches, protocol, _pools(matches))
+    truth, category = matches.overlaps.ground_truth, matches.overlaps.category
+    classes = len(truth.category_ids)
+    truths = group(np.arange(len(truth.category)), truth.category, classes)
+    rankings = {"AP": Ranking(*group(matches.order, category, classes), *truths, areas=len(RANGES))}
     if truth.kind == "coco":
         for limit in COCO_LIMITS[:-1]:
-            fewer[limit] = over(matched.order[matched.in_image[matched.order] < limit], areas=1)[1]
-    return precision, recall, fewer
+            order = matches.order[matches.rank_in_image[matches.order] < limit]
+            rankings[f"AR{limit}"] = Ranking(*group(order, category, classes), *truths, areas=1)
+    return Ranked(matches, protocol, rankings)
 
 
-def summarise(overlaps: Overlaps, precision: np.ndarray, recall: np.ndarray, fewer: dict[int, np.ndarray]) -> Summary:
-    """The figures that the official tools print, from tables; means are taken in their order, so bits agree."""
-    truth = overlaps.ground_truth
-    summary: Summary = {"AP": mean(precision[..., 0])}
-    for threshold in (50, 75):
-        summary[f"AP{threshold}"] = mean(precision[threshold / 100 == IOU_THRESHOLDS, ..., 0])
-    for a, name in enumerate(RANGES[1:], start=1):
-        summary[f"AP{name}"] = mean(precision[..., a])
-    if truth.kind == "lvis":
-        for letter in FREQUENCIES:
-            summary[f"AP{letter}"] = mean(precision[:, :, truth.frequencies == letter, 0])
-    for limit, table in fewer.items():
-        summary[f"AR{limit}"] = mean(table[..., 0])
-    for a, name in enumerate(RANGES):
-        summary[f"AR{name}"] = mean(recall[..., a])
-    return summary
+def summarise(ranked: Ranked, weights: Weights | None = None) -> Summary:
+    """The figures of a protocol, without COCO-LT's bins; images counted by ``weights``, else once each."""
+    if ranked.protocol != "pool":
+        return _summary(ranked, *_tables(ranked.matches, ranked.rankings["AP"], weights), weights)
+    figures: list[float | None] = []
+    for ranking, pools in ((ranked.rankings["AP"], 1), (ranked.rankings["frequency"], len(FREQUENCIES))):
+        precision, _ = _tables(ranked.matches, ranking, weights)
+        figures += [_mean(precision[:, :, [pool], 0]) for pool in range(pools)]
+    return dict(zip(("AP", "APr", "APc", "APf"), figures, strict=True))
 
 
-def pooled(overlaps: Overlaps, weights: Weights | None = None) -> Summary:
-    """AP-Pool (Dave et al. 2021): one curve over all detections of all, rare, common and frequent classes.
+def _pools(matches: Matches) -> dict[str, Ranking]:
+    """AP-Pool (Dave et al. 2021): one curve over all detections of all, of rare, of common and of frequent classes.
 
     Matching is AP-Fixed's; of equal scores the lower image, then the lower class, then the earlier in the file.
     """
-    truth = overlaps.ground_truth
-    matched = matches(overlaps, "class")
-    order = _pool_order(overlaps, matched)
-    letters = np.select([truth.frequencies == letter for letter in FREQUENCIES], range(3), 3)
-    detection, rows = (weights.detection, weights.truth) if weights else (None, None)
-    everything = np.arange(len(truth.category))
-
-    def curve(pool_of_class: np.ndarray, pools: int) -> list[float | None]:
-        of_detection = np.append(pool_of_class, pools)[np.minimum(overlaps.category, len(pool_of_class))]
-        grouped, start = group(order, of_detection, pools + 1)
-        truths, truth_start = group(everything, pool_of_class[truth.category], pools + 1)
-        precision, _ = tables(matched, grouped, start, truths, truth_start, detection, rows, areas=1)
-        return [mean(precision[:, :, [pool], 0]) for pool in range(pools)]
-
-    (whole,) = curve(np.zeros(len(truth.category_ids), np.int64), 1)
-    return {"AP": whole, **dict(zip(("APr", "APc", "APf"), curve(letters, 3), strict=True))}
-
-
-def mean(table: np.ndarray) -> float | None:
-    """Mean of the entries that are there (the official tools' ``s[s > -1]``); None where there are none."""
-    there = table[table > -1]
-    return float(np.mean(there)) if len(there) else None
-
-
-def _limit(overlaps: Overlaps, protocol: str) -> str:
-    if overlaps.ground_truth.kind == "coco":
-        return "coco"
-    return {"standard": "image", "fixed": "class", "pool": "class"}[protocol]
-
-
-def _check(overlaps: Overlaps, protocol: str) -> None:
-    if protocol not in PROTOCOLS:
-        raise UserError(f"there is no protocol '{protocol}'; known: {', '.join(PROTOCOLS)}.")
-    truth = overlaps.ground_truth
-    if protocol != "standard" and truth.kind != "lvis":
-        raise UserError(
-            f"{truth.name} has no negative categories: protocol '{protocol}' is for LVIS annotations; use 'standard'."
-        )
-
-
-def _pool_order(overlaps: Overlaps, matched: Matches) -> np.ndarray:
-    """The detections that take part, by score, then image, then class, then place in the file; int64 (n,)."""
-    if "pool order" not in overlaps.matches:  # once, not for every draw of a bootstrap
-        in_file = np.sort(matched.order)
-        by_class = group(in_file, overlaps.category, len(overlaps.ground_truth.category_ids))[0]
-        by_pair = group(by_class, overlaps.image, len(overlaps.ground_truth.image_ids))[0]
-        overlaps.matches["pool order"] = by_pair[by_score(overlaps.score[by_pair])]
-    return overlaps.matches["pool order"]
-
-
-def _per_class(
-    overlaps: Overlaps, matched: Matches, precision: np.ndarray, recall: np.ndarray
-) -> dict[str, np.ndarray]:
+    overlaps = matches.overlaps
     truth, classes = overlaps.ground_truth, len(overlaps.ground_truth.category_ids)
+    by_class = group(np.sort(matches.order), overlaps.category, classes)[0]
+    by_pair = group(by_class, overlaps.image, len(truth.image_ids))[0]
+    order = by_pair[by_score(overlaps.score[by_pair])]
+    letters = np.select([truth.frequencies == letter for letter in FREQUENCIES], range(3), 3)
+
+    def pooled(pool_of_class: np.ndarray, pools: int) -> Ranking:
+        of_detection = np.append(pool_of_class, pools)[np.minimum(overlaps.category, classes)]
+        truths = group(np.arange(len(truth.category)), pool_of_class[truth.category], pools + 1)
+        return Ranking(*group(order, of_detection, pools + 1), *truths, areas=1)
+
+    return {"AP": pooled(np.zeros(classes, np.int64), 1), "frequency": pooled(letters, len(FREQUENCIES))}
+
+
+def _summary(ranked: Ranked, precision: np.ndarray, recall: np.ndarray, weights: Weights | None = None) -> Summary:
+    """The figures that the official tools print, from tables; means are taken in their order, so that bits agree."""
+    truth = ranked.matches.overlaps.ground_truth
+    summary: Summary = {"AP": _mean(precision[..., 0])}
+    for threshold in (50, 75):
+        summary[f"AP{threshold}"] = _mean(precision[threshold / 100 == IOU_THRESHOLDS, ..., 0])
+    for a, name in enumerate(RANGES[1:], start=1):
+        summary[f"AP{name}"] = _mean(precision[..., a])
+    if truth.kind == "lvis":
+        for letter in FREQUENCIES:
+            summary[f"AP{letter}"] = _mean(precision[:, :, truth.frequencies == letter, 0])
+    for name, ranking in ranked.rankings.items():
+        if name != "AP":
+            summary[name] = _mean(_tables(ranked.matches, ranking, weights)[1][..., 0])
+    for a, name in enumerate(RANGES):
+        summary[f"AR{name}"] = _mean(recall[..., a])
+    return summary
+
+
+def _per_class(matches: Matches, precision: np.ndarray, recall: np.ndarray) -> dict[str, np.ndarray]:
+    truth, classes = matches.overlaps.ground_truth, len(matches.overlaps.ground_truth.category_ids)
 
     def average(table: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         values = table.mean(axis=axes)
@@ -172,10 +166,95 @@ def _per_class(
         "category_id": truth.category_ids,
         "name": np.array(truth.category_names),
         "frequency": truth.frequencies,
-        "truths": np.bincount(truth.category[~matched.truth_ignored[:, 0]], minlength=classes),
-        "detections": np.bincount(overlaps.category[matched.order], minlength=classes),
+        "truths": np.bincount(truth.category[~matches.truth_ignored[:, 0]], minlength=classes),
+        "detections": np.bincount(matches.overlaps.category[matches.order], minlength=classes),
         "AP": average(precision[..., 0], (0, 1)),
         "AP50": average(precision[IOU_THRESHOLDS == 0.5, ..., 0], (0, 1)),
         "AP75": average(precision[IOU_THRESHOLDS == 0.75, ..., 0], (0, 1)),
         "AR": average(recall[..., 0], (0,)),
     }
+
+
+def _mean(table: np.ndarray) -> float | None:
+    """Mean of the entries that are present (the official tools' ``s[s > -1]``); None where there are none."""
+    present = table[table > -1]
+    return float(np.mean(present)) if len(present) else None
+
+
+def _tables(matches: Matches, ranking: Ranking, weights: Weights | None = None) -> Tables:
+    """Precision (T, 101, K, A) and recall (T, K, A) of the K groups, -1 where a group has no truth that counts."""
+    groups, thresholds = len(ranking.detection_start) - 1, len(IOU_THRESHOLDS)
+    precision = np.full((thresholds, len(RECALLS), groups, ranking.areas), -1.0)
+    recall = np.full((thresholds, groups, ranking.areas), -1.0)
+    nothing = np.zeros(0, np.int32)
+    detection_weight, truth_weight = (weights.detection, weights.truth) if weights else (nothing, nothing)
+    in_parallel(
+        lambda lo, hi: _accumulate(
+            lo, hi, ranking.detection, ranking.detection_start, ranking.truth, ranking.truth_start, matches.outcome_row,
+            matches.outcome, matches.ignored_unmatched, matches.truth_ignored, weights is not None, detection_weight,
+            truth_weight, RECALLS, precision, recall,
+        ),
+        groups, smallest=64,
+    )  # fmt: skip
+    return precision, recall
+
+
+@numba.njit(nogil=True, cache=True)
+def _accumulate(
+    lo, hi, order, start, truth_rows, truth_start, outcome_row, outcome, ignored_unmatched,
+    truth_ignored, weighted, detection_weight, truth_weight, recalls, precision, recall,
+):  # fmt: skip
+    thresholds, areas = recall.shape[0], recall.shape[2]
+    for k in range(lo, hi):
+        truths = np.zeros(areas, np.int64)  # that count
+        for g in truth_rows[truth_start[k] : truth_start[k + 1]]:
+            for a in range(areas):
+                if not truth_ignored[g, a]:
+                    truths[a] += truth_weight[g] if weighted else 1
+        if not truths.any():
+            continue
+        hits = 0
+        for d in order[start[k] : start[k + 1]]:
+            hits += outcome_row[d] >= 0
+        # Precision is needed at true positives only: between two of them it falls.
+        true = np.zeros((areas, thresholds), np.int64)  # so far
+        # False positives so far: a detection that overlaps nothing is one at every threshold, or at none.
+        false_anywhere, false_here = np.zeros(areas, np.int64), np.zeros((areas, thresholds), np.int64)
+        found = np.zeros((areas, thresholds), np.int64)
+        precision_at = np.empty((areas, thresholds, hits), np.float64)
+        recall_at = np.empty((areas, thresholds, hits), np.float64)
+        for d in order[start[k] : start[k + 1]]:
+            weight = detection_weight[d] if weighted else 1
+            if weight == 0:
+                continue
+            s = outcome_row[d]
+            for a in range(areas):
+                if s < 0:
+                    if not ignored_unmatched[d, a]:
+                        false_anywhere[a] += weight
+                    continue
+                if truths[a] == 0:
+                    continue
+                for t in range(thresholds):
+                    if outcome[s, a, t] == COUNTED:
+                        true[a, t] += weight
+                        tp, fp = float(true[a, t]), float(false_anywhere[a] + false_here[a, t])
+                        precision_at[a, t, found[a, t]] = tp / (fp + tp + 2.220446049250313e-16)  # np.spacing(1)
+                        recall_at[a, t, found[a, t]] = tp / truths[a]
+                        found[a, t] += 1
+                    elif outcome[s, a, t] == UNMATCHED and not ignored_unmatched[d, a]:
+                        false_here[a, t] += weight
+        for a in range(areas):
+            if truths[a] == 0:
+                continue
+            for t in range(thresholds):
+                n = found[a, t]
+                recall[t, k, a] = recall_at[a, t, n - 1] if n else 0.0
+                for i in range(n - 1, 0, -1):  # the envelope: the best precision at this recall or a higher one
+                    if precision_at[a, t, i] > precision_at[a, t, i - 1]:
+                        precision_at[a, t, i - 1] = precision_at[a, t, i]
+                i = 0
+                for r in range(len(recalls)):
+                    while i < n and recall_at[a, t, i] < recalls[r]:
+                        i += 1
+                    precision[t, r, k, a] = precision_at[a, t, i] if i < n else 0.0

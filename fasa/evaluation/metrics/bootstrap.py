@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fasa.errors import UserError
-from fasa.evaluation.metrics.average_precision import Summary, Weights, class_tables, pooled, summarise
-from fasa.evaluation.metrics.overlaps import Overlaps
+from fasa.evaluation.geometry.overlaps import Overlaps
+from fasa.evaluation.metrics.average_precision import Ranked, Summary, Weights, rank, summarise
+from fasa.evaluation.metrics.matching import match
 
 LEVEL = 0.95
 
@@ -33,44 +34,42 @@ def bootstrap(
 
     Each of ``samples`` draws takes as many images as there are, with replacement; an image drawn twice counts twice,
     its detections next to each other. A class that a draw leaves without ground truth is left out of that draw's means.
-    A figure that some draw lacks altogether has no interval.
+    A figure that is absent from some draw has no interval.
 
     Raises:
-        UserError: fewer than two samples, or files on different images.
+        UserError: fewer than two samples, files on different images, or as ``fasa.evaluation.evaluate``.
     """
     if samples < 2:
         raise UserError(f"a bootstrap needs at least 2 samples, not {samples}.")
     images = files[0].ground_truth.image_ids
     if any(not np.array_equal(file.ground_truth.image_ids, images) for file in files):
         raise UserError("a paired bootstrap needs files on the same images.")
+    ranked = [rank(match(file, protocol), protocol) for file in files]
     rng = np.random.default_rng(seed)
     draws: list[list[Summary]] = [[] for _ in files]
     for done in range(samples):
         count = np.bincount(rng.integers(len(images), size=len(images)), minlength=len(images)).astype(np.int32)
-        for file, mine in zip(files, draws, strict=True):
-            mine.append(_summary(file, protocol, count))
+        for file, own in zip(ranked, draws, strict=True):
+            own.append(resampled(file, count))
         if progress:
             progress(done + 1, samples)
-    values = [{name: _column(mine, name) for name in mine[0]} for mine in draws]
-    differences = [
-        {name: mine[name] - values[0][name] for name in mine if mine[name] is not None and values[0][name] is not None}
-        for mine in values
-    ]
-    return [_intervals(mine) for mine in values], [_intervals(mine) for mine in differences]
+    values = [_complete(own) for own in draws]
+    differences = [{name: own[name] - values[0][name] for name in own if name in values[0]} for own in values]
+    return [_intervals(own) for own in values], [_intervals(difference) for difference in differences]
 
 
-def _summary(file: Overlaps, protocol: str, count: np.ndarray) -> Summary:
-    weights = Weights(count[file.image], count[file.ground_truth.image])
-    if protocol == "pool":
-        return pooled(file, weights)
-    return summarise(file, *class_tables(file, protocol, weights))
+def resampled(ranked: Ranked, count: np.ndarray) -> Summary:
+    """The figures of one draw that has image i ``count[i]`` times, int32 (N,)."""
+    overlaps = ranked.matches.overlaps
+    return summarise(ranked, Weights(count[overlaps.image], count[overlaps.ground_truth.image]))
 
 
-def _column(draws: list[Summary], name: str) -> np.ndarray | None:
-    column = [draw[name] for draw in draws]
-    return None if None in column else np.array(column)
+def _complete(draws: list[Summary]) -> dict[str, np.ndarray]:
+    """The draws of each figure that no draw lacks, (samples,)."""
+    columns = {name: [draw[name] for draw in draws] for name in draws[0]}
+    return {name: np.array(column) for name, column in columns.items() if None not in column}
 
 
-def _intervals(values: dict[str, np.ndarray | None]) -> dict[str, Interval]:
+def _intervals(values: dict[str, np.ndarray]) -> dict[str, Interval]:
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    return {name: Interval(*np.quantile(v, tails).tolist()) for name, v in values.items() if v is not None}
+    return {name: Interval(*np.quantile(column, tails).tolist()) for name, column in values.items()}

@@ -1,4 +1,4 @@
-"""Which detections take part, and which ground truth each of them takes: LVIS's and COCO's greedy matching."""
+"""Which detections a protocol evaluates, and which ground truth each takes: LVIS's and COCO's greedy matching."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from fasa.evaluation.geometry.intersections import MATCH_IOU
-from fasa.evaluation.metrics.ordering import by_score, group, top
-from fasa.evaluation.metrics.overlaps import Overlaps
+from fasa.errors import UserError
+from fasa.evaluation.arrays import by_score, group, top
+from fasa.evaluation.geometry.overlaps import MATCH_IOU, Overlaps
+from fasa.evaluation.io.ground_truth import GroundTruth
 
+PROTOCOLS = ("standard", "fixed", "pool")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])  # all, small, medium, large
 IMAGE_LIMIT = 300  # LVIS: detections of an image, over all classes
@@ -21,42 +23,61 @@ UNMATCHED, COUNTED, IGNORED = 0, 1, 2  # outcomes of a detection
 
 @dataclass(frozen=True)
 class Matches:
-    """What every protocol reads: the detections that take part, best first, and what became of each."""
+    """What average precision is computed from: the detections that take part, best first, and what became of each."""
 
+    overlaps: Overlaps
+    limit: str  # "image", "class" or "coco": see ``limit_of``
     order: np.ndarray  # int64 (n,): those that take part, by score, then image, then place in the file
-    in_image: np.ndarray  # int32 (all,): COCO: place of a detection among its class in its image; else empty
-    slot: np.ndarray  # int32 (all,): row of a detection in `outcome`, -1 where it overlaps nothing
+    rank_in_image: np.ndarray  # int32 (all,): COCO: place of a detection among its class in its image; else empty
+    outcome_row: np.ndarray  # int32 (all,): row of a detection in `outcome`, -1 where it overlaps nothing
     outcome: np.ndarray  # uint8 (m, A, T): UNMATCHED, COUNTED (its truth counts) or IGNORED (its truth does not)
-    excused: np.ndarray  # bool (all, A): no false positive if it is unmatched: outside the range, or not exhaustive
+    ignored_unmatched: np.ndarray  # bool (all, A): outside the area range, or a class that is not exhaustive
     truth_ignored: np.ndarray  # bool (G, A)
 
 
-def matches(overlaps: Overlaps, limit: str) -> Matches:
-    """Select and match, once for each ``limit``: "image" (LVIS AP), "class" (AP-Fixed, AP-Pool) or "coco".
+def limit_of(kind: str, protocol: str) -> str:
+    """What limits the detections: those of an "image", of a "class", or of a class in an image ("coco").
+
+    Protocols with the same limit can share their ``Matches``.
+    """
+    return "coco" if kind == "coco" else {"standard": "image", "fixed": "class", "pool": "class"}[protocol]
+
+
+def check_protocol(truth: GroundTruth, protocol: str) -> None:
+    """Raise a UserError if the protocol is unknown, or LVIS's and the annotations are not federated."""
+    if protocol not in PROTOCOLS:
+        raise UserError(f"there is no protocol '{protocol}'; known: {', '.join(PROTOCOLS)}.")
+    if protocol != "standard" and truth.kind != "lvis":
+        raise UserError(
+            f"{truth.name} has no negative categories: protocol '{protocol}' is for LVIS annotations; use 'standard'."
+        )
+
+
+def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
+    """Select the detections of a protocol and match them with ground truth.
 
     A detection takes, at every threshold and area range by itself, the free counted truth of highest IoU, or else the
     free ignored one; of equal IoUs the one that is later in the file (lvis-api and pycocotools). Both ends of an area
     range belong to it.
+
+    Raises:
+        UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
     """
-    if limit not in overlaps.matches:
-        overlaps.matches[limit] = _matches(overlaps, limit)
-    return overlaps.matches[limit]
-
-
-def _matches(overlaps: Overlaps, limit: str) -> Matches:
     truth = overlaps.ground_truth
+    check_protocol(truth, protocol)
+    limit = limit_of(truth.kind, protocol)
     by_file = by_score(overlaps.score)
     order = by_file
     if (np.diff(overlaps.image) < 0).any():  # equal scores: by image, and only then by place in the file
         by_image = group(np.arange(len(order)), overlaps.image, len(truth.image_ids))[0]
         order = by_image[by_score(overlaps.score[by_image])]
-    part, in_image = _selection(overlaps, limit, by_file, order)
+    part, rank_in_image = _selection(overlaps, limit, by_file, order)
     order = order[part[order]]
     area, low, high = overlaps.area[:, None], AREA_RANGES[:, 0], AREA_RANGES[:, 1]
-    excused = (area < low) | (area > high)
+    ignored_unmatched = (area < low) | (area > high)
     if truth.kind == "lvis":
         known = overlaps.category < len(truth.category_ids)
-        excused[known] |= truth.not_exhaustive[overlaps.image[known], overlaps.category[known]][:, None]
+        ignored_unmatched[known] |= truth.not_exhaustive[overlaps.image[known], overlaps.category[known]][:, None]
     truth_ignored = truth.ignore[:, None] | (truth.area[:, None] < low) | (truth.area[:, None] > high)
 
     usable = part[overlaps.detection] & (overlaps.iou >= MATCH_IOU)
@@ -64,13 +85,13 @@ def _matches(overlaps: Overlaps, limit: str) -> Matches:
         usable &= overlaps.category[overlaps.detection] == truth.category[overlaps.truth]
     detection = overlaps.detection[usable]
     paired, first = np.unique(detection, return_index=True)
-    slot = np.full(len(overlaps.score), -1, np.int32)
-    slot[paired] = np.arange(len(paired))
+    outcome_row = np.full(len(overlaps.score), -1, np.int32)
+    outcome_row[paired] = np.arange(len(paired))
     outcome = _match(
-        order[slot[order] >= 0], slot, np.append(first, len(detection)), overlaps.truth[usable], overlaps.iou[usable],
-        truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
+        order[outcome_row[order] >= 0], outcome_row, np.append(first, len(detection)), overlaps.truth[usable],
+        overlaps.iou[usable], truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
     )  # fmt: skip
-    return Matches(order, in_image, slot, outcome, excused, truth_ignored)
+    return Matches(overlaps, limit, order, rank_in_image, outcome_row, outcome, ignored_unmatched, truth_ignored)
 
 
 def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,9 +103,9 @@ def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.nd
         pair = image.astype(np.int64) * (category.max(initial=classes - 1) + 1) + category
         occupied, pair = np.unique(pair, return_inverse=True)
         grouped, start = group(order, pair.ravel(), len(occupied))
-        in_image = np.empty(len(order), np.int32)
-        in_image[grouped] = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
-        return known & (in_image < COCO_LIMITS[-1]), in_image
+        rank_in_image = np.empty(len(order), np.int32)
+        rank_in_image[grouped] = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
+        return known & (rank_in_image < COCO_LIMITS[-1]), rank_in_image
     # The limit comes first: detections of unknown or unjudged classes, and empty ones, use it up and leave afterwards.
     if limit == "image":
         part = top(order, image, len(truth.image_ids), IMAGE_LIMIT)
@@ -97,13 +118,13 @@ def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.nd
 
 
 @numba.njit(nogil=True, cache=True)
-def _match(order, slot, first, truth, iou, truth_ignored, crowd, thresholds):
+def _match(order, outcome_row, first, truth, iou, truth_ignored, crowd, thresholds):
     """Outcome of every detection that overlaps something: uint8 (m, A, T). ``order``: such detections, best first."""
     areas = truth_ignored.shape[1]
-    outcome = np.zeros((len(first) - 1, areas, len(thresholds)), np.uint8)
+    outcome = np.full((len(first) - 1, areas, len(thresholds)), UNMATCHED, np.uint8)
     taken = np.zeros((len(truth_ignored), areas, len(thresholds)), np.bool_)
     for d in order:
-        s = slot[d]
+        s = outcome_row[d]
         for a in range(areas):
             for t in range(len(thresholds)):
                 best, best_iou, best_ignored = -1, thresholds[t], True
@@ -120,5 +141,5 @@ def _match(order, slot, first, truth, iou, truth_ignored, crowd, thresholds):
                         best, best_iou, best_ignored = g, iou[p], ignored
                 if best >= 0:
                     taken[best, a, t] = True
-                    outcome[s, a, t] = 2 if best_ignored else 1
+                    outcome[s, a, t] = IGNORED if best_ignored else COUNTED
     return outcome

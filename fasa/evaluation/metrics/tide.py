@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from fasa.evaluation.metrics.ordering import by_score, group, top
-from fasa.evaluation.metrics.overlaps import Overlaps
+from fasa.evaluation.arrays import by_score, group, top
+from fasa.evaluation.geometry.overlaps import Overlaps
 from fasa.evaluation.metrics.tide_matching import (
     BKG,
     BOTH,
@@ -30,6 +30,8 @@ LAST_RECALL = 100  # curves are read at recall 0, 1 / 100 ... 1
 # What a detection is in a precision-recall curve; LAST: a false positive behind all true ones, where it costs nothing.
 ABSENT, FALSE, REPAIRED, TRUE, LAST = range(5)
 
+ByClass = tuple[np.ndarray, np.ndarray, np.ndarray]  # fates and scores, class by class, and where each class begins
+
 
 @dataclass(frozen=True)
 class Tide:
@@ -48,15 +50,6 @@ class Tide:
     counts: dict[str, int]  # errors of each kind, those of ignored detections with them
     classes: int  # with a truth or a detection that is not ignored
     classes_with_truth: int
-
-
-@dataclass(frozen=True)
-class _Ranking:
-    """The detections of each class, best first, one class after the other."""
-
-    fate: np.ndarray  # uint8 (n,)
-    score: np.ndarray  # float64 (n,)
-    start: np.ndarray  # int64 (classes + 1,)
 
 
 def tide(overlaps: Overlaps) -> Tide:
@@ -84,9 +77,14 @@ def tide(overlaps: Overlaps) -> Tide:
         np.bincount(truth.category[some], minlength=classes) for some in (~truth.crowd, unfound, missed)
     )
 
-    def average(ranking: _Ranking, role: np.ndarray, less: np.ndarray | int = 0, errors_first: bool = True) -> tuple:
+    def average(
+        ranking: tuple[np.ndarray, np.ndarray, np.ndarray],
+        role: np.ndarray,
+        less: np.ndarray | int = 0,
+        errors_first: bool = True,
+    ) -> tuple[float, int, float]:
         """AP50 over the classes that still have a detection or truth, their number, AP50 over those with truth."""
-        ap, points = _class_ap(ranking.fate, ranking.score, ranking.start, truths - less, role, errors_first)
+        ap, points = _class_ap(*ranking, truths - less, role, errors_first)
         alive = (points > 0) | (truths - less > 0)
         return _mean(ap[alive]), int(alive.sum()), _mean(ap[truths > 0])
 
@@ -127,10 +125,10 @@ def _orders(overlaps: Overlaps) -> tuple[np.ndarray, np.ndarray]:
     return order, group(order, position, images)[0]
 
 
-def _rank(overlaps: Overlaps, order: np.ndarray, category: np.ndarray, classes: int, fate: np.ndarray) -> _Ranking:
+def _rank(overlaps: Overlaps, order: np.ndarray, category: np.ndarray, classes: int, fate: np.ndarray) -> ByClass:
     """The rows ``order`` (best first) split by ``category`` (n,)."""
     rows, start = group(order, category, classes)
-    return _Ranking(fate[rows], overlaps.score[rows], start)
+    return fate[rows], overlaps.score[rows], start
 
 
 def _roles(repair: int = -1, false: int = FALSE) -> np.ndarray:

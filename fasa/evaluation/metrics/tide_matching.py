@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from fasa.evaluation.geometry.intersections import BACKGROUND_IOU, MATCH_IOU  # t_b and t_f of the TIDE paper
-from fasa.evaluation.metrics.overlaps import Overlaps
+from fasa.evaluation.geometry.overlaps import BACKGROUND_IOU, MATCH_IOU, Overlaps  # t_b and t_f of the TIDE paper
 
 # Fates of a detection: matched, or the kind of error that it is ...
 MATCHED, CLS, LOC, BOTH, DUPE, BKG = range(6)

@@ -1,1 +1,1 @@
-"""``fasa score``: LVIS and COCO results files to tables, JSON and CSV, beside the official tools if asked."""
+"""``fasa score``: LVIS and COCO results files to tables, JSON and CSV, beside the official tools with --verify."""

@@ -15,7 +15,7 @@ examples:
   fasa score instances_val2017.json results.npz --instance-counts instances_train2017_lt.json --json scores.json
 
 Options that take several values, or one that may be left out (--protocol, --json), go after the files.
-Exit status: 0; 1 if --verify found a figure that differs; 2 after a mistake in the input, told in one sentence.
+Exit status: 0; 1 if --verify found a figure that differs; 2 after a mistake in the input, explained in one sentence.
 """
 
 

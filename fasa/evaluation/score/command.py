@@ -15,14 +15,11 @@ from rich.console import Console
 from fasa import atomic
 from fasa.errors import UserError
 from fasa.evaluation import load_ground_truth
-from fasa.evaluation.score import results, verification
+from fasa.evaluation.score import scores, verification
 from fasa.evaluation.score.arguments import STDOUT
-from fasa.evaluation.score.comparison_table import print_comparisons
-from fasa.evaluation.score.document import document
-from fasa.evaluation.score.instance_counts import load_instance_counts
-from fasa.evaluation.score.per_class import per_class_csv, protocol_by_class
+from fasa.evaluation.score.document import document, per_class_csv, protocol_by_class
 from fasa.evaluation.score.progress import Display
-from fasa.evaluation.score.report import print_report
+from fasa.evaluation.score.report import print_comparisons, print_report
 
 WIDE = 10_000  # columns of a file: nothing is cut off
 
@@ -31,7 +28,7 @@ def score(options: argparse.Namespace) -> int:
     """Score, print and write; 0, or 1 if a figure differs from the official tools'.
 
     Raises:
-        UserError: a mistake in the input; nothing has been written then, unless it is the second file that cannot be.
+        UserError: a mistake in the input; nothing is written then, unless only the second output cannot be.
     """
     begin = time.perf_counter()
     _refuse_overwriting(options)
@@ -41,33 +38,36 @@ def score(options: argparse.Namespace) -> int:
     with Display() as display:
         with display.stage(options.annotations.name):
             truth = load_ground_truth(options.annotations)
-        question = results.Question(
+        counts = options.instance_counts
+        request = scores.ScoreRequest(
             protocols=protocols,
             iou_type=options.iou_type,
             areas=options.areas,
             tide=options.tide,
             samples=options.bootstrap,
-            instance_counts=load_instance_counts(options.instance_counts, truth) if options.instance_counts else None,
+            instance_counts=scores.load_instance_counts(counts, truth) if counts else None,
             verify=options.verify,
         )
-        results.check(question, options.annotations, truth, options.detections)
-        warning = verification.memory_warning(truth, question.tide) if question.verify else None
+        scores.check(request, options.annotations, truth, options.detections)
+        warning = verification.memory_warning(truth, request.tide) if request.verify else None
         if warning:
             print(f"fasa: {warning}", file=sys.stderr)
-        files = results.answer(question, options.annotations, truth, options.detections, display)
-    told = document(question, options.annotations, truth, files, time.perf_counter() - begin) if options.json else None
+        files = scores.score_files(request, options.annotations, truth, options.detections, display)
+    described = (
+        document(request, options.annotations, truth, files, time.perf_counter() - begin) if options.json else None
+    )
     if options.json == STDOUT:
-        _show(json.dumps(told, indent=1, allow_nan=False) + "\n")
+        _show(json.dumps(described, indent=1, allow_nan=False) + "\n")
     else:
         console = _console()
         with console.capture() as report:
-            print_report(console, question, truth, files)
-            if question.verify:
+            print_report(console, request, truth, files)
+            if request.verify:
                 print_comparisons(console, files)
         text = report.get()
         _show(text if console.is_terminal else re.sub(" +$", "", text, flags=re.MULTILINE))
-    if told and options.json != STDOUT:
-        atomic.write_json(options.json, told)
+    if described and options.json != STDOUT:
+        atomic.write_json(options.json, described)
     if options.per_class:
         atomic.write_text(options.per_class, per_class_csv(files))
     different = [c for file in files for c in file.comparisons if not c.equal]
@@ -90,8 +90,8 @@ def _refuse_overwriting(options: argparse.Namespace) -> None:
 
 
 def _console() -> Console:
-    """For the report: as wide as the screen; without end, and without colours, where the output goes to a file."""
-    # Names of files may hold brackets and colons, which are no markup and no emoji.
+    """For the report: as wide as the screen; where the output goes to a file, of any width and without colours."""
+    # No markup and no emoji: names of files may have brackets and colons.
     width = None if sys.stdout.isatty() else WIDE
     return Console(width=width, markup=False, highlight=False, emoji=False)
 

@@ -1,67 +1,103 @@
-"""The result as a JSON document: fractions (TIDE: points), null where there is no ground truth."""
+"""The result as a JSON document and as CSV: fractions (TIDE: points), null or blank where there is no ground truth."""
 
 from __future__ import annotations
 
-import hashlib
+import csv
+import io
 import math
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from fasa.errors import UserError
 from fasa.evaluation import Evaluation, GroundTruth
+from fasa.evaluation.geometry.overlaps import BACKGROUND_IOU, MATCH_IOU
+from fasa.evaluation.io.files import file_sha256
+from fasa.evaluation.metrics.average_precision import RECALLS
 from fasa.evaluation.metrics.bootstrap import LEVEL, Interval
-from fasa.evaluation.score.results import SEED, FileScores, Question
-from fasa.evaluation.score.rules import fields, tide_fields
+from fasa.evaluation.metrics.matching import AREA_RANGES, CLASS_LIMIT, COCO_LIMITS, IMAGE_LIMIT, IOU_THRESHOLDS
+from fasa.evaluation.metrics.tide import DETECTIONS_PER_IMAGE
+from fasa.evaluation.score.scores import SEED, FileScores, ScoreRequest
 
 
 def document(
-    question: Question, annotations: Path, truth: GroundTruth, files: Sequence[FileScores], seconds: float
+    request: ScoreRequest, annotations: Path, truth: GroundTruth, files: Sequence[FileScores], seconds: float
 ) -> dict[str, Any]:
-    """Everything that was asked and found; JSON can hold it (no NaN, no numpy)."""
+    """The request and every figure, of types that JSON has (no NaN, no numpy)."""
     packages = ["fasa", "numpy", "numba", "pycocotools"]
-    if question.verify:
-        packages += ["lvis"] * (truth.kind == "lvis") + ["tidecv"] * question.tide
+    if request.verify:
+        packages += ["lvis"] * (truth.kind == "lvis") + ["tidecv"] * request.tide
     return {
         "versions": {package: version(package) for package in packages},
         "annotations": {
             "path": str(annotations),
-            "sha256": _sha256(annotations),
+            "sha256": file_sha256(annotations),
             "kind": truth.kind,
             "images": len(truth.image_ids),
             "classes": len(truth.category_ids),
             "objects": len(truth.image),
             "notes": list(truth.notes),
         },
-        "iou_type": question.iou_type,
-        "protocols": {protocol: fields(truth.kind, protocol, question.areas) for protocol in question.protocols},
-        "tide": tide_fields(truth.kind) if question.tide else None,
-        "bootstrap": {"samples": question.samples, "seed": SEED, "level": LEVEL} if question.samples else None,
-        "files": [_file(file, files[0], question) for file in files],
+        "iou_type": request.iou_type,
+        "protocols": {protocol: _limits(truth.kind, protocol, request.areas) for protocol in request.protocols},
+        "tide": _tide_limits(truth.kind) if request.tide else None,
+        "bootstrap": {"samples": request.samples, "seed": SEED, "level": LEVEL} if request.samples else None,
+        "files": [_describe(file, files[0], request) for file in files],
         "seconds": round(seconds, 3),
     }
 
 
-def _file(file: FileScores, first: FileScores, question: Question) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def per_class_csv(files: Sequence[FileScores]) -> str:
+    """One row a file and class, fractions, blank where a class has no ground truth.
+
+    The figures are those of the first protocol that has any by class.
+
+    Raises:
+        UserError: no protocol has.
+    """
+    protocol = protocol_by_class([*files[0].evaluations])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for file in files:
+        columns = file.evaluations[protocol].per_class or {}  # never empty: only AP-Pool has none
+        if file is files[0]:
+            writer.writerow(["file", "protocol", *columns])
+        for values in zip(*(column.tolist() for column in columns.values()), strict=True):
+            writer.writerow([file.label, protocol, *map(_blank, values)])
+    return text.getvalue()
+
+
+def protocol_by_class(protocols: Sequence[str]) -> str:
+    """The first of ``protocols`` that has figures by class; raises a UserError if none has."""
+    for protocol in protocols:
+        if protocol != "pool":
+            return protocol
+    raise UserError("AP-Pool has no figures by class, so --per-class needs the protocol 'standard' or 'fixed', too.")
+
+
+def _describe(file: FileScores, first: FileScores, request: ScoreRequest) -> dict[str, Any]:
+    described: dict[str, Any] = {
         "path": str(file.path),
-        "sha256": _sha256(file.path),
+        "sha256": file_sha256(file.path),
         "detections": file.detections,
         "classes_short_of_detections": file.short_classes,
         "protocols": {},
     }
     for protocol, evaluation in file.evaluations.items():
-        told["protocols"][protocol] = {"unit": "fraction", "figures": dict(evaluation.summary)}
-        if question.samples:
-            told["protocols"][protocol]["intervals"] = _intervals(file.intervals[protocol])
+        described["protocols"][protocol] = {"unit": "fraction", "figures": dict(evaluation.summary)}
+        if request.samples:
+            described["protocols"][protocol]["intervals"] = _intervals(file.intervals[protocol])
         if file is not first:
-            told["protocols"][protocol]["difference_from_first"] = _difference(
+            described["protocols"][protocol]["difference_from_first"] = _difference(
                 evaluation, first.evaluations[protocol], file.differences.get(protocol, {})
             )
-        told["protocols"][protocol]["per_class"] = _per_class(evaluation)
+        described["protocols"][protocol]["per_class"] = _per_class(evaluation)
     if file.tide is not None:
         t = file.tide
-        told["tide"] = {
+        described["tide"] = {
             "unit": "points",
             "tidecv": {"AP50": t.ap, **t.errors, **t.special, "classes": t.classes},
             "classes_with_truth": {
@@ -72,18 +108,18 @@ def _file(file: FileScores, first: FileScores, question: Question) -> dict[str, 
             },
             "counts": t.counts,
         }
-    if question.verify:
-        told["verification"] = [
+    if request.verify:
+        described["verification"] = [
             {"metric": c.metric, "ours": c.ours, "official": c.official, "tool": c.tool, "equal": c.equal}
             for c in file.comparisons
         ]
-    told["seconds"] = file.seconds
-    return told
+    described["seconds"] = file.seconds
+    return described
 
 
 def _difference(mine: Evaluation, first: Evaluation, intervals: dict[str, Interval]) -> dict[str, Any]:
     gaps = {
-        name: None if value is None or first.summary[name] is None else value - first.summary[name]
+        name: None if value is None or (base := first.summary[name]) is None else value - base
         for name, value in mine.summary.items()
     }
     return {"figures": gaps, **({"intervals": _intervals(intervals)} if intervals else {})}
@@ -102,6 +138,31 @@ def _per_class(evaluation: Evaluation) -> dict[str, list[Any]] | None:
     }
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _limits(kind: str, protocol: str, areas: str) -> dict[str, Any]:
+    """The limits and thresholds of a protocol; None: no limit."""
+    lvis = kind == "lvis"
+    ranges = dict(zip(("all", "s", "m", "l"), AREA_RANGES.tolist(), strict=True))
+    return {
+        "detections_per_image": IMAGE_LIMIT if lvis and protocol == "standard" else None,
+        "detections_per_class": CLASS_LIMIT if protocol != "standard" else None,
+        "detections_per_image_and_class": None if lvis else COCO_LIMITS[-1],
+        "federated": lvis,
+        "classes_ranked_together": protocol == "pool",
+        "iou_thresholds": [round(threshold, 2) for threshold in IOU_THRESHOLDS.tolist()],
+        "recall_points": len(RECALLS),
+        "area_of_detections": areas,
+        "area_ranges": None if protocol == "pool" else ranges,
+    }
+
+
+def _tide_limits(kind: str) -> dict[str, Any]:
+    """The limits and thresholds of TIDE."""
+    return {
+        "detections_per_image": DETECTIONS_PER_IMAGE[kind],
+        "iou_threshold": MATCH_IOU,
+        "background_iou": BACKGROUND_IOU,
+    }
+
+
+def _blank(value: Any) -> Any:
+    return "" if isinstance(value, float) and np.isnan(value) else value

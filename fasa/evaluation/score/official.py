@@ -1,20 +1,34 @@
-"""The official tools, run as they are: lvis-api, pycocotools and tidecv. Slow and large; only for ``--verify``."""
+"""The official tools, run as they are: lvis-api, pycocotools and tidecv. Slow and large; only for ``--verify``.
+
+They are given plain JSON, whatever the user's files are, and nothing is given twice: they write into their inputs.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import gzip
 import io
+import json
 import logging
+import shutil
 import warnings
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask
+
+from fasa.errors import UserError
+from fasa.evaluation.io.detections import Detections, load_detections
+from fasa.evaluation.io.files import GZIP
+from fasa.evaluation.io.ground_truth import GroundTruth
+from fasa.evaluation.io.writer import write_results_json
 
 PER_CLASS = 10_000  # detections of a class, for AP-Fixed and AP-Pool
 COCO_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR", "ARs", "ARm", "ARl")  # of COCOeval.stats
@@ -89,8 +103,7 @@ def _pools(tool: str, evaluator: Any) -> Official:
         one.params.cat_ids, one.params.area_rng, one.params.img_ids = [0], [params.area_rng[0]], one.eval_imgs
         one.accumulate()
         precision = one.eval["precision"]
-        there = precision[precision > -1]
-        summary[name] = float(np.mean(there)) if len(there) else None
+        summary[name] = _mean(precision)
     return Official(f"{tool}'s matches, pooled", summary)
 
 
@@ -110,9 +123,7 @@ def pycocotools(
     summary = dict(zip(COCO_KEYS, map(_none, evaluator.stats), strict=True))
     precision = evaluator.eval["precision"][..., -1]  # at 100 detections
     for name, classes in bins:
-        values = precision[:, :, classes, 0]
-        there = values[values > -1]
-        summary[name] = float(np.mean(there)) if len(there) else None
+        summary[name] = _mean(precision[:, :, classes, 0])
     return Official(f"pycocotools {version('pycocotools')}", summary, precision, evaluator.eval["recall"][..., -1])
 
 
@@ -163,8 +174,14 @@ def tidecv(annotations: Path, detections: Path, kind: str, iou_type: str) -> Off
     return Official(f"tidecv {version('tidecv')}", summary)
 
 
+def _mean(table: np.ndarray) -> float | None:
+    """Mean of the entries that are present; None where there are none."""
+    present = table[table > -1]
+    return float(np.mean(present)) if len(present) else None
+
+
 def _none(value: float) -> float | None:
-    """The tools' -1, for want of ground truth, as None."""
+    """The tools' -1, which stands for no ground truth, as None."""
     return None if value == -1 else float(value)
 
 
@@ -173,12 +190,12 @@ def _numpy_float() -> Iterator[None]:
     """``np.float``, which lvis 0.5.3 uses and numpy dropped in 1.24, for as long as it is needed."""
     missing = not hasattr(np, "float")
     if missing:
-        np.float = float
+        np.float = float  # type: ignore[attr-defined]  # numpy has no such name any more
     try:
         yield
     finally:
         if missing:
-            del np.float
+            del np.float  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
@@ -194,3 +211,103 @@ def _quiet() -> Iterator[None]:
     finally:
         logger.setLevel(level)
         root.handlers[:] = handlers  # importing lvis adds one
+
+
+def plain_json(annotations: Path, detections: Path, folder: Path) -> tuple[Path, Path]:
+    """The two files as uncompressed JSON: themselves, or copies in ``folder``.
+
+    Raises:
+        UserError: the annotations are not JSON.
+    """
+    refuse_npz(annotations)
+    if zipfile.is_zipfile(detections):
+        copy = folder / "detections.json"
+        write_results_json(_complete(load_detections(detections)), copy)
+    else:
+        copy = _unzipped(detections, folder / "detections.json")
+    return _unzipped(annotations, folder / "annotations.json"), copy
+
+
+def _complete(detections: Detections) -> Detections:
+    """Under "verified", what has neither mask nor box gets an empty box; ``result_entries`` makes it an empty mask."""
+    if detections.policy == "all":
+        return detections
+    box = np.full((len(detections), 4), np.nan) if detections.box is None else detections.box.copy()
+    if (masks := detections.masks) is not None:
+        box[(masks.area < 0) & np.isnan(box[:, 0])] = 0
+    return replace(detections, box=box, policy="all")
+
+
+def refuse_npz(annotations: Path) -> None:
+    """Raise a UserError if ``annotations`` is our own .npz."""
+    if zipfile.is_zipfile(annotations):
+        raise UserError(
+            f"{annotations} is not JSON, which the official tools need; verify with the original annotations."
+        )
+
+
+def _unzipped(path: Path, destination: Path) -> Path:
+    with path.open("rb") as stream:
+        if stream.read(2) != GZIP:
+            return path
+    with gzip.open(path) as packed, destination.open("wb") as plain:
+        shutil.copyfileobj(packed, plain)
+    return destination
+
+
+def result_entries(detections: Path, name: str, iou_type: str, areas: str, truth: GroundTruth) -> list[dict[str, Any]]:
+    """A fresh list of the entries: lvis-api and pycocotools write into it, so that a second use would differ.
+
+    Mask results lose their "bbox" unless ``areas`` is "box", as in Dave et al.'s scripts: lvis-api takes its area else.
+    Masks that were not kept, because no metric looks at them (policy "verified"), become empty ones; a box stands in
+    for none.
+    """
+    listed = json.loads(detections.read_bytes())
+    if not listed:
+        raise UserError(f"{name} holds no detections, and the official tools cannot read an empty list.")
+    if iou_type == "segm":
+        sizes = dict(zip(truth.image_ids.tolist(), truth.image_sizes.tolist(), strict=True))
+        for entry in listed:
+            if areas == "mask":
+                entry.pop("bbox", None)
+            if entry.get("segmentation") is None:
+                height, width = sizes[entry["image_id"]]
+                entry["segmentation"] = _empty(height, width)
+    return listed
+
+
+def _empty(height: int, width: int) -> dict[str, Any]:
+    return mask.encode(np.zeros((height, width), np.uint8, order="F"))
+
+
+def for_tidecv(
+    annotations: Path, detections: Path, folder: Path, iou_type: str, truth: GroundTruth
+) -> tuple[Path, Path]:
+    """The two files as tidecv needs them: copies in ``folder`` with what is missing and no figure depends on.
+
+    Annotations get names; boxes, which the other tools take from masks, are put into detections. LVIS annotations with
+    an area of 0 or less are left out, as lvis-api does and tidecv does not.
+    """
+    document = json.loads(annotations.read_bytes())
+    for part, field, value in (
+        ("images", "coco_url", ""),
+        ("images", "file_name", ""),
+        ("categories", "synset", ""),
+        ("categories", "name", ""),
+        ("annotations", "iscrowd", 0),
+    ):
+        for entry in document[part]:
+            entry.setdefault(field, value)
+    if truth.kind == "lvis":
+        document["annotations"] = [a for a in document["annotations"] if a["area"] > 0]
+    named = folder / "named.json"
+    named.write_text(json.dumps(document))
+    if iou_type == "segm":
+        return named, detections
+    listed = json.loads(detections.read_bytes())
+    for entry in listed:
+        if "bbox" not in entry:
+            entry["bbox"] = mask.toBbox(entry["segmentation"]).tolist()
+    boxed = folder / "boxed.json"
+    boxed.write_text(json.dumps(listed))
+    return named, boxed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -38,15 +38,15 @@ class Display:
 
     @contextmanager
     def stage(self, description: str) -> Iterator[None]:
-        """A stage whose length nobody knows."""
+        """A stage of unknown length."""
         with self._task(description, str):
             yield
 
-    def bytes(self, description: str):
-        """A stage measured in bytes: yields what to tell the bytes done and in all."""
+    def bytes(self, description: str) -> AbstractContextManager[Advance]:
+        """A stage measured in bytes: yields a function to call with the bytes done and in all."""
         return self._task(description, decimal)
 
-    def count(self, description: str):
+    def count(self, description: str) -> AbstractContextManager[Advance]:
         """A stage measured in steps."""
         return self._task(description, str)
 

@@ -1,4 +1,4 @@
-"""The result as text: a table for each protocol and for TIDE, with what one must know to read it."""
+"""The result as text: a table for each protocol, for TIDE and for --verify, with what one must know to read it."""
 
 from __future__ import annotations
 
@@ -6,57 +6,86 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from fasa.evaluation import GroundTruth, Tide
 from fasa.evaluation.metrics.average_precision import BINS
 from fasa.evaluation.metrics.bootstrap import Interval
-from fasa.evaluation.metrics.matching import CLASS_LIMIT
-from fasa.evaluation.score.results import SEED, FileScores, Question
-from fasa.evaluation.score.rules import WORDS
+from fasa.evaluation.metrics.matching import CLASS_LIMIT, COCO_LIMITS, IMAGE_LIMIT
+from fasa.evaluation.score.scores import SEED, FileScores, ScoreRequest
 from fasa.evaluation.score.table import ABSENT, Cell, Row, print_table
+from fasa.evaluation.score.verification import Comparison
 
 PROSE = 110  # characters to a line of text, where the screen is wider
-FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
+FREQUENCY_WORDS = {"r": "rare", "c": "common", "f": "frequent"}
+PROTOCOL_WORDS = {
+    ("lvis", "standard"): f"the best {IMAGE_LIMIT} detections of each image, as lvis-api",
+    ("lvis", "fixed"): f"AP-Fixed, the best {CLASS_LIMIT:,} detections of each class, no limit an image",
+    ("lvis", "pool"): f"AP-Pool, the best {CLASS_LIMIT:,} detections of each class, classes ranked together",
+    ("coco", "standard"): f"the best {COCO_LIMITS[-1]} detections of each class in each image, as pycocotools",
+}
 ERRORS = {
     "cls": "Cls", "loc": "Loc", "both": "Both", "dupe": "Dupe", "bkg": "Bkg", "miss": "Miss",
     "false_positive": "FalsePos", "false_negative": "FalseNeg",
 }  # fmt: skip
 
 
-def print_report(console: Console, question: Question, truth: GroundTruth, files: Sequence[FileScores]) -> None:
-    """Print everything that was asked; ``console`` should interpret no markup, since names may hold brackets."""
-    what = {"segm": "Masks", "bbox": "Boxes"}[question.iou_type]
-    say(
+def print_report(console: Console, request: ScoreRequest, truth: GroundTruth, files: Sequence[FileScores]) -> None:
+    """Print everything that was requested; ``console`` should interpret no markup, since names may hold brackets."""
+    what = {"segm": "Masks", "bbox": "Boxes"}[request.iou_type]
+    _say(
         console,
         f"{Path(truth.name).name} ({truth.kind.upper()}): {len(truth.image_ids):,} images, "
         f"{len(truth.category_ids):,} classes, {len(truth.image):,} objects. {what} are compared.",
     )
     for file in files:
-        say(console, f"{file.label}: {file.detections:,} detections")
+        _say(console, f"{file.label}: {file.detections:,} detections")
     names = [file.label for file in files]
-    for protocol in question.protocols:
-        say(console, f"\n{protocol}: {WORDS[truth.kind, protocol]}", style="bold")
+    for protocol in request.protocols:
+        _say(console, f"\n{protocol}: {PROTOCOL_WORDS[truth.kind, protocol]}", style="bold")
         print_table(console, _rows(protocol, files), names)
-    say(console, *_footnotes(question, truth, files))
-    if question.tide:
-        say(console, "\nTIDE: AP50 lost to each kind of error, in points", style="bold")
-        if len(files) == 1:
-            print_table(
-                console, _tide_of_one(files[0].tide), ("tidecv's average", "over classes with objects", "errors"), False
-            )
+    _say(console, *_footnotes(request, truth, files))
+    if request.tide:
+        _say(console, "\nTIDE: AP50 lost to each kind of error, in points", style="bold")
+        found = [file.tide for file in files if file.tide is not None]
+        if len(found) == 1:
+            columns = ("tidecv's average", "over classes with objects", "errors")
+            print_table(console, _tide_of_one(found[0]), columns, differences=False)
         else:
-            print_table(console, _tide_of_several([file.tide for file in files]), names)
-        say(
+            print_table(console, _tide_of_several(found), names)
+        _say(
             console,
             "tidecv averages over every class with a detection or an object, and a class without objects counts as 0: "
             "those figures, which papers print, compare only between files with the same number of classes. Each error "
             "is repaired by itself; they do not add up.",
         )
-    say(console, *(f"Note: {note}" for note in truth.notes))
+    _say(console, *(f"Note: {note}" for note in truth.notes))
 
 
-def say(console: Console, *lines: str, style: str | None = None) -> None:
+def print_comparisons(console: Console, files: Sequence[FileScores]) -> None:
+    """Print a table for each file: AP as fractions, TIDE in points; and the largest differences."""
+    for file in files:
+        _say(console, f"\n{file.label}: beside the official tools", style="bold")
+        for tool in dict.fromkeys(c.tool for c in file.comparisons):
+            mine = [c for c in file.comparisons if c.tool == tool]
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+            table.add_column("", overflow="fold")
+            for heading in ("ours", tool, "difference"):
+                table.add_column(heading, justify="right", overflow="fold")
+            for c in mine:
+                table.add_row(
+                    c.metric, _figure(c.ours), _figure(c.official), _gap(c), style=None if c.equal else "bold red"
+                )
+            console.print(table)
+            worst = max(mine, key=lambda c: c.difference)
+            wrong = sum(not c.equal for c in mine)
+            verdict = f"{wrong} of {len(mine)} figures differ" if wrong else f"all {len(mine)} figures agree"
+            _say(console, f"{tool}: {verdict}; the largest difference is {_gap(worst)} ({worst.metric}).")
+
+
+def _say(console: Console, *lines: str, style: str | None = None) -> None:
     """Print sentences, wrapped at the screen's width or ``PROSE``."""
     for line in lines:
         console.print(line, style=style, width=min(console.width, PROSE))
@@ -84,25 +113,25 @@ def _points(interval: Interval | None) -> tuple[float, float] | None:
     return None if interval is None else (100 * interval.low, 100 * interval.high)
 
 
-def _footnotes(question: Question, truth: GroundTruth, files: Sequence[FileScores]) -> Iterator[str]:
+def _footnotes(request: ScoreRequest, truth: GroundTruth, files: Sequence[FileScores]) -> Iterator[str]:
     first = f" Differences are from {files[0].label}." if len(files) > 1 else ""
     yield f"AP and AR in points (0 to 100).{first}"
-    if question.samples:
-        yield f"In brackets: 95 % intervals from {question.samples:,} resamplings of the images (seed {SEED})."
-        bare = {m for f in files for p in question.protocols for m in _present(f, p) if m not in f.intervals[p]}
+    if request.samples:
+        yield f"In brackets: 95 % intervals from {request.samples:,} resamplings of the images (seed {SEED})."
+        bare = {m for f in files for p in request.protocols for m in _present(f, p) if m not in f.intervals[p]}
         if bare - {name for name, *_ in BINS}:
             yield "A figure without brackets: some resamplings hold no object that counts for it."
-        if question.instance_counts is not None:
+        if request.instance_counts is not None:
             yield "COCO-LT's bins have no intervals."
     absent = dict.fromkeys(
         metric
-        for protocol in question.protocols
+        for protocol in request.protocols
         for metric, value in files[0].evaluations[protocol].summary.items()
         if value is None
     )
     if absent:
         yield f"{ABSENT} ({', '.join(absent)}): no object of these annotations counts for it."
-    if {"fixed", "pool"} & set(question.protocols):
+    if {"fixed", "pool"} & set(request.protocols):
         short = [f"{file.short_classes:,} in {file.label}" for file in files if file.short_classes]
         if short:
             yield (
@@ -123,7 +152,7 @@ def _classes_with_truth(truth: GroundTruth) -> str:
         return f"Classes with objects: {there.sum():,} of {len(there):,}."
     groups = (
         f"{there[truth.frequencies == letter].sum():,} of {(truth.frequencies == letter).sum():,} {word} ({letter})"
-        for letter, word in FREQUENCIES.items()
+        for letter, word in FREQUENCY_WORDS.items()
     )
     return f"Classes with objects: {', '.join(groups)}."
 
@@ -155,3 +184,13 @@ def _tide_of_several(found: Sequence[Tide]) -> list[Row]:
         Row("number of errors"),
         *(numbers(ERRORS[e], [t.counts[e] for t in found]) for e in found[0].counts),
     ]
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ABSENT
+    return str(value) if isinstance(value, int) else f"{value:.12f}"
+
+
+def _gap(comparison: Comparison) -> str:
+    return f"{comparison.difference:.2g}"

@@ -72,11 +72,16 @@ def _table(
             cell, first = row.cells[place], row.cells[0]
             texts.append(_text(cell.value, cell.interval, cell.decimals) if cell else "")
             if place and differences:
-                both = cell.value is not None and first.value is not None
-                gap = cell.value - first.value if both else None
-                texts.append(_text(gap, cell.difference_interval, cell.decimals, sign="+"))
+                texts.append(_difference(cell, first))
         table.add_row(row.name, *texts, style=None if row.cells else "bold")
     return table
+
+
+def _difference(cell: Cell | None, first: Cell | None) -> str:
+    if cell is None or first is None:
+        return ""
+    gap = None if cell.value is None or first.value is None else cell.value - first.value
+    return _text(gap, cell.difference_interval, cell.decimals, sign="+")
 
 
 def _text(value: float | None, interval: Range | None, decimals: int, sign: str = "") -> str:
@@ -91,7 +96,7 @@ def _text(value: float | None, interval: Range | None, decimals: int, sign: str 
 
 
 def _fold(name: str, width: int) -> str:
-    """``name`` in lines of at most ``width`` characters, broken behind one of ``_-./ `` where it can be."""
+    """``name`` in lines of at most ``width`` characters, broken after one of ``_-./ `` where it can be."""
     lines = [""]
     for piece in re.findall(r"[^_\-./ ]*[_\-./ ]|[^_\-./ ]+", name):
         if len(lines[-1]) + len(piece) <= width:

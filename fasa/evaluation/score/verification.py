@@ -12,18 +12,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from fasa import evaluation as metrics
+from fasa import evaluation
 from fasa.errors import UserError
 from fasa.evaluation import Evaluation, GroundTruth, Tide
 from fasa.evaluation.metrics.average_precision import BINS
 from fasa.evaluation.score import official
-from fasa.evaluation.score.official_files import entries, for_tidecv, plain_json, refuse_npz
 
 TIDE_TOLERANCE = 1e-9  # points; tidecv adds up its classes in another order
 RELEASES = {"lvis": "lvis==0.5.3", "pycocotools": "pycocotools", "tidecv": "tidecv==1.0.1"}
-# What the tools hold an image, measured with 1,203 classes; they make a record for every class of every image.
+# What the tools need per image, measured with 1,203 classes; they make a record for every class of every image.
 MEGABYTES = {"lvis": 1.3, "tidecv": 1.0}
-LARGE = 2_000  # megabytes worth a warning
+LARGE = 2_000  # megabytes; from here on there is a warning
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,21 @@ def verify(
 ) -> list[Comparison]:
     """Run the official tools on two files, and compare every figure of every protocol; AP's tables cell by cell, too.
 
-    ``ground_truth``, ``evaluations`` (by protocol) and ``tide_result`` are what we found already; else it is computed.
+    ``ground_truth``, ``evaluations`` (by protocol) and ``tide_result`` are given if they were computed before.
 
     Raises:
         UserError: a tool is missing or fails, or the annotations are not JSON.
     """
-    truth = ground_truth or metrics.load_ground_truth(annotations_path)
+    truth = ground_truth or evaluation.load_ground_truth(annotations_path)
     check_tools(annotations_path, truth, tide)
     if evaluations is None:
-        found = metrics.overlaps(truth, detections_path, iou_type, all_classes=tide, area=areas)
-        evaluations = {protocol: metrics.evaluate(found, protocol, instance_counts) for protocol in protocols}
-        tide_result = metrics.tide(found) if tide else None
+        found = evaluation.overlaps(truth, detections_path, iou_type, all_classes=tide, area=areas)
+        evaluations = {protocol: evaluation.evaluate(found, protocol, instance_counts) for protocol in protocols}
+        tide_result = evaluation.tide(found) if tide else None
     compared = []
     with TemporaryDirectory(prefix="fasa-verify-") as folder:
-        annotations, detections = plain_json(Path(annotations_path), Path(detections_path), Path(folder))
-        read = partial(entries, detections, str(detections_path), iou_type, areas, truth)
+        annotations, detections = official.plain_json(Path(annotations_path), Path(detections_path), Path(folder))
+        read = partial(official.result_entries, detections, str(detections_path), iou_type, areas, truth)
         try:
             if truth.kind == "lvis":
                 theirs = official.lvis_api(annotations, read, iou_type, protocols)
@@ -86,7 +85,7 @@ def verify(
             for protocol in protocols:
                 compared += _compare(evaluations[protocol], theirs[protocol])
             if tide_result is not None:
-                complete = for_tidecv(annotations, detections, Path(folder), iou_type, truth)
+                complete = official.for_tidecv(annotations, detections, Path(folder), iou_type, truth)
                 compared += _compare_tide(tide_result, official.tidecv(*complete, truth.kind, iou_type))
         except UserError:
             raise
@@ -99,7 +98,7 @@ def verify(
 
 def check_tools(annotations_path: Path, truth: GroundTruth, tide: bool) -> None:
     """Raise a UserError, before anything slow is done, if a tool is missing or cannot read these annotations."""
-    refuse_npz(Path(annotations_path))
+    official.refuse_npz(Path(annotations_path))
     for module in _tools(truth, tide):
         if importlib.util.find_spec(module) is None:
             raise UserError(
@@ -112,8 +111,8 @@ def memory_warning(truth: GroundTruth, tide: bool) -> str | None:
     needs = {m: MEGABYTES.get(m, 0) * len(truth.image_ids) for m in _tools(truth, tide) if truth.kind == "lvis"}
     if max(needs.values(), default=0) < LARGE:
         return None
-    told = " and ".join(f"{module} about {need / 1000:.0f} GB" for module, need in needs.items())
-    return f"verifying {len(truth.image_ids):,} images takes {told} of memory, and minutes to an hour."
+    described = " and ".join(f"{module} about {need / 1000:.0f} GB" for module, need in needs.items())
+    return f"verifying {len(truth.image_ids):,} images takes {described} of memory, and minutes to an hour."
 
 
 def _tools(truth: GroundTruth, tide: bool) -> list[str]:

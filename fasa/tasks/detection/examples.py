@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 
 from fasa.errors import UserError
 from fasa.evaluation import Detections, GroundTruth
-from fasa.evaluation.geometry.encoding import encode
+from fasa.evaluation.geometry.rle import encode
 
 CLASSES = 6
 LONGEST_SIDE = 480  # pixels of a thumbnail

@@ -26,7 +26,7 @@ from fasa import atomic, torch_files
 from fasa.datasets.glyphs import crops
 from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.errors import UserError
-from fasa.evaluation.threads import cores
+from fasa.evaluation.arrays import cores
 from fasa.mmdet.seeding import random_state
 from fasa.tasks.detection.configs import layered
 from fasa.tasks.detection.task import config_files

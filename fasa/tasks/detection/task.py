@@ -50,7 +50,7 @@ class Detection(Task):
 
     def prepare(self, root: Path, recipe: DetectionRecipe, source: Path | None) -> Path:
         from fasa import datasets
-        from fasa.evaluation.threads import cores
+        from fasa.evaluation.arrays import cores
 
         destination = self.data_path(root, recipe)
         if not destination.exists():

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fasa.evaluation import DetectionWriter, GroundTruth
-from fasa.evaluation.geometry.encoding import encode
+from fasa.evaluation.geometry.rle import encode
 from fasa.mmdet.validation_loss import evaluating
 from fasa.tasks.detection.inference import nms_by_class
 from fasa.tasks.detection.running_best import RunningBest

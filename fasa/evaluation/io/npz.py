@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import mmap
 import struct
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,12 +23,13 @@ import numpy as np
 
 from fasa import atomic
 from fasa.errors import UserError
-from fasa.evaluation.io.streams import explained
+from fasa.evaluation.io.files import explained
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
 _ZIP64 = 20  # bytes of the extra field that zipfile puts last
-_BLOCK = 1 << 24
+_BLOCK = 1 << 24  # bytes read at once for a checksum
+_SPOOL_BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Column:
+class Member:
     """An array to be written that need not be in memory: C order, its bytes one block after the other."""
 
     dtype: np.dtype
@@ -47,18 +50,24 @@ class Column:
     blocks: Iterable[Any]
 
     @classmethod
-    def of(cls, array: np.ndarray) -> Column:
-        return cls(array.dtype, array.shape, [np.ascontiguousarray(array).reshape(-1).view(np.uint8)])
+    def of(cls, array: np.ndarray) -> Member:
+        """An array that is in memory."""
+        return cls(array.dtype, array.shape, [as_bytes(array)])
 
 
-def write_columns(path: Path, form: Format, header: Mapping[str, Any], columns: Mapping[str, Column]) -> None:
+def as_bytes(array: np.ndarray) -> memoryview:
+    """An array's bytes in C order."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def write_npz(path: Path, form: Format, header: Mapping[str, Any], columns: Mapping[str, Member]) -> None:
     """Write a container atomically; the same content gives the same bytes.
 
     Raises:
         UserError: the file cannot be written.
     """
     text = json.dumps({"format": form.name, "version": form.version, "columns": list(columns), **header}).encode()
-    members = {"header": Column.of(np.frombuffer(text, np.uint8)), **columns}
+    members = {"header": Member.of(np.frombuffer(text, np.uint8)), **columns}
 
     def write(stream: BinaryIO) -> None:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
@@ -68,27 +77,27 @@ def write_columns(path: Path, form: Format, header: Mapping[str, Any], columns: 
     atomic.write(path, write)
 
 
-def read_columns(path: Path, form: Format) -> tuple[dict[str, Any], dict[str, np.ndarray], mmap.mmap]:
+def read_npz(path: Path, form: Format) -> tuple[dict[str, Any], dict[str, np.ndarray], mmap.mmap]:
     """Header, arrays and the mapping that they look into; private, so that a write to them never reaches the file.
 
     Every member's CRC-32 is checked (0.25 s a gigabyte): a flipped bit is refused here and not scored.
 
     Raises:
-        UserError: the file is damaged, cut off, of another kind or of a newer version; never is anything unpickled.
+        UserError: the file is damaged, cut off, of another kind or of a newer version; nothing is ever unpickled.
     """
     with explained(path), path.open("rb") as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
                 members = archive.infolist()
             if "header.npy" not in {member.filename for member in members}:
-                raise UserError(f"{path} is no file of ours: give {form.what}, as JSON or as fasa writes them.")
+                raise UserError(f"{path} was not written by fasa: give {form.what}, as JSON or as fasa writes them.")
             places = {member.filename.removesuffix(".npy"): _checked(stream, member) for member in members}
             mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
             arrays = {name: _array(mapping, *place) for name, place in places.items()}
             header = json.loads(arrays.pop("header").tobytes())
             name, version = header["format"], int(header["version"])
             if name == form.name and version == form.version and sorted(header["columns"]) != sorted(arrays):
-                raise ValueError("its columns are not those that it tells of")
+                raise ValueError("its columns are not those that its header lists")
         except (UserError, OSError):
             raise
         except Exception as error:  # a damaged archive, array header or JSON can raise nearly any exception
@@ -96,8 +105,8 @@ def read_columns(path: Path, form: Format) -> tuple[dict[str, Any], dict[str, np
     if name != form.name:
         raise UserError(f"{path} is a file of kind {name!r}: give {form.what}.")
     if version != form.version:
-        mend = "update fasa" if version > form.version else "write it again"
-        raise UserError(f"{path} has version {version} of its format and this fasa reads {form.version}: {mend}.")
+        fix = "update fasa" if version > form.version else "write it again"
+        raise UserError(f"{path} has version {version} of its format and this fasa reads {form.version}: {fix}.")
     return header, arrays, mapping
 
 
@@ -113,7 +122,7 @@ def expect(path: Path, columns: Mapping[str, np.ndarray], expected: Mapping[str,
             raise UserError(f"{path} is damaged (its column {name!r} is missing or misshapen): write it again.")
 
 
-def _write_member(archive: zipfile.ZipFile, stream: BinaryIO, name: str, column: Column) -> None:
+def _write_member(archive: zipfile.ZipFile, stream: BinaryIO, name: str, column: Member) -> None:
     info = zipfile.ZipInfo(name)  # its own date is 1 January 1980
     begin = stream.tell() + _LOCAL_HEADER + len(name) + 4 + _ZIP64
     padding = -begin % _ALIGNMENT
@@ -158,3 +167,65 @@ def _array(mapping: mmap.mmap, begin: int, end: int) -> np.ndarray:
     array = np.frombuffer(mapping, np.uint8, end - data, data) if items else np.empty(0, np.uint8)
     array = array.view(dtype).reshape(shape)
     return array if array.flags.aligned else array.copy()  # a tool that repacks zips may have moved it
+
+
+class Spool:
+    """Columns that grow on disk, chunk by chunk, until they are written as one container: memory stays bounded.
+
+    The parts are files without a name beside ``target``, so that a killed process leaves nothing of them.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._files: dict[str, BinaryIO] = {}
+        self._layout: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+
+    def append(self, name: str, array: np.ndarray) -> None:
+        """Add rows to column ``name``, of the dtype and row shape that its first rows had.
+
+        Raises:
+            UserError: the folder cannot be written or the disk is full.
+        """
+        try:
+            if name not in self._files:
+                self._target.parent.mkdir(parents=True, exist_ok=True)
+                folder, prefix = self._target.parent, f".{self._target.name}."
+                self._files[name] = tempfile.TemporaryFile(dir=folder, prefix=prefix)  # noqa: SIM115
+                self._layout[name] = array.dtype, array.shape[1:]
+            self._files[name].write(as_bytes(array))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def fill(self, name: str, rows: int, value: Any, dtype: Any, shape: tuple[int, ...] = ()) -> None:
+        """Add ``rows`` rows of one value, without holding them all."""
+        for row in range(0, rows, 1 << 16):
+            self.append(name, np.full((min(1 << 16, rows - row), *shape), value, dtype))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def member(self, name: str) -> Member:
+        """Column ``name`` as a whole, to be written once."""
+        dtype, shape = self._layout[name]
+        row = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        return Member(dtype, (self._files[name].tell() // row, *shape), self._blocks(self._files[name]))
+
+    def close(self) -> None:
+        """Delete what was spooled."""
+        for file in self._files.values():
+            with suppress(OSError):  # what a full disk did not take is not needed any more
+                file.close()
+        self._files.clear()
+
+    def _blocks(self, file: BinaryIO) -> Iterator[bytes]:
+        try:
+            file.seek(0)
+            while block := file.read(_SPOOL_BLOCK):
+                yield block
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(
+            f"{self._target} cannot be written ({error.strerror}): free some space or choose another folder."
+        )

@@ -1,4 +1,4 @@
-"""Small results and annotations for the tests of what is read and written, and their columns made the simple way."""
+"""Small results and annotations with their columns made the simple way; and problems of discs for ``fasa score``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from pycocotools import mask as coco
 
 from fasa.errors import UserError
-from fasa.evaluation.io.detections import Detections
+from fasa.evaluation import Detections
 
+HEIGHT, WIDTH = 160, 200
+FREQUENCIES = "rrcfff"  # category 3, the one common class, is annotated nowhere
 COLUMNS = ("image_id", "category_id", "score", "box", "size", "mask_area", "tight", "counts", "counts_start")
 
 
@@ -162,3 +164,60 @@ def refused(call: Any, *arguments: Any) -> str:
     sentence = str(caught.value)
     assert sentence.endswith(".") and "\n" not in sentence, sentence
     return sentence
+
+
+def disc(rng: np.random.Generator, around: tuple[float, float, float] | None = None) -> tuple[float, float, float]:
+    """Centre and radius of a disc: anywhere, or near another one."""
+    if around is None:
+        return rng.uniform(50, WIDTH - 50), rng.uniform(50, HEIGHT - 50), float(rng.choice([8, 25, 60]))
+    x, y, r = around
+    return x + rng.normal(0, r / 6), y + rng.normal(0, r / 6), r * rng.uniform(0.8, 1.2)
+
+
+def disc_rle(x: float, y: float, r: float) -> dict[str, Any]:
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    code = coco.encode(np.asfortranarray(((columns - x) ** 2 + (rows - y) ** 2 < r**2).astype(np.uint8)))
+    return {"size": [HEIGHT, WIDTH], "counts": code["counts"].decode()}
+
+
+def disc_problem(kind: str, seed: int = 0, images: int = 12) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Annotations and detections of discs: near misses, wrong classes, duplicates, background, unjudged classes."""
+    rng = np.random.default_rng(seed)
+    categories = [{"id": k + 1, "name": f"thing {k + 1}"} for k in range(len(FREQUENCIES))]
+    listed, annotations, detections = [], [], []
+    for i in range(images):
+        image: dict[str, Any] = {"id": 10 * (images - i), "height": HEIGHT, "width": WIDTH}
+        listed.append(image)
+        present = rng.choice([1, 2, 4, 5, 6], size=rng.integers(1, 4))
+        for category in present.tolist():
+            true = disc(rng)
+            mask = disc_rle(*true)
+            annotation = {"id": len(annotations) + 1, "image_id": image["id"], "category_id": category}
+            annotation |= {"segmentation": mask, "area": float(coco.area(mask)), "bbox": coco.toBbox(mask).tolist()}
+            annotations.append(annotation | ({"iscrowd": int(rng.random() < 0.1)} if kind == "coco" else {}))
+            for _ in range(rng.integers(0, 4)):
+                guess = category if rng.random() < 0.8 else int(rng.integers(1, 7))
+                detections.append(disc_detection(rng, image["id"], guess, disc(rng, true)))
+        for _ in range(3):
+            detections.append(disc_detection(rng, image["id"], int(rng.integers(1, 7)), disc(rng)))
+        if kind == "lvis":
+            rest = [c for c in range(1, 7) if c not in present]
+            image["neg_category_ids"] = [c for c in rest if rng.random() < 0.5]
+            image["not_exhaustive_category_ids"] = [int(c) for c in set(present.tolist()) if rng.random() < 0.2]
+    if kind == "lvis":
+        for category, letter in zip(categories, FREQUENCIES, strict=True):
+            category["frequency"] = letter
+    return {"images": listed, "categories": categories, "annotations": annotations}, detections
+
+
+def disc_detection(
+    rng: np.random.Generator, image: int, category: int, where: tuple[float, float, float]
+) -> dict[str, Any]:
+    mask = disc_rle(*where)
+    return {
+        "image_id": image,
+        "category_id": category,
+        "score": round(float(rng.random()), 2),  # some are equal
+        "segmentation": mask,
+        "bbox": coco.toBbox(mask).tolist(),
+    }

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from input_toys import COLUMNS, lvis_document, random_results, refused, same_columns
+from evaluation_toys import COLUMNS, lvis_document, random_results, refused, same_columns
 
 from fasa.errors import UserError
 from fasa.evaluation import load_detections, load_ground_truth, open_detections, save_detections, save_ground_truth
-from fasa.evaluation.io.columns import Column, Format, read_columns, write_columns
+from fasa.evaluation.io.npz import Format, Member, read_npz, write_npz
 
 FORM = Format("fasa-test", 3, "a test's file")
 
@@ -33,7 +33,7 @@ def truth_file(tmp_path: Path) -> Path:
 
 
 def write(path: Path, *, header: dict | None = None, **arrays: np.ndarray) -> None:
-    write_columns(path, FORM, header or {}, {name: Column.of(array) for name, array in arrays.items()})
+    write_npz(path, FORM, header or {}, {name: Member.of(array) for name, array in arrays.items()})
 
 
 def test_columns_come_back_mapped_aligned_and_writable(tmp_path: Path):
@@ -47,7 +47,7 @@ def test_columns_come_back_mapped_aligned_and_writable(tmp_path: Path):
     }
     path = tmp_path / "columns.npz"
     write(path, header={"more": [1, "ü"]}, **arrays)
-    header, found, _ = read_columns(path, FORM)
+    header, found, _ = read_npz(path, FORM)
     assert header == {"format": "fasa-test", "version": 3, "columns": list(arrays), "more": [1, "ü"]}
     assert list(found) == list(arrays)
     for name, array in arrays.items():
@@ -59,7 +59,7 @@ def test_columns_come_back_mapped_aligned_and_writable(tmp_path: Path):
     assert not found["floats"].flags.owndata
     assert found["floats"].ctypes.data % 64 == 0 or found["floats"].ctypes.data % 8 == 0
     found["floats"][:] = -1  # private
-    np.testing.assert_array_equal(read_columns(path, FORM)[1]["floats"], arrays["floats"])
+    np.testing.assert_array_equal(read_npz(path, FORM)[1]["floats"], arrays["floats"])
     with np.load(path, allow_pickle=False) as archive:  # an ordinary .npz
         np.testing.assert_array_equal(archive["turned"], arrays["turned"])
 
@@ -76,7 +76,7 @@ def test_a_repacked_file_is_read_with_a_copy(tmp_path: Path):
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
-    _, found, _ = read_columns(other, FORM)
+    _, found, _ = read_npz(other, FORM)
     assert found["x"].tolist() == [0, 1, 2, 3, 4] and found["x"].flags.aligned and found["y"].flags.aligned
 
 
@@ -153,7 +153,7 @@ class Bomb:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"header": None}, "no file of ours"),
+        ({"header": None}, "not written by fasa"),
         ({"header": npy(np.frombuffer(b"{", np.uint8))}, "damaged"),
         ({"header": npy(np.frombuffer(b"[]", np.uint8))}, "damaged"),
         ({"header": npy(np.frombuffer(b"{}", np.uint8))}, "damaged"),
@@ -164,9 +164,9 @@ class Bomb:
         ({"header": header(policy="some")}, "damaged"),
         ({"header": header(rows="5")}, "damaged"),
         ({"header": header(rows=6)}, "damaged"),
-        ({"score": None}, "not those that it tells of"),
-        ({"box": None}, "not those that it tells of"),
-        ({"extra": npy(np.zeros(5))}, "not those that it tells of"),
+        ({"score": None}, "not those that its header lists"),
+        ({"box": None}, "not those that its header lists"),
+        ({"extra": npy(np.zeros(5))}, "not those that its header lists"),
         ({"header": header(columns=[*COLUMNS, "extra"]), "extra": npy(np.zeros(5, object), True)}, "damaged"),
         ({"header": header(columns=COLUMNS[1:]), "image_id": None}, "'image_id' is missing"),
         ({"header": header(columns=7)}, "damaged"),
@@ -194,12 +194,12 @@ def test_a_file_that_is_not_quite_ours_is_refused(detections_file: Path, changes
 def test_foreign_archives_are_refused(tmp_path: Path, detections_file: Path, truth_file: Path):
     path = tmp_path / "foreign.npz"
     np.savez(path, scores=np.zeros(3))
-    assert "no file of ours" in refused(load_detections, path)
+    assert "not written by fasa" in refused(load_detections, path)
     np.savez_compressed(path, scores=np.zeros(3))
-    assert "no file of ours" in refused(load_ground_truth, path)
+    assert "not written by fasa" in refused(load_ground_truth, path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("data.pkl", pickle.dumps(Bomb()))
-    assert "no file of ours" in refused(load_detections, path)
+    assert "not written by fasa" in refused(load_detections, path)
     with zipfile.ZipFile(path, "w"):
         pass
     assert refused(load_detections, path)  # an empty zip does not begin as a zip with members does

@@ -1,8 +1,10 @@
-"""A file's bytes, gzip undone by its magic bytes; whatever is wrong with the file becomes one sentence."""
+"""Files as bytes, gzip unpacked, errors in one sentence; and the cache folder, which may be emptied at any time."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ def explained(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is a damaged or cut-off gzip file ({error}): copy or write it again.") from error
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): mend that or copy it elsewhere."
+            f"{path} cannot be read ({error.strerror or error}): make it readable or copy it elsewhere."
         ) from error
 
 
@@ -37,7 +39,7 @@ def first_bytes(path: Path) -> bytes:
 
 
 class ByteStream:
-    """The bytes of a file from start to end, unzipped where it is gzip; ``done`` are the bytes read from the disk."""
+    """The bytes of a file from start to end, unpacked if it is gzip."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,10 +47,12 @@ class ByteStream:
             self._file = path.open("rb")
             magic = self._file.read(2)
             self._file.seek(0)
-        self._stream = gzip.GzipFile(fileobj=self._file) if magic == GZIP else self._file
+        packed = gzip.GzipFile(fileobj=self._file) if magic == GZIP else None
+        self._stream = packed or self._file
 
     @property
     def done(self) -> int:
+        """Bytes read from the disk so far."""
         return self._file.tell()
 
     def read(self, size: int = -1) -> bytes:
@@ -62,3 +66,32 @@ class ByteStream:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
         self._file.close()
+
+
+def cache_folder() -> Path | None:
+    """$FASA_CACHE, else $XDG_CACHE_HOME/fasa, else ~/.cache/fasa; None if there is no home folder either."""
+    if own := os.environ.get("FASA_CACHE"):
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(shared):  # the XDG specification says to ignore a relative one
+        return Path(shared) / "fasa"
+    try:
+        return Path.home() / ".cache" / "fasa"
+    except RuntimeError:
+        return None
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes in hex.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    with explained(path), path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cached_path(kind: str, sha256: str, version: int) -> Path | None:
+    """Where the cache keeps what this version of ``kind`` makes of the file with that hash; None without a folder."""
+    folder = cache_folder()
+    return folder / f"{kind}-{sha256}-v{version}.npz" if folder else None

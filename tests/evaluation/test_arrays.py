@@ -1,12 +1,11 @@
-"""Orders against Python's own stable sort."""
+"""Orders against Python's own stable sort, and ranges for threads."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fasa.evaluation.metrics.ordering import by_score, group, top
-from fasa.evaluation.threads import in_parallel
+from fasa.evaluation.arrays import by_score, group, in_parallel, top
 
 
 @pytest.mark.parametrize("groups", [1, 7, 70_000, 5_000_000])

@@ -1,26 +1,30 @@
-"""One mask as JSON spells it (compressed RLE, uncompressed RLE, polygons), turned into COCO's compressed string."""
+"""Masks as JSON spells them, polygons or RLE, turned into compressed strings and into runs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from pycocotools import mask as coco
 
 from fasa.errors import UserError
 from fasa.evaluation.geometry import rle
 from fasa.evaluation.io import fields
+from fasa.evaluation.io.annotation_json import Annotation
 
 FIELD = "segmentation"
-_FARTHEST = 1e6  # pixels; a polygon's edges are drawn point by point, so that a wild vertex would fill the memory
+_FARTHEST = 1e6  # pixels; a polygon's edges are drawn point by point, so a far-off vertex would fill the memory
 _LONGEST_RUN = 2**32 - 1
+_POLYGONS = msgspec.json.Decoder(list[list[float]])
 
 
 def from_rle(value: Any, where: str) -> tuple[tuple[int, int], bytes]:
     """(height, width) and the compressed string of an RLE object; its counts are a string, bytes or a list of runs.
 
-    The string itself is not decoded here: ``fasa.evaluation.geometry.rle.measure`` judges many at once.
+    The string itself is not decoded here: ``fasa.evaluation.geometry.rle.check`` checks many at once.
 
     Raises:
         UserError: a field is missing or of the wrong kind, or the runs of a list do not fill the mask.
@@ -48,7 +52,7 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int], wh
     Raises:
         UserError: a polygon of too few points, or a coordinate that is no finite number or far off.
     """
-    arrays = []
+    arrays: list[np.ndarray] = []
     for polygon in polygons:
         if not isinstance(polygon, Sequence) or isinstance(polygon, str):
             raise fields.wrong(where, FIELD, polygon, "write each polygon as a list x0, y0, x1, y1, …")
@@ -69,20 +73,32 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int], wh
     return drawn[0]["counts"] if len(drawn) == 1 else coco.merge(drawn)["counts"]
 
 
-def check(counts: np.ndarray, start: np.ndarray, sizes: np.ndarray, where: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels int64 [n] and tight boxes int32 [n, 4] of compressed masks; ``where(i)`` names the i-th for the sentence.
+def masks_of_annotations(
+    entries: list[Annotation], positions: np.ndarray, sizes: np.ndarray, name: str
+) -> dict[str, np.ndarray]:
+    """The columns runs, run_start, mask_area and tight of ``GroundTruth``.
+
+    Args:
+        entries: the annotations, of which some or all may be without a mask (none, null or an empty list).
+        positions: place of each in the file's list.
+        sizes: int32 (G, 2) height and width of each one's image.
+        name: what sentences call the file.
 
     Raises:
-        UserError: a string is no sound mask of its size.
+        UserError: the first mask that is broken or has another size than its image.
     """
-    area, tight, fault = rle.measure(counts, start, sizes)
-    if fault.any():
-        i = int(np.argmax(fault != 0))
-        height, width = sizes[i].tolist()
-        raise UserError(
-            f'{where(i)}: its "{FIELD}" {rle.FAULTS[int(fault[i])]} ({height} x {width}): encode that mask again.'
-        )
-    return area, tight
+    strings = []
+    missing = np.zeros(len(entries), bool)
+    for g, (entry, position, size) in enumerate(zip(entries, positions.tolist(), sizes.tolist(), strict=True)):
+        string = _string(entry.segmentation, tuple(size), f"{name}: annotation {position}")
+        missing[g] = string is None
+        strings.append(string or b"")
+    start = np.concatenate(([0], np.cumsum([len(string) for string in strings], dtype=np.int64)))
+    counts = np.frombuffer(bytearray().join(strings), np.uint8)
+    extents = np.where(missing[:, None], 0, sizes).astype(np.int32)  # an absent mask is sound
+    area, tight = rle.check(counts, start, extents, lambda g: f"{name}: annotation {positions[g]}")
+    runs, run_start = rle.to_runs(counts, start)
+    return {"runs": runs, "run_start": run_start, "mask_area": np.where(missing, -1, area), "tight": tight}
 
 
 def _runs(counts: Any, inside: str) -> np.ndarray:
@@ -95,3 +111,23 @@ def _runs(counts: Any, inside: str) -> np.ndarray:
     if not sound:
         runs = np.array([fields.whole(run, inside, "counts", 0, _LONGEST_RUN) for run in counts], np.int64)
     return runs
+
+
+def _string(segmentation: Any, size: tuple[int, int], where: str) -> bytes | None:
+    """The compressed string of one mask, None if there is none."""
+    if isinstance(segmentation, msgspec.Raw):
+        content = bytes(segmentation)
+        try:
+            segmentation = _POLYGONS.decode(content)
+        except (msgspec.MsgspecError, ValueError):
+            segmentation = json.loads(content)
+    if segmentation is None or (isinstance(segmentation, list) and not segmentation):
+        return None
+    if isinstance(segmentation, list):
+        return from_polygons(segmentation, size, where)
+    found, string = from_rle(segmentation, where)
+    if found != size:
+        raise UserError(
+            f'{where} has a "segmentation" of size {list(found)}, but its image is {list(size)}: correct one of them.'
+        )
+    return string

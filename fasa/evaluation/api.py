@@ -1,0 +1,89 @@
+"""The functions to call: they accept paths, parsed JSON or our own objects, and pass our own objects on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fasa.evaluation.geometry.overlaps import Overlaps, find_overlaps
+from fasa.evaluation.io.detections import Detections, DetectionSource, open_detections
+from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth
+from fasa.evaluation.metrics.average_precision import Evaluation, Summary, evaluate_matches
+from fasa.evaluation.metrics.matching import Matches, check_protocol, match
+from fasa.evaluation.metrics.tide import tide
+
+AnyAnnotations = str | Path | dict[str, Any] | GroundTruth
+AnyDetections = str | Path | list[dict[str, Any]] | Detections | DetectionSource
+
+
+def average_precision(
+    annotations: AnyAnnotations, detections: AnyDetections, iou_type: str = "segm", protocol: str = "standard"
+) -> Summary:
+    """AP, AP50, AP75, APr, APc, APf, … as fractions; None where no class of a group has ground truth.
+
+    Args:
+        annotations: of LVIS or COCO: a path (.json, .json.gz, our .npz), the parsed dict, or a ``GroundTruth``.
+        detections: official results: a path (.json, .json.gz, our .npz), the list of entries, or ``Detections``.
+        iou_type: "segm" or "bbox".
+        protocol: "standard" (LVIS: 300 detections an image; COCO: 100 of a class in an image), "fixed" (AP-Fixed:
+            10,000 of a class over the set) or "pool" (AP-Pool), both by Dave et al. 2021.
+
+    Raises:
+        UserError: whatever is wrong with an input, in one sentence.
+    """
+    truth = load_ground_truth(annotations)
+    found = find_overlaps(truth, open_detections(detections), iou_type)
+    return evaluate_matches(match(found, protocol), protocol).summary
+
+
+def tide_errors(annotations: AnyAnnotations, detections: AnyDetections, iou_type: str = "segm") -> dict[str, float]:
+    """TIDE's errors cls, loc, both, dupe, bkg, miss in AP points at IoU 0.5 (Bolya et al. 2020), as tidecv 1.0.1.
+
+    Arguments and errors as ``average_precision``; ``tide`` also gives the counts, the special errors and the mean over
+    classes with ground truth.
+    """
+    truth = load_ground_truth(annotations)
+    return tide(find_overlaps(truth, open_detections(detections), iou_type, all_classes=True)).errors
+
+
+def overlaps(
+    ground_truth: GroundTruth,
+    detections: AnyDetections,
+    iou_type: str = "segm",
+    all_classes: bool = False,
+    area: str = "mask",
+    progress: Callable[[int, int], None] | None = None,
+) -> Overlaps:
+    """Read ``detections`` once and pair them with ``ground_truth``: for several figures of one file.
+
+    Args:
+        all_classes: also keep the pairs of different classes, which ``tide`` needs.
+        area: whether a detection's size for APs, APm, APl is its mask's or, as the official tools do when an entry of
+            mask results has a "bbox", its box's.
+        progress: called with the bytes read so far and in all.
+
+    Raises:
+        UserError: an unknown image, a mask of another size than its image, no masks or no boxes where they are needed.
+    """
+    return find_overlaps(ground_truth, open_detections(detections), iou_type, all_classes, area, progress)
+
+
+def evaluate(
+    overlaps: Overlaps | Matches, protocol: str = "standard", instance_counts: np.ndarray | None = None
+) -> Evaluation:
+    """Average precision of ``overlaps`` under ``protocol``.
+
+    Args:
+        overlaps: or their ``Matches``, to match once for protocols that share a limit ("fixed" and "pool").
+        instance_counts: (K,) training instances of each class; adds the four bins of COCO-LT to the summary.
+
+    Raises:
+        UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
+    """
+    if isinstance(overlaps, Matches):
+        check_protocol(overlaps.overlaps.ground_truth, protocol)
+        return evaluate_matches(overlaps, protocol, instance_counts)
+    return evaluate_matches(match(overlaps, protocol), protocol, instance_counts)

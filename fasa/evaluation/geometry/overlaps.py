@@ -1,0 +1,293 @@
+"""The pairs of detections and ground truth that overlap, found in one pass over the detections; no mask is kept.
+
+An IoU is bounded first, by areas and tight boxes, and computed only where the bound allows a pair; then exactly as
+pycocotools computes it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from fasa.errors import UserError
+from fasa.evaluation.arrays import cores
+from fasa.evaluation.geometry import rle
+from fasa.evaluation.io.detections import Detections, DetectionSource, Masks
+from fasa.evaluation.io.ground_truth import GroundTruth
+
+IOU_TYPES = ("segm", "bbox")
+AREAS = ("mask", "box")
+MATCH_IOU = 0.5  # the lowest threshold at which any protocol matches
+BACKGROUND_IOU = 0.1  # TIDE's t_b: what overlaps less is background
+NEVER = 2.0  # no two shapes overlap as much
+PIECE = 16_384  # detections that one thread takes at a time
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # detection (row in the chunk), truth (row), IoU
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """The columns of all detections, in file order, and their pairs with ground truth.
+
+    The IoU with a crowd (COCO) is the intersection over the detection's own area, as in pycocotools, and a crowd is
+    paired with its own class only.
+    """
+
+    ground_truth: GroundTruth
+    iou_type: str
+    image: np.ndarray  # int32 (n,): index into ground_truth.image_ids
+    category: np.ndarray  # int32 (n,): index into category_ids; K + j: the j-th of the ids that the annotations lack
+    score: np.ndarray  # float64 (n,)
+    area: np.ndarray  # float64 (n,), square pixels; NaN where no mask is stored
+    detection: np.ndarray  # int32 (P,), ascending
+    truth: np.ndarray  # int32 (P,): row of the ground truth
+    iou: np.ndarray  # float64 (P,)
+    all_classes: bool  # pairs of any two classes from BACKGROUND_IOU on; else of one class from MATCH_IOU on
+
+
+def find_overlaps(
+    ground_truth: GroundTruth,
+    source: DetectionSource,
+    iou_type: str = "segm",
+    all_classes: bool = False,
+    area: str = "mask",
+    progress: Callable[[int, int], None] | None = None,
+) -> Overlaps:
+    """Read ``source`` once, chunk by chunk, and pair its detections with ``ground_truth``.
+
+    Arguments and errors as ``fasa.evaluation.overlaps``.
+    """
+    if iou_type not in IOU_TYPES or area not in AREAS:
+        raise UserError(f"iou_type is one of {', '.join(IOU_TYPES)} and area one of {', '.join(AREAS)}.")
+    _check_inputs(ground_truth, source, iou_type, all_classes)
+    threads = cores()
+    columns: list[tuple[np.ndarray, ...]] = []
+    pairs: list[tuple[np.ndarray, ...]] = []
+    pending: deque[tuple[int, Future[Pairs]]] = deque()
+
+    def collect(leave: int) -> None:
+        while len(pending) > leave:
+            first, future = pending.popleft()
+            detection, truth, iou = future.result()
+            pairs.append(((detection + first).astype(np.int32), truth, iou))
+
+    with ThreadPoolExecutor(threads) as pool:
+        for chunk in source.chunks():
+            image, category = _images(ground_truth, chunk), _categories(ground_truth, chunk)
+            masks = _masks(ground_truth, chunk, image, category, required=iou_type == "segm")
+            boxes, areas = _boxes_and_areas(chunk, masks, by_mask=iou_type == "segm" and area == "mask")
+            columns.append((image, chunk.category_id, category, chunk.score.astype(np.float64), areas))
+            compared = masks if iou_type == "segm" else None
+            find = _pair_finder(ground_truth, image, category, boxes, compared, all_classes)
+            for lo in range(0, len(image), PIECE):
+                pending.append((chunk.first, pool.submit(find, lo, min(lo + PIECE, len(image)))))
+            collect(leave=4 * threads)  # the next chunk is read meanwhile; no more than this one waits in memory
+            if progress:
+                progress(source.done_bytes, source.total_bytes)
+        collect(leave=0)
+    image, category_id, category, score, areas = _joined(columns, (np.int32, np.int64, np.int32, float, float))
+    detection, truth, iou = _joined(pairs, (np.int32, np.int32, float))
+    unknown = category < 0
+    if unknown.any():
+        extra = np.unique(category_id[unknown], return_inverse=True)[1]
+        category[unknown] = len(ground_truth.category_ids) + extra.ravel()
+    return Overlaps(ground_truth, iou_type, image, category, score, areas, detection, truth, iou, all_classes)
+
+
+def _joined(parts: list[tuple[np.ndarray, ...]], dtypes: tuple[Any, ...]) -> list[np.ndarray]:
+    """Parts one after the other, column by column; each part's column is released as soon as it is joined."""
+    joined = []
+    for k, dtype in enumerate(dtypes):
+        nothing = np.zeros(0, dtype)
+        joined.append(np.concatenate([nothing, *(part[k] for part in parts)]))
+        parts[:] = [(*part[:k], nothing, *part[k + 1 :]) for part in parts]
+    return joined
+
+
+def _check_inputs(ground_truth: GroundTruth, source: DetectionSource, iou_type: str, all_classes: bool) -> None:
+    if iou_type == "segm" and (ground_truth.mask_area < 0).any():
+        entry = int(ground_truth.position[np.argmax(ground_truth.mask_area < 0)])
+        raise UserError(
+            f"{ground_truth.name}: annotation {entry} has no segmentation; masks cannot be scored, use iou_type bbox."
+        )
+    if iou_type == "segm" and all_classes and source.policy != "all":
+        raise UserError(
+            f"{source.name} has masks of judged classes only (policy 'verified'), and TIDE needs all masks: "
+            "write it with policy 'all'."
+        )
+
+
+def _images(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
+    """Index of each detection's image, int32 (n,)."""
+    ids = ground_truth.image_ids
+    image = np.minimum(np.searchsorted(ids, chunk.image_id), len(ids) - 1).astype(np.int32)
+    unknown = ids[image] != chunk.image_id
+    if unknown.any():
+        i = int(np.argmax(unknown))
+        raise UserError(
+            f"{chunk.name}: detection {chunk.first + i} has image_id {chunk.image_id[i]}, which {ground_truth.name} "
+            "does not list; score it against the annotations it was made for."
+        )
+    return image
+
+
+def _categories(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
+    """Index of each detection's category, -1 where the annotations lack it, int32 (n,)."""
+    ids = ground_truth.category_ids
+    category = np.minimum(np.searchsorted(ids, chunk.category_id), len(ids) - 1).astype(np.int32)
+    category[ids[category] != chunk.category_id] = -1
+    return category
+
+
+def _masks(
+    ground_truth: GroundTruth, chunk: Detections, image: np.ndarray, category: np.ndarray, required: bool
+) -> Masks | None:
+    """The masks of a chunk, None if it has none; checked for their size and, if ``required``, that none is missing."""
+    masks = chunk.masks
+    if masks is not None:
+        wrong = (masks.area >= 0) & (masks.size != ground_truth.image_sizes[image]).any(axis=1)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            height, width = ground_truth.image_sizes[image[i]]
+            raise UserError(
+                f"{chunk.name}: detection {chunk.first + i} has a mask of size {masks.size[i].tolist()}, but image "
+                f"{chunk.image_id[i]} is [{height}, {width}]; write masks at the size of the original image."
+            )
+    if required:
+        missing = np.ones(len(image), bool) if masks is None else masks.area < 0
+        if masks is not None and chunk.policy == "verified":
+            missing = missing & (category >= 0) & ground_truth.verified[image, category]
+        if missing.any():
+            raise UserError(
+                f"{chunk.name}: detection {chunk.first + int(np.argmax(missing))} has no segmentation; "
+                "give masks, or score boxes with iou_type bbox."
+            )
+    return masks
+
+
+def _boxes_and_areas(chunk: Detections, masks: Masks | None, by_mask: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes x, y, w, h, float64 (n, 4), none if ``by_mask``, and every detection's area in square pixels, (n,)."""
+    if masks is not None and by_mask:
+        return np.empty((0, 4)), np.where(masks.area < 0, np.nan, masks.area)
+    boxes = np.full((len(chunk), 4), np.nan) if chunk.box is None else np.asarray(chunk.box, float)
+    areas = boxes[:, 2] * boxes[:, 3]
+    missing = np.isnan(boxes[:, 0])
+    if missing.any() and masks is not None:  # no box: the mask's own box, but the mask's area, as in the official tools
+        instead = missing & (masks.area >= 0)
+        boxes = np.where(instead[:, None], masks.tight, boxes)
+        areas = np.where(instead, masks.area, areas)
+        missing &= ~instead
+    if missing.any():
+        place = chunk.first + int(np.argmax(missing))
+        raise UserError(f"{chunk.name}: detection {place} has neither a bbox nor a mask; add its bbox.")
+    return boxes, areas
+
+
+def _pair_finder(
+    truth: GroundTruth,
+    image: np.ndarray,
+    category: np.ndarray,
+    boxes: np.ndarray,
+    masks: Masks | None,
+    all_classes: bool,
+) -> Callable[[int, int], Pairs]:
+    """A function of a range of detections that gives their pairs, by IoU of ``masks`` or, without them, of boxes."""
+    if masks is None:
+        return lambda lo, hi: _box_pairs(
+            lo, hi, image, category, boxes, truth.image_start, truth.category, truth.crowd, truth.box, all_classes
+        )
+    return lambda lo, hi: _mask_pairs(
+        lo, hi, image, category, masks.area, masks.tight, masks.counts, masks.counts_start,
+        truth.image_start, truth.category, truth.crowd, truth.mask_area, truth.tight, truth.runs, truth.run_start,
+        all_classes,
+    )  # fmt: skip
+
+
+@numba.njit(nogil=True, cache=True)
+def _floor(same_class, crowd, all_classes):
+    """Lowest IoU that a pair is kept from."""
+    if crowd or not all_classes:
+        return MATCH_IOU if same_class else NEVER
+    return BACKGROUND_IOU
+
+
+@numba.njit(nogil=True, cache=True)
+def _grown(array):
+    larger = np.empty(2 * len(array), array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+@numba.njit(nogil=True, cache=True)
+def _mask_pairs(
+    lo, hi, image, category, area, tight, counts, counts_start,
+    image_start, truth_category, crowd, truth_area, truth_tight, truth_runs, run_start, all_classes,
+):  # fmt: skip
+    detections, truths, ious = np.empty(1024, np.int64), np.empty(1024, np.int32), np.empty(1024, np.float64)
+    pairs = 0
+    runs = np.empty(1024, np.uint32)
+    for d in range(lo, hi):
+        if area[d] <= 0:  # an empty mask overlaps nothing; -1: not stored
+            continue
+        decoded = 0
+        x, y, w, h = tight[d, 0], tight[d, 1], tight[d, 2], tight[d, 3]
+        for g in range(image_start[image[d]], image_start[image[d] + 1]):
+            floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
+            if floor == NEVER:
+                continue
+            across = min(x + w, truth_tight[g, 0] + truth_tight[g, 2]) - max(x, truth_tight[g, 0])
+            down = min(y + h, truth_tight[g, 1] + truth_tight[g, 3]) - max(y, truth_tight[g, 1])
+            if across <= 0 or down <= 0:
+                continue
+            most = min(min(area[d], truth_area[g]), np.int64(across) * down)
+            union = area[d] if crowd[g] else area[d] + truth_area[g] - most
+            if most < (floor - 1e-6) * union:  # the slack: rounding must discard no pair
+                continue
+            if not decoded:
+                length = counts_start[d + 1] - counts_start[d]
+                if length > len(runs):
+                    runs = np.empty(2 * length, np.uint32)
+                decoded = rle.decode(counts, counts_start[d], counts_start[d + 1], runs)
+            of_truth = truth_runs[run_start[g] : run_start[g + 1]]
+            shared = rle.intersection(runs, decoded, of_truth, len(of_truth))
+            union = area[d] if crowd[g] else area[d] + truth_area[g] - shared
+            iou = float(shared) / float(union)
+            if iou >= floor:
+                if pairs == len(ious):
+                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
+                detections[pairs], truths[pairs], ious[pairs] = d, g, iou
+                pairs += 1
+    return detections[:pairs], truths[:pairs], ious[:pairs]
+
+
+@numba.njit(nogil=True, cache=True)
+def _box_pairs(lo, hi, image, category, box, image_start, truth_category, crowd, truth_box, all_classes):
+    detections, truths, ious = np.empty(1024, np.int64), np.empty(1024, np.int32), np.empty(1024, np.float64)
+    pairs = 0
+    for d in range(lo, hi):
+        x, y, w, h = box[d, 0], box[d, 1], box[d, 2], box[d, 3]
+        for g in range(image_start[image[d]], image_start[image[d] + 1]):
+            floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
+            if floor == NEVER:
+                continue
+            across = min(w + x, truth_box[g, 2] + truth_box[g, 0]) - max(x, truth_box[g, 0])
+            if across <= 0:
+                continue
+            down = min(h + y, truth_box[g, 3] + truth_box[g, 1]) - max(y, truth_box[g, 1])
+            if down <= 0:
+                continue
+            shared = across * down
+            union = w * h if crowd[g] else w * h + truth_box[g, 2] * truth_box[g, 3] - shared
+            iou = shared / union
+            if iou >= floor:
+                if pairs == len(ious):
+                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
+                detections[pairs], truths[pairs], ious[pairs] = d, g, iou
+                pairs += 1
+    return detections[:pairs], truths[:pairs], ious[:pairs]
