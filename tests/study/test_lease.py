@@ -18,7 +18,10 @@ from fasa.tasks import lease as module
 from fasa.tasks.lease import Busy, lease
 
 ROOT = Path(__file__).parents[2]
-HOLD = "import sys, time, pathlib\nfrom fasa.tasks.lease import lease\nwith lease(pathlib.Path(sys.argv[1])): print('held', flush=True); {}"
+HOLD = (
+    "import sys, time, pathlib\nfrom fasa.tasks.lease import lease\n"
+    "with lease(pathlib.Path(sys.argv[1])): print('held', flush=True); {}"
+)
 
 
 def holder(folder: Path, then: str = "time.sleep(600)", job: str = "77") -> subprocess.Popen:

@@ -130,7 +130,7 @@ def test_an_unknown_configuration_key_is_refused_by_name(snakemake):
     [
         ("configs/recipes/cifar100_lt.yaml", "backbone: resnet32\n", "bakbone: resnet32\n", "unknown key 'bakbone'"),
         ("configs/recipes/cifar100_lt.yaml", "prior: 1.0", "priro: 1.0", "unknown key 'loss.priro'"),
-        ("configs/scales/smoke.yaml", "epoch_length: 2", "epoch_lenght: 2", "unknown key 'classification.epoch_lenght'"),
+        ("configs/scales/smoke.yaml", "epoch_length: 2", "epoch_lenght: 2", "'classification.epoch_lenght'"),
         ("configs/tables/cifar_lt.yaml", "recipe: tde_fasa", "recipe: tde_fsa", "unknown recipe 'tde_fsa'"),
         ("configs/tables/cifar_lt.yaml", "tolerance:", "tolerence:", "unknown key 'tolerence'"),
         ("configs/figures.yaml", "kind: class_counts", "knid: class_counts", "unknown key 'knid'"),
