@@ -7,7 +7,7 @@ rule pretrain:
     priority: FIRST
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: study.threads(recipe_of_pretrained(wildcards))
+    threads: lambda wildcards: study.task_scale(recipe_of_pretrained(wildcards)).threads
     resources:
         **{
             name: lambda wildcards, name=name: asked_of_cluster(
