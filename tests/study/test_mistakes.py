@@ -180,7 +180,8 @@ MISTAKES = [
     (SCALE, ("batch_size: 64, lr: 3.0e-3", "batch: 64, lr: 3.0e-3"), "'detection.pretraining.batch'; .*'batch_size'"),
     (SCALE, ("{first_class: 60", "{frist_class: 60"), "'detection.pretraining.frist_class'; .*'first_class'"),
     (SCALE, ("ablation: &three", "ablatoin: &three"), "'detection.seeds' names 'ablatoin', .*closest: 'ablation'"),
-    (SCALE, ("  model: small", "  model: smal"), "scales/smal.py is missing, which 'detection.model' of the scale names; closest: 'small'"),
+    (SCALE, ("  model: small", "  model: smal"),
+     "scales/smal.py is missing, which 'detection.model' of the scale names; closest: 'small'"),
     (SCALE, ("  workers: 0", "  workers: 0\n  devices: 3"), "cannot share"),
     # ----------------------------------------------------------------------------------------- tables, figures, claims
     (TABLE, table(more="tolerence: 1\n"), "unknown key 'tolerence'; .*closest: 'tolerance'"),
