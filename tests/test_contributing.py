@@ -17,7 +17,8 @@ pytest.importorskip("mmdet")
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(
-    r"(?:<!-- after: (?P<after>.+) -->\n)?<!-- (?:file: (?P<file>\S+)|run) -->\n```\w+\n(?P<text>.*?)```\n", re.DOTALL
+    r"(?:<!-- after: (?P<after>[^\n]+) -->\n)?<!-- (?:file: (?P<file>\S+)|run) -->\n```\w+\n(?P<text>.*?)```\n",
+    re.DOTALL,
 )
 
 
