@@ -14,7 +14,11 @@ rule evaluate:
     resources:
         # One process measures, however many have trained.
         **RESOURCES
-        | {"gpu": lambda wildcards: min(1, study.task_scale(wildcards.recipe).resources["gpu"])},
+        | {
+            "gpu": lambda wildcards: min(
+                1, study.task_scale(wildcards.recipe).resources["gpu"]
+            )
+        },
     params:
         fingerprint=fingerprint_of_measuring,
         scale=SCALE,
