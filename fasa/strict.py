@@ -209,7 +209,7 @@ def check(model: type[Strict], content: Any) -> Any:
 
 def closest(name: object, known: Collection[str]) -> str:
     """The end of a sentence about an unknown name: the known one that is most like it, if one is."""
-    found = difflib.get_close_matches(str(name), known, 1, 0.5)
+    found = difflib.get_close_matches(str(name), known, 1)
     return f"; closest: '{found[0]}'" if found else ""
 
 

@@ -163,7 +163,7 @@ def test_mmdets_tools_have_a_metric_and_the_file_to_score(study, name, metric):
 
 def test_devices_must_be_able_to_share_the_batch(study):
     three = study.scale.model_copy(update={"detection": study.scale.detection.model_copy(update={"devices": 3})})
-    with pytest.raises(UserError, match="batch of 16 for recipe 'rfs', which its 3 devices cannot share"):
+    with pytest.raises(UserError, match="has a batch of 16, which its 3 devices cannot share"):
         build(dataclasses.replace(study, scale=three).job(Run("rfs", 0)))
 
 

@@ -145,7 +145,7 @@ def test_unknown_names_on_the_command_line(study_root, monkeypatch, capsys):
         ("{specific: 0.3,", "{specific: 0.4,", {"ce_r34_chu"}),
         ("backbone: resnet34\n", "backbone: resnet34\n  loss: {prior: 1}\n", {"ce_r34", "ce_r34_chu", "ce_r34_fasa"}),
         ("lr: 0.2\n", "lr: 0.21\n", {"tde", "tde_fasa"}),
-        ("signal: metric", "signal: loss", {"ldam_fasa_metric"}),
+        ("adapt_on: metric", "adapt_on: loss", {"ldam_fasa_metric"}),
         (", steps: 10", ", steps: 11", {"ldam_m2m"}),
     ],
 )

@@ -82,7 +82,8 @@ def measure(
         },
     }
     if "probabilities" in history:
-        measurements["sampling_trajectory"] = {key: history[key] for key in ("probabilities", "groups")}
+        kept = [key for key in ("probabilities", "groups") if key in history]
+        measurements["sampling_trajectory"] = {key: history[key] for key in kept}
         measurements["virtual_features"] = _virtual(history["probabilities"], recipe, len(dataset.train_labels))
     return measurements
 

@@ -58,8 +58,8 @@ class DetectionScale(TaskScale):
         schedule.update(self.schedule)
         resolved = parse(DetectionRecipe, content, where)
         if resolved.schedule.batch_size % self.devices:
-            told = f"has a batch of {resolved.schedule.batch_size} for recipe '{recipe.name}', which its {self.devices}"
-            raise UserError(f"{where} {told} devices cannot share; change one of them.")
+            told = f"a batch of {resolved.schedule.batch_size}, which its {self.devices} devices cannot share"
+            raise UserError(f"{where} has {told}; change one of them.")
         if resolved.data.name == "glyphs":
             try:
                 GlyphScenes(**resolved.data.options)
