@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fasa.errors import UserError
-from fasa.evaluation.io.annotation_json import Categories, Document, Instance, Instances, read
+from fasa.evaluation.io.annotation_json import Document, Instance, Instances, read
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,3 @@ def images_with(document: Instances | Document, frequencies: Iterable[str], name
     image, label = pairs(document.annotations, ids, name)
     wanted = np.array([category.frequency in set(frequencies) for category in document.categories], bool)
     return np.unique(image[wanted[label]])
-
-
-def read_frequencies(annotations: Path) -> tuple[str, ...]:
-    """The letter r, c or f of every class of an LVIS file, in the order of the file.
-
-    Raises:
-        UserError: the file cannot be read or a class has no such letter.
-    """
-    categories = read(annotations, Categories).categories
-    for category in categories:
-        if category.frequency not in ("r", "c", "f"):
-            raise UserError(
-                f'{annotations}: category {category.id} ("{category.name}") has {category.frequency!r} for its '
-                '"frequency": write "r", "c" or "f", as LVIS does.'
-            )
-    return tuple(category.frequency for category in categories)

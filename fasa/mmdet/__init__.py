@@ -19,12 +19,10 @@ from fasa.mmdet import (
     decoupling,
     instaboost,
     losses,
-    lvis_metric,
+    micro_batches,
     nms_resampling,
     roi_align,
-    samplers,
     seeding,
-    shares,
 )
 
 __all__ = [
@@ -37,10 +35,8 @@ __all__ = [
     "decoupling",
     "instaboost",
     "losses",
-    "lvis_metric",
+    "micro_batches",
     "nms_resampling",
     "roi_align",
-    "samplers",
     "seeding",
-    "shares",
 ]

@@ -100,8 +100,8 @@ class AdaptationHook(Hook):
                 entries[name].update(self._report(runner, sums.over_processes(), number if len(heads) > 1 else None))
         if is_main_process():
             seconds = None if held_out.sums is None else round(time.perf_counter() - start, 3)
-            shares = getattr(runner.train_loop, "shares", 1)  # of a process: each draws features of its own
-            iterations = len(runner.train_dataloader) * shares * get_world_size()
+            micro_batches = getattr(runner.train_loop, "micro_batches", 1)  # each draws features of its own
+            iterations = len(runner.train_dataloader) * micro_batches * get_world_size()
             line = {"epoch": runner.epoch + 1, "iterations": iterations, "seconds": seconds, "heads": entries}
             append_history(Path(runner.work_dir) / self.history, line)
 

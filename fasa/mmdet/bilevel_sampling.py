@@ -25,7 +25,9 @@ class ClassImagePairs(Dataset):
     """
 
     def __init__(self, dataset: dict[str, Any] | Dataset) -> None:
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.dataset: Any = dataset
+        if isinstance(dataset, dict):
+            self.dataset = DATASETS.build(dataset)
         self.dataset.full_init()
         classes = len(self.dataset.metainfo["classes"])
         pairs = np.array(

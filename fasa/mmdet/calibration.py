@@ -30,7 +30,7 @@ class DualHeadSoftmax(ClassificationLoss):
     original's, without renormalisation.
 
     Args:
-        instance_counts: training instances of each class, a list or the path of a JSON list.
+        instance_counts: training instances of each class, in a list or a file (:func:`read_class_counts`).
         num_classes: ``C``.
         threshold: classes with fewer instances are the calibrated head's (COCO-LT: 400, LVIS v0.5: 100).
     """

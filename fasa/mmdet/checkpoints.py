@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -44,7 +45,7 @@ def _statistic(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
-_core = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
+_core = import_module(f"numpy.{'_core' if hasattr(np, '_core') else 'core'}.multiarray")
 ALLOWED: torch_files.Allowed = (
     HistoryBuffer,
     (_statistic, "builtins.getattr"),

@@ -1,4 +1,4 @@
-"""Data sets for MMDetection: any file in LVIS's format, and the balanced subset of a validation set.
+"""Data sets for MMDetection: any file in LVIS's format, the balanced subset of a validation set, and LVIS's metric.
 
 LVIS v1 itself is MMDetection's ``LVISV1Dataset``, COCO-LT its ``CocoDataset`` with the rebuilt file, and repeat factor
 sampling mmengine's ``ClassBalancedDataset``; for the validation loss each is built with ``test_mode=False``.
@@ -10,20 +10,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmdet.datasets import LVISV1Dataset
-from mmdet.registry import DATASETS
+from mmdet.evaluation.metrics import LVISMetric
+from mmdet.registry import DATASETS, METRICS
 from mmengine.dataset import BaseDataset
 
-from fasa.datasets.annotation_counts import read_frequencies
 from fasa.errors import UserError
-from fasa.evaluation.io.annotation_json import Categories, read
+from fasa.mmdet.class_counts import read_categories, read_frequencies
 
 
 @DATASETS.register_module()
-class GlyphDataset(LVISV1Dataset):
-    """Images and annotations in LVIS v1's format with classes of their own, such as generated scenes.
+class LVISFormatDataset(LVISV1Dataset):
+    """Images and annotations in LVIS v1's format with classes of their own.
 
-    ``metainfo`` has the file's "classes" and "frequencies" (letters r, c, f), both in the order of the labels.
+    ``metainfo`` has the file's "classes" and "frequencies" (letters r, c, f; "" without), in the order of the labels.
 
     Raises:
         UserError: the file cannot be read.
@@ -34,9 +35,9 @@ class GlyphDataset(LVISV1Dataset):
     def __init__(self, *args: Any, lazy_init: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, lazy_init=True, **kwargs)
         # Before the annotations: wrappers copy the metainfo of a lazy data set.
-        categories = read(Path(self.ann_file), Categories).categories
-        self._metainfo["classes"] = tuple(category.name for category in categories)
-        self._metainfo["frequencies"] = tuple(category.frequency for category in categories)
+        categories = read_categories(Path(self.ann_file))
+        self._metainfo["classes"] = tuple(category["name"] for category in categories)
+        self._metainfo["frequencies"] = tuple(category.get("frequency", "") for category in categories)
         if not lazy_init:
             self.full_init()
 
@@ -109,3 +110,21 @@ class FrequencySubset:
         """Labels of the annotations of an image."""
         self.full_init()
         return self.dataset.get_cat_ids(self.indices[index])
+
+
+@METRICS.register_module()
+class RunnableLVISMetric(LVISMetric):
+    """mmdet's ``LVISMetric``, with ``np.float`` there while it computes: lvis 0.5.3 asks for it.
+
+    It rounds to three decimals and scores as lvis-api does; this project's own figures are from ``fasa.evaluation``.
+    """
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """Figures by their names, as fractions."""
+        if hasattr(np, "float"):
+            return super().compute_metrics(results)
+        vars(np)["float"] = float
+        try:
+            return super().compute_metrics(results)
+        finally:
+            del vars(np)["float"]

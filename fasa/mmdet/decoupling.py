@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from mmdet.models.detectors import CascadeRCNN, MaskRCNN
+from mmdet.models.detectors import CascadeRCNN, MaskRCNN, TwoStageDetector
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -18,7 +18,7 @@ from fasa.mmdet.checkpoints import read_weights
 FRESH = ("augmenter", "loss_cls")
 
 
-class StageTwo:
+class StageTwo(TwoStageDetector):
     """Mixed into a detector: the second stage of cRT (Kang et al.) and BAGS (Li et al.).
 
     All but the modules named in ``retrain`` is frozen where the detector is built, hence before data parallelism looks

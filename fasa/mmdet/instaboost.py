@@ -51,7 +51,8 @@ class SafeInstaBoost(StockInstaBoost):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Change ``img`` (uint8 BGR) and ``instances`` of an image."""
         given, image = results.get("instances", []), results["img"]
-        moved, left = [], []
+        moved: list[dict[str, Any]] = []
+        left: list[dict[str, Any]] = []
         for instance in given:
             usable = _usable(instance, *image.shape[:2])
             (left if usable is None else moved).append(instance if usable is None else usable)
@@ -68,7 +69,7 @@ def _mend_outlines() -> None:
     It subtracts 1 from the list of all outlines, of which numpy >= 1.24 makes no array unless they are equally long;
     of a list that is an array of objects already, numpy subtracts from each.
     """
-    package = import_module(f"{PACKAGE}.pycococreater")
+    package: Any = import_module(f"{PACKAGE}.pycococreater")
     measure = import_module("skimage.measure")
 
     def find_contours(image: np.ndarray, level: float) -> np.ndarray:

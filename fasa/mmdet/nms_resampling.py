@@ -1,6 +1,6 @@
 """NMS re-sampling (Wu et al., "Forest R-CNN", ACM MM 2020): more proposals near rare objects, in training only.
 
-``custom_imports = dict(imports=["fasa.mmdet.nms_resampling"])`` registers both classes; a configuration sets
+``custom_imports = dict(imports=["fasa.mmdet"])`` registers both classes; a config sets
 ``model.type = "ResampledMaskRCNN"`` and ``model.rpn_head = dict(type="ResampledRPNHead", frequencies=...)``.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from mmcv.ops import batched_nms
 from mmdet.models.dense_heads import RPNHead
-from mmdet.models.detectors import MaskRCNN
+from mmdet.models.detectors import MaskRCNN, TwoStageDetector
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -30,14 +30,14 @@ TRUE_LABELS = "true_labels"  # the field of gt_instances that outlives the RPN's
 _TRUTH = "nms_resampling"  # the key of an image's meta information that the RPN head hands to itself
 
 
-class TrueLabels:
+class TrueLabels(TwoStageDetector):
     """For a two-stage detector: leave the RPN the true labels, which it otherwise is given as zeros."""
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:
         """Losses, by name; see ``TwoStageDetector.loss``, which copies the samples and sets the copies' labels to 0."""
         for sample in batch_data_samples:
             sample.gt_instances.set_field(sample.gt_instances.labels, TRUE_LABELS)
-        return super().loss(batch_inputs, batch_data_samples)  # type: ignore[misc]
+        return super().loss(batch_inputs, batch_data_samples)
 
 
 @MODELS.register_module()
@@ -126,7 +126,8 @@ class ResampledRPNHead(RPNHead):
             width, height = get_box_wh(results.bboxes)
             results = results[(width > least) & (height > least)]
         boxes, scores = get_box_tensor(results.bboxes), results.scores
-        kept = resample(boxes, scores, results.level_ids, *img_meta[_TRUTH], cfg.nms, self.thresholds, self.near)
+        objects, groups = img_meta[_TRUTH]
+        kept = resample(boxes, scores, results.level_ids, objects, groups, cfg.nms, self.thresholds, self.near)
         kept = kept[scores[kept].argsort(descending=True, stable=True)][: cfg.max_per_img]
         proposals = results[kept]
         proposals.labels = proposals.level_ids.new_zeros(len(kept))

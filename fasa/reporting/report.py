@@ -65,7 +65,7 @@ def render(study: Study) -> str:
 def level_of(metrics: dict[str, Any]) -> float | None:
     """The one figure by which a run is listed: a classifier's last accuracy, a detector's AP of masks; a fraction."""
     measurements = metrics["measurements"]
-    return lookup(measurements, "accuracy.last" if "accuracy" in measurements else "lvis.AP")
+    return lookup(measurements, "accuracy.last" if "accuracy" in measurements else "mask_ap.AP")
 
 
 def verdict_class(verdict: str) -> str:

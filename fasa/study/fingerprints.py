@@ -35,7 +35,7 @@ def fingerprint(recipe: Recipe, beside: dict[str, Any], needed: Sequence[str]) -
         needed: the fingerprints of the runs that it starts from.
     """
     content = {
-        "recipe": recipe.model_dump(exclude={"name"}),
+        "recipe": recipe.hashed(),
         **beside,
         "needs": list(needed),
         "version": RECIPE_VERSION,

@@ -65,6 +65,10 @@ class Recipe(Named):
     augmenter: Augmentation = Augmentation()
     start_from: str | None = Field(None, description="The recipe whose run of the same seed gives the first weights.")
 
+    def hashed(self) -> dict[str, Any]:
+        """What a fingerprint has of it."""
+        return self.model_dump(exclude={"name"})
+
     def needs(self) -> tuple[str, ...]:
         """The recipes whose runs must come first."""
         return (self.start_from,) if self.start_from else ()

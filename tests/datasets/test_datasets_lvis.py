@@ -14,7 +14,7 @@ from toys_lvis import faulty, original, toy, write, write_images
 
 from fasa.datasets import lvis
 from fasa.datasets.annotation_check import Expected, compare
-from fasa.datasets.annotation_counts import count_annotations, images_with, read_frequencies
+from fasa.datasets.annotation_counts import count_annotations, images_with
 from fasa.errors import UserError
 from fasa.evaluation.io.annotation_json import read
 
@@ -48,7 +48,6 @@ def test_counts_by_hand(tmp_path):
     assert counts.images.tolist() == [2, 1, 0]
     assert images_with(read(path), "rc", "toy").tolist() == [2]
     assert images_with(read(path), "f", "toy").tolist() == [1, 2]
-    assert read_frequencies(path) == ("f", "r", "c")
 
 
 def test_counts_follow_the_file_not_the_ids(tmp_path, folder):
@@ -143,11 +142,6 @@ def test_wrong_numbers(tmp_path, folder):
 def test_faulty_entries(tmp_path, folder, change, words):
     sentences = problems(tmp_path, folder, faulty(change), replace(TOY, frequencies={}))
     assert len(sentences) == 1 and words in sentences[0], sentences
-
-
-def test_frequencies_are_needed_for_subsets(tmp_path):
-    with pytest.raises(UserError, match='category 9 \\("i"\\) has \'x\' for its "frequency"'):
-        read_frequencies(write(tmp_path / "toy.json", faulty("frequency")))
 
 
 def test_real_lvis_annotations(tmp_path):

@@ -19,6 +19,7 @@ from fasa.datasets.annotation_counts import count_annotations, images_with
 from fasa.datasets.coco_lt import Index, rebuild
 from fasa.errors import UserError
 from fasa.evaluation.io.annotation_json import read
+from fasa.mmdet.class_counts import read_categories, read_class_counts, read_frequencies
 
 register_all_modules()
 PIPELINE = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations", "with_bbox": True, "with_mask": True}]
@@ -29,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return write_images(tmp_path)
 
 
-def config(tmp_path: Path, kind: str = "GlyphDataset", **options: Any) -> dict[str, Any]:
+def config(tmp_path: Path, kind: str = "LVISFormatDataset", **options: Any) -> dict[str, Any]:
     return {
         "type": kind,
         "data_root": str(tmp_path),
@@ -88,9 +89,44 @@ def test_subsets_that_cannot_be(tmp_path):
         DATASETS.build({"type": "FrequencySubset", "dataset": config(tmp_path), "frequencies": "x"})
     with pytest.raises(UserError, match="has no image with a class of frequency c"):
         DATASETS.build({"type": "FrequencySubset", "dataset": config(tmp_path), "frequencies": "c"})
-    write(tmp_path / "toy.json", faulty("frequency"))
+    document = toy()
+    document["categories"][2]["frequency"] = "x"
+    write(tmp_path / "toy.json", document)
     with pytest.raises(UserError, match='for its "frequency"'):
         DATASETS.build({"type": "FrequencySubset", "dataset": config(tmp_path)})
+
+
+def test_frequencies_are_read_and_checked(tmp_path):
+    assert read_frequencies(write(tmp_path / "toy.json", toy())) == ("f", "r", "c")
+    document = toy()
+    document["categories"][2]["frequency"] = "x"
+    with pytest.raises(UserError, match=r'category 9 \("i"\) has \'x\' for its "frequency"'):
+        read_frequencies(write(tmp_path / "toy.json", document))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("{", "is damaged or was cut short"), ("[]", "is no annotations file"), ('{"categories": [{}]}', "is no annot")],
+)
+def test_files_that_are_no_annotations(tmp_path, content, words):
+    with pytest.raises(UserError, match=f"toy.json {words}"):
+        read_categories(write(tmp_path / "toy.json", content))
+
+
+def test_counts_of_an_annotations_file(tmp_path):
+    """Those of the reproduction's own reader; a class without instances is refused."""
+    document = toy()
+    path = write(tmp_path / "toy.json", document)
+    with pytest.raises(UserError, match=r"class_counts in .*toy.json must be a list of whole numbers of at least 1"):
+        read_class_counts(path, 3)
+    document["annotations"].append(document["annotations"][0] | {"id": 99, "category_id": 9})
+    counts = class_counts(write(path, document))
+    assert read_class_counts(path, 3).tolist() == counts.instances.tolist() == [3, 1, 1]  # read again: it has changed
+    assert read_class_counts(str(path), 3, images=True).tolist() == counts.images.tolist() == [2, 1, 1]
+    with pytest.raises(UserError, match="has 3 numbers but num_classes of the box head is 4"):
+        read_class_counts(path, 4)
+    with pytest.raises(UserError, match="is neither a list nor annotations"):
+        read_class_counts(write(path, {"images": []}), 3)
 
 
 def test_validation_data_can_be_repeated(tmp_path):
@@ -105,7 +141,7 @@ def test_real_lvis_annotations_read_as_by_the_stock_data_set(tmp_path):
     path = original("lvis/lvis_val_100.json")
     (tmp_path / "val2017").symlink_to(path.parent / "images")
     options = {"ann_file": str(path), "data_prefix": {"img": f"{tmp_path}/"}}
-    own, stock = (DATASETS.build(config(tmp_path, kind, **options)) for kind in ("GlyphDataset", "LVISV1Dataset"))
+    own, stock = (DATASETS.build(config(tmp_path, kind, **options)) for kind in ("LVISFormatDataset", "LVISV1Dataset"))
     assert len(own.metainfo["classes"]) == 1230
     assert [own.get_data_info(i) for i in range(100)] == [stock.get_data_info(i) for i in range(100)]
     # Boxes under a pixel are not trained on; the rule of the balanced subset is the same for both.

@@ -27,7 +27,7 @@ def detector_metrics(recipe, seed=0, classes=12, epochs=6, dataset="glyphs", dev
     relative = np.log(counts) / np.log(2000)
     chance = np.clip(0.02 + 0.7 * relative + (0.2 if fasa else 0) * (1 - relative) + rng.normal(0, 0.08, classes), 0, 1)
     content = {
-        "lvis": {"AP": 0.19 + 0.03 * fasa + 0.002 * seed, "APr": 0.02 + 0.08 * fasa, "APc": 0.17, "APf": 0.29},
+        "mask_ap": {"AP": 0.19 + 0.03 * fasa + 0.002 * seed, "APr": 0.02 + 0.08 * fasa, "APc": 0.17, "APf": 0.29},
         "tide": {"cls": 25.0 - 4 * fasa, "loc": 6.5, "both": 0.5, "dupe": 0.4, "bkg": 3.2, "miss": 7.0},
         "weight_norms": (0.4 + 0.8 * relative + (0.3 if fasa else 0) * (1 - relative)).tolist(),
         "class_probabilities": [None if index % 4 == 3 else round(float(p), 6) for index, p in enumerate(chance)],

@@ -51,7 +51,7 @@ def draw(study):
     ("kind", "classes"), [*((kind, 12) for kind in KINDS), *((kind, 60) for kind in DIFFERENT_IF_MANY)]
 )
 def test_every_kind_is_drawn_for_a_detector(tmp_path, kind, classes):
-    study = make_study(tmp_path, kind, classes=classes, **({"lvis": BINS} if kind == "instance_bins" else {}))
+    study = make_study(tmp_path, kind, classes=classes, **({"mask_ap": BINS} if kind == "instance_bins" else {}))
     paths = {path.suffix: path for path in render_figure(study, f"a_{kind}")}
     assert paths[".pdf"].read_bytes().startswith(b"%PDF")
     with Image.open(paths[".png"]) as picture:
@@ -67,7 +67,7 @@ def test_without_a_run_it_says_so(tmp_path, kind):
 
 def test_a_run_without_the_measurement_is_not_to_be_trained_again(tmp_path):
     text = words(draw(make_study(tmp_path, "instance_bins")))  # on generated scenes there are no bins of COCO-LT
-    assert "the run has no measurement lvis.AP_1_20, on glyphs" in text and "fasa train" not in text
+    assert "the run has no measurement mask_ap.AP_1_20, on glyphs" in text and "fasa train" not in text
 
 
 @pytest.mark.parametrize("kind", ["gains", "class_counts"])
@@ -144,7 +144,11 @@ def test_a_long_name_keeps_both_its_ends():
 
 def series_of(recipe, values, device="cpu"):
     runs = [
-        {"seed": seed, "device": device, "measurements": {"lvis": {"AP": ap}, "cost": {"seconds_per_iteration": time}}}
+        {
+            "seed": seed,
+            "device": device,
+            "measurements": {"mask_ap": {"AP": ap}, "cost": {"seconds_per_iteration": time}},
+        }
         for seed, (ap, time) in values.items()
     ]
     return MeasuredSeries(recipe, "", recipe, tuple(runs), ())
@@ -153,7 +157,7 @@ def series_of(recipe, values, device="cpu"):
 def test_gains_are_paired_by_seed():
     plain = series_of("plain", {0: (0.20, 0.5), 1: (0.30, 0.5), 2: (0.9, 0.5)})
     fasa = series_of("fasa", {1: (0.33, 0.55), 0: (0.21, 0.5), 5: (0.0, 0.5)})
-    assert bars.gains(plain, fasa, "lvis.AP") == pytest.approx([0.01, 0.03])
+    assert bars.gains(plain, fasa, "mask_ap.AP") == pytest.approx([0.01, 0.03])
     assert bars.added_time(plain, fasa) == pytest.approx([0, 10])
 
 
@@ -171,7 +175,7 @@ def test_a_group_that_is_no_pair_is_refused_before_it_has_runs(tmp_path, seeds):
 
 def test_gains_stand_beside_the_published(tmp_path):
     study = make_study(tmp_path, "gains")
-    study.tables = {"t": table({"lvis.AP": "ap"}, plain={"ap": 19.3}, plain_fasa={"ap": 22.6})}
+    study.tables = {"t": table({"mask_ap.AP": "ap"}, plain={"ap": 19.3}, plain_fasa={"ap": 22.6})}
     first, second, time = ([text.get_text() for text in axes.texts] for axes in draw(study).axes)
     assert first == ["+3.3", "+3.0"]  # published, ours: 0.22 - 0.19
     assert second == ["–", "+8.0"]  # nothing published of rare classes
@@ -181,11 +185,11 @@ def test_gains_stand_beside_the_published(tmp_path):
 def test_published_figures_are_the_tables_own():
     study = load_study(ROOT, "paper")
     pairs = study.figures["fig1c"].series
-    told = [published(study, one.recipe, "lvis.APr") for one in pairs]
+    told = [published(study, one.recipe, "mask_ap.APr") for one in pairs]
     assert np.round(np.subtract(told[1::2], told[::2]), 1).tolist() == [9.0, 4.4, 10.3, 2.9, 2.8]
     assert published(study, "mask_rcnn_24_fasa", "tide.cls") == 20.74
-    assert published(study, "coco_lt_simcal", "lvis.AP_20_400") == 16.2
-    assert published(study, "mask_rcnn_24", "lvis.nothing") is None
+    assert published(study, "coco_lt_simcal", "mask_ap.AP_20_400") == 16.2
+    assert published(study, "mask_rcnn_24", "mask_ap.nothing") is None
 
 
 def test_every_figure_of_the_configs_is_of_a_known_kind():
@@ -216,7 +220,7 @@ def test_errors_by_type_in_points(tmp_path):
 
 
 def test_bins_in_per_cent(tmp_path):
-    below = draw(make_study(tmp_path, "instance_bins", lvis=BINS)).axes[1]
+    below = draw(make_study(tmp_path, "instance_bins", mask_ap=BINS)).axes[1]
     assert [text.get_text() for text in below.texts[:4]] == ["1.0", "10.0", "20.0", "30.0"]
 
 

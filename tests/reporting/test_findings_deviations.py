@@ -35,7 +35,7 @@ def ambiguities(*deviations):
         Row(id=f"row{index}", label=f"`o{index}`", recipe="r", baseline="base", deviation=number)
         for index, number in enumerate(deviations)
     ]
-    columns = (Column(key="lvis.AP", label="AP"), Column(key="accuracy.last", label="top-1"))
+    columns = (Column(key="mask_ap.AP", label="AP"), Column(key="accuracy.last", label="top-1"))
     return {
         "t": Table(
             name="t",
@@ -58,7 +58,7 @@ def kept(scale, column, **rows):
 def test_a_measured_row_tells_its_difference_at_every_scale_that_has_it():
     found = [
         kept("proxy", "accuracy.last", base=[40.0, 41.0, 42.0], row0=[41.0, 43.0, 45.0]),  # 1, 2, 3
-        kept("mini", "lvis.AP", base=[30.0], row0=[29.79]),
+        kept("mini", "mask_ap.AP", base=[30.0], row0=[29.79]),
     ]
     page = insert_effects(SMALL, ambiguities(5), found)
     lines = page.splitlines()
@@ -72,21 +72,21 @@ def test_a_measured_row_tells_its_difference_at_every_scale_that_has_it():
 
 
 def test_columns_of_one_scale_share_their_number_of_seeds():
-    one = kept("mini", "lvis.AP", base=[30.0, 31.0], row0=[30.5, 31.7])
+    one = kept("mini", "mask_ap.AP", base=[30.0, 31.0], row0=[30.5, 31.7])
     other = kept("mini", "accuracy.last", base=[40.0, 40.0], row0=[41.0, 41.0])
     page = insert_effects(SMALL, ambiguities(5), [replace(one, cells={**one.cells, **other.cells})])
     assert r"AP +0.60 \[−0.67, +1.87\], top-1 +1.00 \[+1.00, +1.00\], n = 2 (mini) |" in page  # 12.71 x 0.1
 
 
 def test_two_rows_of_one_decision_stand_in_one_cell_and_what_was_not_run_says_so():
-    page = insert_effects(SMALL, ambiguities(6, 6), [kept("mini", "lvis.AP", base=[30.0, 31.0], row1=[30.5, 31.5])])
+    page = insert_effects(SMALL, ambiguities(6, 6), [kept("mini", "mask_ap.AP", base=[30.0, 31.0], row1=[30.5, 31.5])])
     assert r"| – | \`o0\`: not run<br>\`o1\`: AP +0.50 \[+0.50, +0.50\], n = 2 (mini) |" in page
 
 
 def test_rows_of_two_tables_with_one_label_are_one_option():
     tables = {"t": ambiguities(5)["t"], "u": ambiguities(5)["t"].model_copy(update={"name": "u"})}
     assert r"| variance | \`o0\`: not run |" in insert_effects(SMALL, tables, [])
-    page = insert_effects(SMALL, tables, [kept("mini", "lvis.AP", base=[30.0], row0=[31.0])])
+    page = insert_effects(SMALL, tables, [kept("mini", "mask_ap.AP", base=[30.0], row0=[31.0])])
     assert r"| variance | \`o0\`: AP +1.00, n = 1 (mini) |" in page
 
 

@@ -30,8 +30,8 @@ def table(**changes) -> Table:
         "note": "What a reader must know.",
         "tolerance": 1.0,
         "columns": [
-            {"key": "lvis.AP", "label": "AP", "published": "ap"},
-            {"key": "lvis.APr", "label": "APr", "published": "ap_r"},
+            {"key": "mask_ap.AP", "label": "AP", "published": "ap"},
+            {"key": "mask_ap.APr", "label": "APr", "published": "ap_r"},
             {"key": "cost.time", "label": "Time", "published": "time", "unit": "s", "decimals": 3},
         ],
         "rows": [
@@ -67,7 +67,7 @@ def study(invented, tmp_path):
             for seed, (ap, rare) in enumerate(seeds):
                 runs[recipe, seed] = invented.metrics(recipe, seed)
                 levels = {"AP": ap, "APr": rare}
-                runs[recipe, seed]["measurements"] = {"lvis": levels, "fixed": levels, "cost": {"time": 0.25}}
+                runs[recipe, seed]["measurements"] = {"mask_ap": levels, "fixed": levels, "cost": {"time": 0.25}}
         return invented.study(tmp_path, runs, {shown.name: shown}, {}, **changes)
 
     return make
@@ -127,17 +127,17 @@ def test_columns_of_a_group_are_printed_together(study):
     columns = [
         {"key": f"{group}.{key}", "label": key, "published": published, "group": group.title()}
         for group, key, published in (
-            ("lvis", "AP", "ap"),
+            ("mask_ap", "AP", "ap"),
             ("fixed", "AP", None),
-            ("lvis", "APr", "ap_r"),
+            ("mask_ap", "APr", "ap_r"),
             ("fixed", "APr", "time"),
         )
     ]
     shown = table(columns=columns)
     blocks = laid_out(study(shown), shown).blocks
     assert [block.heading for block in blocks] == [
-        "Lvis (%)",
-        "Lvis: differences from the row's baseline (%)",
+        "Mask_Ap (%)",
+        "Mask_Ap: differences from the row's baseline (%)",
         "Fixed (%)",
         "Fixed: differences from the row's baseline (%)",
     ]

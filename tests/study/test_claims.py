@@ -47,7 +47,7 @@ one:
   says: FA helps.
   where: Table 1
   cells:
-    - {table: ablation, rows: [fa], columns: [lvis.AP], expect: higher}
+    - {table: ablation, rows: [fa], columns: [mask_ap.AP], expect: higher}
 """
 
 
@@ -58,13 +58,13 @@ one:
         ("of: [ablation]", "of: [cifar_fig3]", "claim 'one' is of 'cifar_fig3', which is not the paper's"),
         ("table: ablation", "table: ablations", "claim 'one' names an unknown table 'ablations'"),
         ("rows: [fa]", "rows: [fb]", "claim 'one' names an unknown row 'fb' of table 'ablation'"),
-        ("lvis.AP]", "lvis.AR]", "claim 'one' names an unknown column 'lvis.AR' of table 'ablation'"),
+        ("mask_ap.AP]", "mask_ap.AR]", "claim 'one' names an unknown column 'mask_ap.AR' of table 'ablation'"),
         ("rows: [fa]", "rows: [baseline]", "compares row 'baseline', which has no baseline; say 'against' which row"),
         ("expect: higher", "expect: at most", "'percent' goes with 'at most', and only with it"),
         ("expect: higher", "expect: higher, than: 1, against: fa_fs", "give 'against', 'over' or 'than'"),
         ("expect: higher", "expects: higher", "unknown key 'cells.0.expects'"),
         ("  cells:", "  by_eye: It shows.\n  cells:", "it needs 'cells' that decide it, or 'by_eye', why none can"),
-        ("ablation, rows: [fa], columns: [lvis.AP], expect: higher",
+        ("ablation, rows: [fa], columns: [mask_ap.AP], expect: higher",
          "cost, rows: [rfs_fasa], columns: [cost.memory_gb], expect: not higher",
          "allows the tolerance of table 'cost', which has none"),
     ],

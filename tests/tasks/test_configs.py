@@ -18,8 +18,9 @@ from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.datasets.manifest import Manifest, Split, read_manifest, write_manifest
 from fasa.errors import UserError
 from fasa.study import Run, Study, load_study
-from fasa.tasks.detection.configs import build, in_shares, lay_over
+from fasa.tasks.detection.configs import build, heads, in_micro_batches, lay_over
 from fasa.tasks.detection.pretraining import Pretraining
+from fasa.tasks.detection.training import dump_config
 
 ROOT = Path(__file__).parents[2]
 RECIPES = {name: recipe for name, recipe in load_study(ROOT, "paper").resolved.items() if recipe.kind == "detector"}
@@ -167,19 +168,64 @@ def test_devices_must_be_able_to_share_the_batch(study):
         build(dataclasses.replace(study, scale=three).job(Run("rfs", 0)))
 
 
-@pytest.mark.parametrize(("shares", "inner"), [(1, True), (8, True), (4, False)])
-def test_fewer_devices_keep_batch_and_rate(study, shares, inner):
+@pytest.mark.parametrize(("micro_batches", "inner"), [(1, True), (8, True), (4, False)])
+def test_fewer_devices_keep_batch_and_rate(study, micro_batches, inner):
     name = "rfs_fasa" if inner else "coco_lt_simcal"
     config, whole = build(study.job(Run(name, 0))), build(study.job(Run(name, 0)))
-    in_shares(config, shares)
+    in_micro_batches(config, micro_batches)
     sampler = config.train_dataloader.batch_sampler
-    assert (sampler.type, sampler.shares) == ("ShareBatchSampler", shares)
+    assert (sampler.type, sampler.micro_batches) == ("MicroBatchSampler", micro_batches)
     assert (sampler.inner or {}).get("type") == ("AspectRatioBatchSampler" if inner else None)
-    assert config.train_dataloader.batch_size == whole.train_dataloader.batch_size == 2  # images of a share
+    assert config.train_dataloader.batch_size == whole.train_dataloader.batch_size == 2  # images of a micro-batch
     assert config.optim_wrapper == whole.optim_wrapper and config.param_scheduler == whole.param_scheduler
     assert config.train_cfg.max_epochs == whole.train_cfg.max_epochs
     kinds = [hook.type for hook in config.custom_hooks]
     assert kinds == ["RunningStatisticsHook", *[hook.type for hook in whole.custom_hooks]]
+
+
+RUNNABLE = {
+    "mask_rcnn": "mask-rcnn_r50_fpn_lvis",
+    "rfs": "mask-rcnn_r50_fpn_rfs_lvis",
+    "rfs_fasa": "mask-rcnn_r50_fpn_rfs-fasa_lvis",
+    "rfs_24_fasa": "mask-rcnn_r50_fpn_rfs-fasa_2x_lvis",
+    "rfs_r101_24_fasa": "mask-rcnn_r101_fpn_rfs-fasa_2x_lvis",
+    "rfs_x101_24_fasa": "mask-rcnn_x101-32x8d_fpn_rfs-fasa_2x_lvis",
+    "cascade_rfs_r101_24_fasa": "cascade-mask-rcnn_r101_fpn_rfs-fasa_2x_lvis",
+    "coco_lt": "mask-rcnn_r50_fpn_coco-lt",
+    "coco_lt_fasa": "mask-rcnn_r50_fpn_fasa_coco-lt",
+}
+# Where files lie, how many processes load images, and which package's names are meant.
+PLACES = {"ann_file", "data_prefix", "data_root", "class_counts", "checkpoint", "num_workers", "_scope_"}
+
+
+def said(config: Config) -> dict:
+    """What a config says of model, hooks, schedule and training images, but for ``PLACES``."""
+
+    def without_places(part):
+        if isinstance(part, dict):
+            return {key: without_places(value) for key, value in part.items() if key not in PLACES}
+        return [without_places(entry) for entry in part] if isinstance(part, list) else part
+
+    found = without_places(config.to_dict())
+    for head in heads(found["model"]["roi_head"]["bbox_head"]):
+        if "augmenter" not in head:
+            head["type"] = "AugmentedBBoxHead"  # which is MMDetection's head without one
+    names = ("model", "custom_imports", "custom_hooks", "param_scheduler", "optim_wrapper", "train_dataloader")
+    test = found["test_dataloader"]["dataset"]["pipeline"]
+    return {name: found[name] for name in names} | {"epochs": found["train_cfg"]["max_epochs"], "test": test}
+
+
+def test_every_runnable_config_is_a_recipe():
+    assert sorted(RUNNABLE.values()) == sorted(path.stem for path in (ROOT / "configs/mmdet").glob("*.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "name"), RUNNABLE.items())
+def test_a_runnable_config_says_what_its_recipe_does(study, recipe, name):
+    dumped = Config.fromstring(dump_config(study.job(Run(recipe, 0))), ".py")
+    by_hand = said(Config.fromfile(ROOT / f"configs/mmdet/{name}.py"))
+    for part, content in said(dumped).items():
+        assert content == by_hand[part], part
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from fasa.evaluation import average_precision, load_detections, load_ground_trut
 from fasa.study import Run, Study, load_study
 from fasa.study.artifacts import Column, Row, Table
 from fasa.tasks.detection.inference import nms_by_class, write_detections
+from fasa.tasks.detection.measured import MEASURED
+from fasa.tasks.detection.measurements import score
 from fasa.tasks.detection.session import check_norcal, evaluate
 from fasa.tasks.detection.topk_inference import FLOOR
 from fasa.tasks.detection.training import trained_detector
@@ -64,7 +66,7 @@ def test_data_train_evaluate(study):
     assert found["fingerprint"] == study.fingerprint("mask_rcnn_fasa") and found["device_seconds"] > 0
     measured = found["measurements"]
     classes = len(found["class_names"])
-    assert set(measured) >= {"lvis", "lvis_box", "fixed", "pool", "tide", "weight_norms", "class_probabilities"}
+    assert set(measured) >= {"mask_ap", "box_ap", "fixed", "pool", "tide", "weight_norms", "class_probabilities"}
     assert len(measured["weight_norms"]) == len(measured["class_probabilities"]) == classes
     epochs = study.recipe("mask_rcnn_fasa").schedule.epochs
     used = np.array(measured["sampling_trajectory"]["probabilities"])
@@ -74,7 +76,32 @@ def test_data_train_evaluate(study):
     assert measured["fixed_detections"] == "best of each image"  # no table prints Fixed or Pool of this recipe
     detections = study.work_dir("mask_rcnn_fasa", 0) / "detections.npz"
     manifest = json.loads(study.data_path("mask_rcnn_fasa").read_text())
-    assert average_precision(manifest["val"]["annotations"], detections) == measured["lvis"]
+    assert average_precision(manifest["val"]["annotations"], detections) == measured["mask_ap"]
+
+
+def numbers(measured: dict, path: str = "") -> set[str]:
+    """The dotted names of the numbers, nulls among them, in what was measured."""
+    found = set()
+    for name, value in measured.items():
+        if isinstance(value, dict):
+            found |= numbers(value, f"{path}{name}.")
+        elif value is None or isinstance(value, int | float):
+            found.add(path + name)
+    return found
+
+
+def test_a_table_may_ask_for_what_is_measured_and_nothing_else(study, tmp_path):
+    assert fasa("train", "mask_rcnn", "--seed", "0") == fasa("evaluate", "mask_rcnn", "--seed", "0") == 0
+    found = numbers(metrics(study, "mask_rcnn")["measurements"])  # NorCal among them
+    content = json.loads(Path(truth_path(study)).read_text())
+    for part, lvis in (("categories", ("frequency",)), ("images", ("neg_category_ids", "not_exhaustive_category_ids"))):
+        content[part] = [{key: value for key, value in entry.items() if key not in lvis} for entry in content[part]]
+    content["annotations"] = [entry | {"iscrowd": 0} for entry in content["annotations"]]
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    truth, detections = load_ground_truth(tmp_path / "coco.json"), study.work_dir("mask_rcnn", 0) / "detections.npz"
+    assert truth.kind == "coco"
+    found |= numbers(score(truth, detections, None, np.ones(len(truth.category_ids))))
+    assert found == set(MEASURED) and len(MEASURED) == len(set(MEASURED))
 
 
 def test_coco_lt_has_its_bins_on_other_data_too(study):
@@ -86,7 +113,7 @@ def test_coco_lt_has_its_bins_on_other_data_too(study):
         members = [a for a, count in zip(ap, found["class_counts"], strict=True) if low <= count < high]
         known = [a for a in members if a is not None]
         expected = pytest.approx(np.mean(known), abs=1e-6) if known else None
-        assert found["measurements"]["lvis"][name] == expected
+        assert found["measurements"]["mask_ap"][name] == expected
     assert any(count >= 20 for count in found["class_counts"])
 
 
@@ -147,8 +174,8 @@ def test_controls_from_training_to_their_rows(study):
     plain, balanced = (metrics(study, recipe)["measurements"] for recipe in recipes)
     calibrated = plain["norcal"]
     assert "norcal" not in balanced  # no table asks for it
-    assert calibrated["candidates"]["box_ap"][0] == plain["lvis_box"]["AP"]  # a power of 0 is the detector's own
-    assert calibrated["tuned"]["lvis_box"]["AP"] == max(calibrated["candidates"]["box_ap"])
+    assert calibrated["candidates"]["box_ap"][0] == plain["box_ap"]["AP"]  # a power of 0 is the detector's own
+    assert calibrated["tuned"]["box_ap"]["AP"] == max(calibrated["candidates"]["box_ap"])
     assert not list(study.work_dir("mask_rcnn", 0).glob("*/boxes-*"))
     assert fasa("render", "state_of_the_art") == 0
     cells = pd.read_csv(study.table_paths("state_of_the_art")["csv"]).set_index(["row", "column"])["mean"]
@@ -157,7 +184,7 @@ def test_controls_from_training_to_their_rows(study):
         ("mask_rcnn_12_norcal_tuned", calibrated["tuned"]),
         ("mask_rcnn_12_balanced_softmax", balanced),
     ):
-        for key in ("lvis", "lvis_box"):
+        for key in ("mask_ap", "box_ap"):
             assert cells[row, f"{key}.AP"] == pytest.approx(100 * found[key]["AP"])
 
 
@@ -165,7 +192,7 @@ def test_norcal_is_refused_without_a_softmax(study):
     rows = tuple(Row(id=name, label="", recipe=name, measure="norcal.whole.*") for name in ("bags", "coco_lt_simcal"))
     table = Table(
         name="wrong", title="", published_as="", dataset="", caption="", rows=rows,
-        columns=(Column(key="lvis.AP", label=""),),
+        columns=(Column(key="mask_ap.AP", label=""),),
     )  # fmt: skip
     asking = dataclasses.replace(study, tables={"wrong": table})
     for row in rows:
@@ -211,7 +238,7 @@ def test_a_second_stage_needs_its_first(study, capsys):
     assert study.state("bags_fasa", 0) == "failed"
     assert fasa("train", "mask_rcnn", "bags_fasa", "--seed", "0") == 0
     assert fasa("evaluate", "bags_fasa", "--seed", "0") == 0
-    assert metrics(study, "bags_fasa")["measurements"]["lvis"]["AP"] is not None
+    assert metrics(study, "bags_fasa")["measurements"]["mask_ap"]["AP"] is not None
     assert study.with_needed((Run("bags_fasa", 0),))[0] == Run("mask_rcnn", 0)
 
 

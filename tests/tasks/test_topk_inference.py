@@ -15,14 +15,13 @@ from toys_detection import CLASSES, SIDE, ToyScenes, build, image_batches, tiny_
 
 from fasa.evaluation import DetectionWriter, average_precision, load_detections, load_ground_truth
 from fasa.tasks.detection import topk_inference
-from fasa.tasks.detection.running_best import RunningBest
-from fasa.tasks.detection.topk_inference import FLOOR, detections, infer, suppress
+from fasa.tasks.detection.topk_inference import FLOOR, RunningBest, detections, infer, suppress
 
 CATEGORIES = [3, 5, 8, 13, 21]
 
 
 def test_the_running_best_are_the_best(monkeypatch):
-    monkeypatch.setattr("fasa.tasks.detection.running_best.MERGE_EVERY", 50)
+    monkeypatch.setattr("fasa.tasks.detection.topk_inference.MERGE_EVERY", 50)
     generator = torch.Generator().manual_seed(0)
     best, all_labels, all_scores = RunningBest(4, 7, 0.25), [], []
     for n in (3, 60, 0, 1, 49, 5):
@@ -161,7 +160,7 @@ def test_without_a_limit_it_is_the_stock_prediction(detector, tmp_path):
 
 @pytest.mark.parametrize("merge_every", [10, 1 << 20])
 def test_each_class_keeps_its_best_over_the_set(detector, tmp_path, merge_every, monkeypatch):
-    monkeypatch.setattr("fasa.tasks.detection.running_best.MERGE_EVERY", merge_every)
+    monkeypatch.setattr("fasa.tasks.detection.topk_inference.MERGE_EVERY", merge_every)
     everything, _ = run(detector, tmp_path)
     got, thresholds = run(detector, tmp_path, per_class=10, slack=1.0)
     for c, category in enumerate(CATEGORIES):

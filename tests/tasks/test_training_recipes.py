@@ -173,12 +173,12 @@ def test_comments_and_layout_change_nothing(study_root):
     path = study_root / "configs/recipes/cifar100_lt.yaml"
     before = fingerprints(study_root)
     path.write_text("# Another comment.\n" + yaml.safe_dump(yaml.safe_load(path.read_text()), sort_keys=True))
-    config = study_root / "configs/detection/backbones/r101.py"
+    config = study_root / "configs/mmdet/_base_/mask-rcnn_r101_fpn_lvis.py"
     config.write_text("# Another comment.\n\n" + config.read_text().replace(", ", ",\n    "))
     assert fingerprints(study_root) == before
     config.write_text(config.read_text().replace("depth=101", "depth=152"))
     after, recipes = fingerprints(study_root), load_study(study_root, "paper").recipes
-    deep = {name for name in recipes if getattr(recipes[name], "backbone", "") == "r101"}
+    deep = {name for name in recipes if getattr(recipes[name], "config", "") == "mask-rcnn_r101_fpn_lvis"}
     assert deep and {name for name in before if after[name] != before[name]} == deep
 
 

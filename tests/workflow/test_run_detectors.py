@@ -15,14 +15,14 @@ METRICS = "results/smoke/runs/crt/seed-0/metrics.json"
 def test_two_stages_from_nothing(checkout: Path, snakemake):
     snakemake(METRICS)
     found = json.loads((checkout / METRICS).read_text())
-    assert found["recipe"] == "crt" and found["measurements"]["lvis"]["AP"] is not None
+    assert found["recipe"] == "crt" and found["measurements"]["mask_ap"]["AP"] is not None
     assert (checkout / METRICS).with_name("examples.json").stat().st_size
 
     def again() -> dict[str, int]:
         return planned(snakemake(METRICS, "-n", "-q", "rules").stdout)
 
     assert again() == {}
-    config = checkout / "configs/detection/scales/small.py"
+    config = checkout / "configs/mmdet/scales/small.py"
     config.write_text("# A comment.\n" + config.read_text())
     assert again() == {}
     table = checkout / "configs/tables/state_of_the_art.yaml"

@@ -31,7 +31,7 @@ class ArcFaceAngular(ClassificationLoss):
     ``cls_predictor_cfg=dict(type="NormedLinear", temperature=20, bias=False)``.
 
     Args:
-        image_counts: training images of each class, a list or the path of a JSON list.
+        image_counts: training images of each class, in a list or a file (:func:`read_class_counts`).
         num_classes: ``C``.
         scale: ``s``, what the classifier multiplies its cosines by.
         margin: ``m``, in radians.
@@ -60,7 +60,7 @@ class ArcFaceAngular(ClassificationLoss):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(num_classes, num_classes + 1, reduction, loss_weight)
-        counts = read_class_counts(image_counts, num_classes, "image_counts of ArcFaceAngular")
+        counts = read_class_counts(image_counts, num_classes, "image_counts of ArcFaceAngular", images=True)
         self.scale, self.margin, self.momentum = scale, margin, momentum
         self.register_buffer("head", counts > head_images, persistent=False)
         self.register_buffer("angle_mean", torch.zeros(num_classes, 1))

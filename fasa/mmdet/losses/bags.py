@@ -24,7 +24,7 @@ class BalancedGroupSoftmax(ClassificationLoss):
     keeps all. Order of the outputs, as in the public port to LVIS v1: group after group, "others" first.
 
     Args:
-        instance_counts: training instances of each class, a list or the path of a JSON list.
+        instance_counts: training instances of each class, in a list or a file (:func:`read_class_counts`).
         num_classes: ``C``.
         boundaries: a class belongs to the group of as many boundaries as its count reaches.
         others: ``beta``, RoIs of "others" for each RoI of the group's classes.

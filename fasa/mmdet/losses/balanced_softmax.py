@@ -23,7 +23,7 @@ class BalancedSoftmax(ClassificationLoss):
     detectors is a sigmoid form without a background output.
 
     Args:
-        instance_counts: ``N``, training instances of each class, a list or the path of a JSON list.
+        instance_counts: ``N``, training instances of each class, in a list or a file (:func:`read_class_counts`).
         num_classes: ``C``.
         reduction, loss_weight: as in mmdet's losses.
 

@@ -29,7 +29,7 @@ class EqualizationLoss(ClassificationLoss):
     ``init_cfg=[dict(type="Normal", std=0.01, bias_prob=0.001, override=dict(name="fc_cls")), ...]``.
 
     Args:
-        image_counts: training images of each class, a list or the path of a JSON list.
+        image_counts: training images of each class, in a list or a file (:func:`read_class_counts`).
         num_images: training images with at least one annotation (LVIS v1: 99,388).
         num_classes: ``C``.
         threshold: ``lambda``, a share of the images; 1.1e-3 on LVIS v1 covers the rare and common classes.
@@ -51,7 +51,7 @@ class EqualizationLoss(ClassificationLoss):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(num_classes, num_classes, reduction, loss_weight)
-        counts = read_class_counts(image_counts, num_classes, "image_counts of EqualizationLoss")
+        counts = read_class_counts(image_counts, num_classes, "image_counts of EqualizationLoss", images=True)
         # Not in the checkpoint: it follows from the config, and the weights of a stage one load without it.
         self.register_buffer("tail", counts / num_images < threshold, persistent=False)
 

@@ -33,9 +33,9 @@ KINDS = {
     "sampling_by_group": Kind("by_epoch.draw_sampling_of_groups", "sampling_trajectory.probabilities"),
     "sampling_by_class": Kind("by_epoch.draw_sampling_of_classes", "sampling_trajectory.probabilities"),
     "learning_curves": Kind("by_epoch.draw_learning_curves", "learning_curve.epoch"),
-    "gains": Kind("bars.draw_gains", "lvis.AP", pairs=True),
+    "gains": Kind("bars.draw_gains", "mask_ap.AP", pairs=True),
     "tide_errors": Kind("bars.draw_errors", "tide.cls"),
-    "instance_bins": Kind("bars.draw_bins", "lvis.AP_1_20"),
+    "instance_bins": Kind("bars.draw_bins", "mask_ap.AP_1_20"),
     "class_groups": Kind("class_groups.draw", "class_features"),
     "qualitative": Kind("qualitative.draw"),
 }

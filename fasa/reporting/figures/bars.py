@@ -15,7 +15,7 @@ from fasa.reporting.figures.series import FigureData, MeasuredSeries
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GAINS = {"lvis.AP": "gain in AP", "lvis.APr": "gain in AP$_r$"}
+GAINS = {"mask_ap.AP": "gain in AP", "mask_ap.APr": "gain in AP$_r$"}
 TIME = "cost.seconds_per_iteration"
 PUBLISHED_TIME = 3  # per cent, "on average": caption of figure 1
 ERRORS = {
@@ -27,10 +27,10 @@ ERRORS = {
     "tide.miss": "missed",
 }
 BINS = {
-    "lvis.AP_1_20": "1–19",
-    "lvis.AP_20_400": "20–399",
-    "lvis.AP_400_8000": "400–7,999",
-    "lvis.AP_8000": "≥ 8,000",
+    "mask_ap.AP_1_20": "1–19",
+    "mask_ap.AP_20_400": "20–399",
+    "mask_ap.AP_400_8000": "400–7,999",
+    "mask_ap.AP_8000": "≥ 8,000",
 }
 FULL = 0.84  # of a place's width is for its bars
 NUMBER = 5.5  # points: size of the numbers

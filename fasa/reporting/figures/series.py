@@ -167,7 +167,7 @@ def published(study: Study, recipe: str, measure: str) -> float | None:
     """What the first table with a row of ``recipe`` and a column of ``measure`` prints there; None without one.
 
     Args:
-        measure: a column's key, such as ``lvis.APr``; the number is in that column's unit.
+        measure: a column's key, such as ``mask_ap.APr``; the number is in that column's unit.
     """
     for table in study.tables.values():
         names = [column.published for column in table.columns if column.key == measure]

@@ -1,4 +1,4 @@
-"""From a recipe to an ordinary MMDetection config: files of configs/detection, and what the recipe says over them."""
+"""From a recipe to an ordinary MMDetection config: files of configs/mmdet, and what the recipe says over them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fasa.tasks.detection.scale import DetectionScale
 from fasa.tasks.detection.task import config_files
 from fasa.tasks.task import Job
 
-DATASETS = {"lvis": "LVISV1Dataset", "glyphs": "GlyphDataset", "coco_lt": "CocoDataset"}
+DATASETS = {"lvis": "LVISV1Dataset", "glyphs": "LVISFormatDataset", "coco_lt": "CocoDataset"}
 BY_INSTANCES = {"bags": "BalancedGroupSoftmax", "balanced_softmax": "BalancedSoftmax"}  # losses of the same arguments
 METRICS = {"lvis": "RunnableLVISMetric", "glyphs": "RunnableLVISMetric", "coco_lt": "CocoMetric"}
 
@@ -35,7 +35,7 @@ def build(job: Job, work_dir: Path | None = None) -> Config:
     training pipeline, for what is measured on a finished run.
 
     Raises:
-        UserError: the data set is not prepared, a file of configs/detection is missing, or the devices cannot share the
+        UserError: the data set is not prepared, a file of configs/mmdet is missing, or the devices cannot share the
             batch.
     """
     recipe: DetectionRecipe = job.recipe
@@ -135,7 +135,7 @@ def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances:
 def _set_data(config: Config, job: Job, manifest: Manifest) -> None:
     recipe: DetectionRecipe = job.recipe
     scale: DetectionScale = job.scale
-    images = share_of_batch(job)
+    images = images_per_device(job)
     leaf = config.train_dataloader.dataset
     while "dataset" in leaf:
         leaf = leaf.dataset
@@ -154,8 +154,6 @@ def _set_data(config: Config, job: Job, manifest: Manifest) -> None:
         schedule = recipe.schedule
         loader.sampler = {"type": "BilevelSampler", "batch": schedule.batch_size, **schedule.sampler_options}
         loader.pop("batch_sampler", None)
-    elif recipe.sampler == "class_aware":
-        loader.sampler = {"type": "ClassCycleSampler"}
     elif recipe.sampler == "repeat_factor":
         loader.dataset = repeated(leaf, manifest.repeat_threshold)
     config.test_dataloader.dataset.update(
@@ -168,7 +166,7 @@ def _set_data(config: Config, job: Job, manifest: Manifest) -> None:
     config.test_evaluator = metric
 
 
-def share_of_batch(job: Job) -> int:
+def images_per_device(job: Job) -> int:
     """Images of a step on each of the scale's devices.
 
     Raises:
@@ -183,12 +181,16 @@ def share_of_batch(job: Job) -> int:
     return batch // devices
 
 
-def in_shares(config: Config, shares: int) -> None:
-    """Make ``config`` that of a process that does the work of ``shares`` devices: the batch and the rate stay."""
-    config.train_cfg.update(type="ShareTrainLoop", shares=shares)
+def in_micro_batches(config: Config, micro_batches: int) -> None:
+    """Make ``config`` that of a process that does the work of so many devices: batch size and learning rate stay."""
+    config.train_cfg.update(type="MicroBatchTrainLoop", micro_batches=micro_batches)
     config.custom_hooks = [{"type": "RunningStatisticsHook"}, *config.custom_hooks]  # before what validates
     loader = config.train_dataloader
-    loader.batch_sampler = {"type": "ShareBatchSampler", "shares": shares, "inner": loader.get("batch_sampler")}
+    loader.batch_sampler = {
+        "type": "MicroBatchSampler",
+        "micro_batches": micro_batches,
+        "inner": loader.get("batch_sampler"),
+    }
 
 
 def validation_dataset(heldout: Any, recipe: DetectionRecipe, manifest: Manifest) -> dict[str, Any]:
@@ -228,7 +230,7 @@ def _set_schedule(config: Config, recipe: DetectionRecipe) -> None:
 
 def _set_hooks(config: Config, job: Job, manifest: Manifest) -> None:
     recipe: DetectionRecipe = job.recipe
-    hooks = [{"type": "EpochSeedHook"}]
+    hooks: list[dict[str, Any]] = [{"type": "EpochSeedHook"}]
     if recipe.augmenter.name not in ("none", "moex"):
         hooks.append({"type": "AdaptationHook"})
         if recipe.augmenter.name == "fasa" and recipe.augmenter.options.get("adaptive", True):

@@ -56,14 +56,14 @@ def examples(
                 "height": picture.height,
                 "jpeg": _jpeg(picture),
                 "truth": [
-                    {"box": _box(truth.box[row], ratio), "mask": _small(_truth_mask(truth, row), size)}
+                    {"box": _box(truth.box[row], ratio), "mask": _small(_truth_mask(truth, int(row)), size)}
                     for row in np.flatnonzero((truth.image == image) & (truth.category == category) & _solid(truth))
                 ],
                 "found": [
                     {
                         "category": names[int(detections.category_id[row])],
                         "score": round(float(detections.score[row]), 4),
-                        "box": _box(detections.box[row], ratio),
+                        "box": _box(_found_box(detections, row), ratio),
                         "mask": _small(_found_mask(detections, row), size),
                     }
                     for row in _shown(detections, image_id)
@@ -129,7 +129,13 @@ def _truth_mask(truth: GroundTruth, row: int) -> np.ndarray:
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 
+def _found_box(detections: Detections, row: int) -> np.ndarray:
+    assert detections.box is not None  # a run's detections have boxes and masks
+    return detections.box[row]
+
+
 def _found_mask(detections: Detections, row: int) -> np.ndarray:
+    assert detections.counts is not None and detections.counts_start is not None and detections.size is not None
     counts = detections.counts[detections.counts_start[row] : detections.counts_start[row + 1]].tobytes()
     return coco.decode({"size": detections.size[row].tolist(), "counts": counts}).astype(bool)
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from rich.progress import track
-from torch import nn
 from torch.utils.data import DataLoader
 
 from fasa.evaluation import DetectionWriter
 
+Batch = TypeVar("Batch")
+
 
 @torch.no_grad()
-def write_detections(detector: nn.Module, images: DataLoader, path: Path) -> None:
+def write_detections(detector: Any, images: DataLoader, path: Path) -> None:
     """Detect in ``images`` and write the detections with all their masks to ``path`` (.npz).
 
     Raises:
         UserError: the disk is full; an older file is left as it was.
     """
-    category_ids = torch.as_tensor(images.dataset.cat_ids)
+    dataset: Any = images.dataset
+    category_ids = torch.as_tensor(dataset.cat_ids)
     detector.eval()
     with DetectionWriter(path) as writer, nms_by_class(detector):
-        for batch in track(images, "detecting", transient=True, disable=None):
+        for batch in progress(images, "detecting"):
             for sample in detector.test_step(batch):
                 found = sample.pred_instances.cpu()
                 boxes = found.bboxes.double()
@@ -38,8 +41,13 @@ def write_detections(detector: nn.Module, images: DataLoader, path: Path) -> Non
                 )
 
 
+def progress(batches: Iterable[Batch], description: str) -> Iterable[Batch]:
+    """``batches``, with a bar where there is a terminal."""
+    return track(batches, description, transient=True, disable=None)  # type: ignore[arg-type]  # None: rich looks
+
+
 @contextmanager
-def nms_by_class(detector: nn.Module) -> Iterator[None]:
+def nms_by_class(detector: Any) -> Iterator[None]:
     """Inside, a detector on a processor suppresses boxes of one class after the other; the result is the same.
 
     mmcv lays the classes apart, so that no two of them overlap, and then compares all boxes with all. On a processor
@@ -59,6 +67,6 @@ def nms_by_class(detector: nn.Module) -> Iterator[None]:
 
 def image_paths(images: DataLoader) -> dict[int, str]:
     """The file of each image of a test loader, by its id in the annotations."""
-    dataset = images.dataset
+    dataset: Any = images.dataset
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     return {info["img_id"]: info["img_path"] for info in infos}

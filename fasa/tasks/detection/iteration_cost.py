@@ -76,7 +76,9 @@ class IterationCost:
         that process held of the machine's memory since it began; null is what was not measured.
         """
         mean = self.total / self.count if self.count else None
-        variance = (self.squares - self.count * mean**2) / (self.count - 1) if self.count > 1 else None
+        variance = None
+        if mean is not None and self.count > 1:
+            variance = (self.squares - self.count * mean**2) / (self.count - 1)
         return {
             "seconds_per_iteration": _rounded(mean, 6),
             "seconds_per_iteration_std": None if variance is None else _rounded(math.sqrt(max(0.0, variance)), 6),

@@ -6,12 +6,12 @@ _GROUPS = ("AP", "APr", "APc", "APf")
 _RATES = (*_GROUPS, "AP50", "AP75", "APs", "APm", "APl", "AR", "ARs", "ARm", "ARl")
 _COCO = ("AR1", "AR10")
 _BINS = ("AP_1_20", "AP_20_400", "AP_400_8000", "AP_8000")  # of training instances, of COCO-LT
-_CALIBRATED = tuple(f"{place}.{name}" for place in ("lvis", "lvis_box") for name in _RATES)
+_CALIBRATED = tuple(f"{place}.{name}" for place in ("mask_ap", "box_ap") for name in _RATES)
 _COST = ("seconds_per_iteration", "seconds_per_iteration_std", "iterations", "memory_gb", "resident_gb")
 
 MEASURED: tuple[str, ...] = (
-    *(f"lvis.{name}" for name in (*_RATES, *_COCO, *_BINS)),
-    *(f"lvis_box.{name}" for name in (*_RATES, *_COCO)),
+    *(f"mask_ap.{name}" for name in (*_RATES, *_COCO, *_BINS)),
+    *(f"box_ap.{name}" for name in (*_RATES, *_COCO)),
     *(f"fixed.{name}" for name in _RATES),
     *(f"pool.{name}" for name in _GROUPS),
     *(f"tide.{name}" for name in ("ap", "cls", "loc", "both", "dupe", "bkg", "miss", "classes")),

@@ -24,23 +24,24 @@ def score(
     best_of_classes: Path | None = None,
     instance_counts: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """AP of masks (``lvis``), of boxes (``lvis_box``), AP-Fixed, AP-Pool and TIDE of a file of detections; fractions.
+    """AP of masks (``mask_ap``) and boxes (``box_ap``), AP-Fixed, AP-Pool and TIDE of a file of detections; fractions.
 
-    On COCO-LT ``lvis`` is COCO's AP, and there is no Fixed or Pool.
+    On COCO-LT they are COCO's, and there is no Fixed or Pool.
 
     Args:
         best_of_classes: the detections for Fixed and Pool; without them both are of ``detections``, which stop at so
             many an image, and ``fixed_detections`` says so.
-        instance_counts: training instances of each class ``[K]``, in the order of the truth's category ids: ``lvis``
-            gets COCO-LT's four bins.
+        instance_counts: training instances of each class ``[K]``, in the order of the truth's category ids:
+            ``mask_ap`` gets COCO-LT's four bins.
     """
     masks = metrics.overlaps(truth, detections, "segm", all_classes=True)
     boxes = metrics.overlaps(truth, detections, "bbox")
     whole = metrics.evaluate(masks, "standard", instance_counts)
+    assert whole.per_class is not None  # as of every protocol but AP-Pool
     tide = metrics.tide(masks)
     found: dict[str, Any] = {
-        "lvis": whole.summary,
-        "lvis_box": metrics.evaluate(boxes).summary,
+        "mask_ap": whole.summary,
+        "box_ap": metrics.evaluate(boxes).summary,
         "tide": {**tide.errors, "ap": tide.ap, "classes": tide.classes},
         "per_class_ap": [None if value != value else round(float(value), 6) for value in whole.per_class["AP"]],
     }
@@ -78,7 +79,7 @@ def internals(detector: nn.Module, heldout: DataLoader, history: list[dict[str, 
     return found
 
 
-def _class_rows(head: nn.Module) -> Tensor:
+def _class_rows(head: Any) -> Tensor:
     """The classifier's rows of the classes alone ``[C, d]``, in their order: softmax has one more, BAGS has groups."""
     rows = head.fc_cls.weight.detach()
     channel = getattr(head.loss_cls, "channel", None)

@@ -18,7 +18,6 @@ import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.models.layers import multiclass_nms
 from mmengine.structures import InstanceData
-from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -26,7 +25,7 @@ from torch.utils.data import DataLoader
 from fasa import evaluation as metrics
 from fasa.evaluation import DetectionWriter, GroundTruth
 from fasa.mmdet.validation_loss import evaluating
-from fasa.tasks.detection.inference import nms_by_class
+from fasa.tasks.detection.inference import nms_by_class, progress
 from fasa.tasks.detection.topk_inference import Image, scored_boxes, write, write_boxes
 
 GAMMAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -67,7 +66,7 @@ def measure(
         paths = {gamma: Path(scratch) / f"masks-{gamma}.npz" for gamma in (WHOLE, tuned)}
         _write(detector, images, image_counts, paths, truth)
         masks = {gamma: _summary(truth, path, "segm") for gamma, path in paths.items()}
-    scored = {gamma: {"gamma": gamma, "lvis": masks[gamma], "lvis_box": boxes[gamma]} for gamma in masks}
+    scored = {gamma: {"gamma": gamma, "mask_ap": masks[gamma], "box_ap": boxes[gamma]} for gamma in masks}
     return {
         "whole": scored[WHOLE],
         "tuned": scored[tuned],
@@ -88,14 +87,15 @@ def _write(
     judged_by: GroundTruth | None,
 ) -> None:
     """Write the detections of each power, with masks where ``judged_by`` judges, or without any."""
-    ids = np.asarray(images.dataset.cat_ids)
+    dataset: Any = images.dataset
+    ids = np.asarray(dataset.cat_ids)
     said = "calibrated boxes" if judged_by is None else "their masks"
     with ExitStack() as stack:
         stack.enter_context(evaluating(detector))
         stack.enter_context(nms_by_class(detector))
         policy = "all" if judged_by is None else "verified"
         writers = {g: stack.enter_context(DetectionWriter(path, judged_by, policy)) for g, path in paths.items()}
-        for batch in track(images, said, transient=True, disable=None):
+        for batch in progress(images, said):
             for image, gamma, results in detections(detector, batch, image_counts, tuple(paths)):
                 if judged_by is None:
                     write_boxes(image, results, writers[gamma], ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -72,16 +72,18 @@ class DetectionRecipe(Recipe):
     """One recipe of a detector, complete."""
 
     kind: ClassVar[str] = "detector"
-    marker: ClassVar[str] = "detector"
+    marker: ClassVar[str] = "config"
+    renamed: ClassVar[dict[str, str]] = {"detector": "config", "backbone": "config"}
 
     augmenter: RoIAugmentation = Field(RoIAugmentation(), description="What makes virtual examples.")
     data: DetectionData = Field(description="The data set.")
-    detector: Literal["mask_rcnn", "cascade_mask_rcnn"] = Field(description="The detector.")
-    backbone: Backbone = Field(description="Its backbone, with a feature pyramid.")
-    schedule: DetectionSchedule = Field(description="Epochs, batch size, learning rate.")
-    sampler: Literal["random", "repeat_factor", "class_aware"] = Field(
-        "random", description="How training images are drawn."
+    config: str = Field(
+        pattern="^[^_/]+_[^_/]+_fpn_[^_/]+$",
+        description="A file of configs/mmdet/_base_; its name says detector, backbone, neck and data, as MMDetection's "
+        "do.",
     )
+    schedule: DetectionSchedule = Field(description="Epochs, batch size, learning rate.")
+    sampler: Literal["random", "repeat_factor"] = Field("random", description="How training images are drawn.")
     loss: ClassifierLoss = Field(ClassifierLoss(), description="The box head's classification loss.")
     validation: Literal["original", "resampled", "balanced"] = Field(
         "resampled",
@@ -94,6 +96,21 @@ class DetectionRecipe(Recipe):
     calibrated: bool = Field(False, description="Train SimCal's second head on the run `start_from`.")
     nms_resampling: bool = Field(False, description="Forest R-CNN's NMS re-sampling of proposals.")
     instaboost: bool = Field(False, description="Paste training objects beside themselves.")
+
+    @property
+    def detector(self) -> str:
+        """``mask_rcnn`` or ``cascade_mask_rcnn``."""
+        return self.config.split("_")[0].replace("-", "_")
+
+    @property
+    def backbone(self) -> str:
+        """``r50``, ``r101`` or ``x101_32x8d``, as scales call it."""
+        return self.config.split("_")[1].replace("-", "_")
+
+    def hashed(self) -> dict[str, Any]:
+        # Of ``config`` its parts, as recipes said them when the first runs were trained.
+        parts = {"detector": self.detector, "backbone": self.backbone}
+        return self.model_dump(exclude={"name", "config"}) | parts
 
     @model_validator(mode="after")
     def _builds_on_a_run(self) -> Self:

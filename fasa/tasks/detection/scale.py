@@ -29,7 +29,7 @@ class DetectionScale(TaskScale):
     threads: int = Field(2, gt=0, description="CPU threads of one run.")
     model: str | None = Field(
         None,
-        description="A file of configs/detection/scales laid over the model and the pipelines, and after it the one "
+        description="A file of configs/mmdet/scales laid over the model and the pipelines, and after it the one "
         "that has the backbone in its name.",
     )
     workers: int = Field(2, ge=0, description="Processes that load images, of each device.")

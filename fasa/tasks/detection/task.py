@@ -33,7 +33,7 @@ class Detection(Task):
 
     def decided_by(self, declared: Any, recipe: DetectionRecipe, scale: Any, root: Path) -> dict[str, Any]:
         return {
-            "config": [_statements(path) for path in config_files(root, declared, scale)],
+            "config": [text for path in config_files(root, declared, scale) for text in _statements(path)],
             "pretraining": scale.pretraining,
         }
 
@@ -126,16 +126,13 @@ class Detection(Task):
 
 
 def config_files(root: Path, declared: DetectionRecipe, scale: DetectionScale) -> list[Path]:
-    """The files of ``configs/detection`` that make a detector's config, each laid over the ones before.
+    """The files of ``configs/mmdet`` that make a detector's config, each laid over the ones before.
 
     Raises:
         UserError: one is missing.
     """
-    folder = root / "configs" / "detection"
-    data = "coco_lt" if declared.data.name == "coco_lt" else "lvis"
-    files = [folder / f"{declared.detector}_{data}.py"]
-    backbone = folder / "backbones" / f"{declared.backbone}.py"
-    files += [backbone] if backbone.exists() else []  # r50 is what the first file has
+    folder = root / "configs" / "mmdet"
+    files = [folder / "_base_" / f"{declared.config}.py"]
     if scale.model:
         own = folder / "scales" / f"{scale.model}_{declared.backbone}.py"
         files += [folder / "scales" / f"{scale.model}.py", *([own] if own.exists() else [])]
@@ -147,11 +144,23 @@ def config_files(root: Path, declared: DetectionRecipe, scale: DetectionScale) -
     return files
 
 
-def _statements(path: Path) -> str:
-    """A config file's statements: its comments and its layout train nothing."""
+def _statements(path: Path) -> list[str]:
+    """A config file's statements, after those of the files beside it that it has as ``_base_``.
+
+    Comments, layout and what the files are called train nothing.
+    """
     try:
-        return ast.unparse(ast.parse(path.read_text()))
-    except (SyntaxError, ValueError) as error:
+        code = ast.parse(path.read_text())
+        below: list[str] = []
+        for node in list(code.body):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
+                names = ast.literal_eval(node.value)
+                names = [names] if isinstance(names, str) else names
+                if not any("::" in name for name in names):  # those of MMDetection we know by name alone
+                    below += [text for name in names for text in _statements(path.parent / name)]
+                    code.body.remove(node)
+        return [*below, ast.unparse(code)]
+    except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} is not a config: {error}.") from error
 
 

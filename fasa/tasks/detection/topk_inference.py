@@ -17,23 +17,23 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from mmcv.ops import batched_nms
 from mmdet.models.detectors import TwoStageDetector
 from mmengine.structures import InstanceData
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fasa.evaluation import DetectionWriter, GroundTruth
 from fasa.evaluation.geometry.rle import encode
 from fasa.mmdet.validation_loss import evaluating
-from fasa.tasks.detection.inference import nms_by_class
-from fasa.tasks.detection.running_best import RunningBest
+from fasa.tasks.detection.inference import nms_by_class, progress
 
 PER_CLASS = 10_000
 SLACK = 1.1  # of the first pass: on a GPU the second may score a little differently (Dave et al.'s own code)
 FLOOR = 1e-7
 MASK_CHUNK = 300  # masks at full size at once
+MERGE_EVERY = 1 << 20  # scores that wait for a merge at most: 8 MB of labels, 4 MB of scores
 
 
 def write_detections(
@@ -45,7 +45,8 @@ def write_detections(
         UserError: the disk is full; an older file is left as it was.
     """
     with DetectionWriter(path, annotations, "verified") as writer, nms_by_class(detector):
-        infer(detector, images, writer, images.dataset.cat_ids, per_class)
+        dataset: Any = images.dataset
+        infer(detector, images, writer, dataset.cat_ids, per_class)
 
 
 @torch.no_grad()
@@ -78,11 +79,11 @@ def infer(
     device = next(detector.parameters()).device
     best = RunningBest(len(ids), math.ceil(per_class * slack), floor, device)
     with evaluating(detector):
-        for batch in track(dataloader, "best scores of each class", transient=True, disable=None):
+        for batch in progress(dataloader, "best scores of each class"):
             for _, results in detections(detector, batch, best.thresholds):
                 best.add(results.labels, results.scores)
         best.gather()
-        for batch in track(dataloader, "their masks", transient=True, disable=None):
+        for batch in progress(dataloader, "their masks"):
             for image, results in detections(detector, batch, best.thresholds):
                 write(detector, image, results, writer, ids)
     return best.thresholds
@@ -184,3 +185,66 @@ def _masks(detector: TwoStageDetector, image: Image, results: InstanceData, chun
     masks = part.masks.cpu().numpy()
     size = list(masks.shape[1:])
     return [{"size": size, "counts": string} for string in encode(masks)]
+
+
+class RunningBest:
+    """The k best scores of each class so far, in bounded memory.
+
+    ``thresholds [C]`` is what a score must reach to be among them: the k-th best so far, at least ``floor``, which is
+    also that of a class with fewer. It lags behind by the scores that wait for a merge, and so never admits too little.
+
+    Args:
+        classes: ``C``.
+        size: ``k``, scores kept of each class.
+        floor: least threshold.
+        device: where the table ``[C, k]`` lives.
+    """
+
+    def __init__(self, classes: int, size: int, floor: float, device: torch.device | str = "cpu") -> None:
+        self.floor = floor
+        self.thresholds = torch.full((classes,), floor, device=device)
+        self.scores = torch.full((classes, size), -torch.inf, device=device)  # each row falls
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._count = 0
+
+    def add(self, labels: Tensor, scores: Tensor) -> None:
+        """Take in ``scores [n]`` of ``labels [n]``."""
+        self._waiting.append((labels, scores))
+        self._count += len(labels)
+        if self._count >= MERGE_EVERY:
+            self._merge()
+
+    def gather(self) -> None:
+        """Merge what waits, and the tables of all processes; a collective operation."""
+        self._merge()
+        if not (dist.is_available() and dist.is_initialized()):
+            return
+        tables = [torch.empty_like(self.scores) for _ in range(dist.get_world_size())]
+        dist.all_gather(tables, self.scores)
+        for rank, table in enumerate(tables):
+            if rank != dist.get_rank():
+                self.scores = torch.cat([self.scores, table], 1).topk(self.scores.shape[1], 1).values
+        self._update()
+
+    def _merge(self) -> None:
+        if not self._count:
+            return
+        labels, scores = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
+        self._waiting, self._count = [], 0
+        size = self.scores.shape[1]
+        scores, order = scores.sort(descending=True)
+        labels, by_class = labels[order].sort(stable=True)
+        scores = scores[by_class]
+        rank = torch.arange(len(labels), device=labels.device) - torch.searchsorted(labels, labels)
+        # Most rows gain little: a table as wide as the longest of them, of these classes alone.
+        touched, row = labels.unique_consecutive(return_inverse=True)
+        width = min(int(rank.max()) + 1, size)
+        fresh = self.scores.new_full((len(touched), width), -torch.inf)
+        kept = rank < width
+        fresh[row[kept], rank[kept]] = scores[kept].to(fresh.dtype)
+        both = torch.cat([self.scores[touched], fresh], 1)
+        self.scores[touched] = both.topk(size, 1).values
+        self._update()
+
+    def _update(self) -> None:
+        self.thresholds = self.scores[:, -1].clamp(min=self.floor)

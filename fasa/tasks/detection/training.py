@@ -23,7 +23,7 @@ from fasa.mmdet.adaptation_hook import read_history, unwrapped
 from fasa.mmdet.checkpoints import WHOLE, newest, resumed_by_mmengine
 from fasa.tasks.detection import pretraining, published_weights, weights
 from fasa.tasks.detection.bookkeeping import BookkeepingHook
-from fasa.tasks.detection.configs import build, in_shares
+from fasa.tasks.detection.configs import build, in_micro_batches
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import lease
 from fasa.tasks.processes import launch, processes_for
@@ -80,7 +80,7 @@ def train_here(job: Job, resume: Path | None, processes: int) -> None:
     if resume is not None:
         config.resume, config.load_from = True, resumed_by_mmengine(resume)
     if devices > 1:
-        in_shares(config, devices // processes)
+        in_micro_batches(config, devices // processes)
     if processes > 1:
         config.launcher = "pytorch"
         if not torch.cuda.is_available():

@@ -1,3 +1,5 @@
+_base_ = "./mask-rcnn_r50_fpn_rfs-fasa_2x_lvis.py"
+
 # The weights that detectron2 trained with Caffe2: BGR input under their own mean and spread, batch norm not trained.
 model = dict(
     data_preprocessor=dict(mean=[103.530, 116.280, 123.675], std=[57.375, 57.120, 58.395], bgr_to_rgb=False),

@@ -1,4 +1,4 @@
-"""Shares of a batch: the images that so many devices would draw, and one step of their mean gradient."""
+"""Micro-batches: the images that so many devices would draw, and one step of their mean gradient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from fasa.mmdet.shares import ShareBatchSampler, _Step, means, split
+from fasa.mmdet.micro_batches import MicroBatchSampler, _Step, means, split
 
 DEVICES, IMAGES = 4, 2
 ASPECT = {"type": "AspectRatioBatchSampler"}
@@ -36,8 +36,8 @@ def sampler(monkeypatch: pytest.MonkeyPatch, count: int, rank: int, processes: i
 
 
 def batches(monkeypatch, count: int, rank: int, processes: int, inner: dict | None) -> list[list[int]]:
-    shares = DEVICES // processes
-    made = ShareBatchSampler(sampler(monkeypatch, count, rank, processes), IMAGES, shares, inner)
+    micro_batches = DEVICES // processes
+    made = MicroBatchSampler(sampler(monkeypatch, count, rank, processes), IMAGES, micro_batches, inner)
     found = list(made)
     assert len(found) == len(made)
     return found
@@ -58,8 +58,8 @@ def of_devices(monkeypatch, count: int, inner: dict | None) -> list[list[list[in
 
 @pytest.mark.parametrize("inner", [None, ASPECT])
 @pytest.mark.parametrize("processes", [1, 2, 4])
-@pytest.mark.parametrize("count", [40, 44, 48])  # the last step has whole shares, or half ones
-def test_a_share_is_what_its_device_would_draw(monkeypatch, inner, processes, count):
+@pytest.mark.parametrize("count", [40, 44, 48])  # the last step has whole micro-batches, or half ones
+def test_a_micro_batch_is_what_its_device_would_draw(monkeypatch, inner, processes, count):
     expected = of_devices(monkeypatch, count, inner)
     for rank in range(processes):
         for step, batch in enumerate(batches(monkeypatch, count, rank, processes, inner)):
@@ -89,22 +89,22 @@ def test_a_batch_is_split_evenly_and_means_are_taken():
 
 def test_a_step_is_that_of_the_mean_loss():
     torch.manual_seed(0)
-    shares = torch.randn(3, 5, 4)
+    micro_batches = torch.randn(3, 5, 4)
     models = [nn.Linear(4, 1), nn.Linear(4, 1)]
     models[1].load_state_dict(models[0].state_dict())
     wrappers = [OptimWrapper(torch.optim.SGD(m.parameters(), 0.1), clip_grad={"max_norm": 0.01}) for m in models]
     for _ in range(2):
-        for number, share in enumerate(shares):
+        for number, micro_batch in enumerate(micro_batches):
             step = _Step(wrappers[0], 3, last=number == 2)
             with step.optim_context(models[0]):
-                loss = models[0](share).square().mean()
+                loss = models[0](micro_batch).square().mean()
             step.update_params(loss)
-        wrappers[1].update_params(torch.stack([models[1](share).square().mean() for share in shares]).mean())
+        wrappers[1].update_params(torch.stack([models[1](part).square().mean() for part in micro_batches]).mean())
     torch.testing.assert_close(models[0].weight, models[1].weight)
     assert models[0].weight.grad is None or not models[0].weight.grad.any()
 
 
-def test_processes_exchange_gradients_after_the_last_share_alone():
+def test_processes_exchange_gradients_after_the_last_micro_batch_alone():
     entered = []
 
     class Parallel(nn.Linear):

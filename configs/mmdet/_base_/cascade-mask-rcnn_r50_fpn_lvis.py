@@ -1,4 +1,5 @@
-# Cascade Mask R-CNN on LVIS v1. MMDetection has it with Seesaw loss only: this is its model without that.
+# Cascade Mask R-CNN R50-FPN on LVIS v1. MMDetection has it with Seesaw loss only: this is its model without that.
+# The number of classes is laid over it.
 _base_ = [
     "mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py",
     "mmdet::_base_/datasets/lvis_v1_instance.py",

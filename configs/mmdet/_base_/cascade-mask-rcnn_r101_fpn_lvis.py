@@ -1,0 +1,3 @@
+_base_ = "./cascade-mask-rcnn_r50_fpn_lvis.py"
+
+model = dict(backbone=dict(depth=101, init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet101")))

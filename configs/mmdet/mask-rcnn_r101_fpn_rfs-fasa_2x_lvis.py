@@ -1,0 +1,3 @@
+_base_ = "./mask-rcnn_r50_fpn_rfs-fasa_2x_lvis.py"
+
+model = dict(backbone=dict(depth=101, init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet101")))
