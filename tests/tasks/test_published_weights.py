@@ -18,9 +18,9 @@ from mmdet.registry import MODELS
 from fasa.cli import main
 from fasa.errors import UserError
 from fasa.study import Run, Study, load_study
+from fasa.tasks.detection.config_files import config_files
 from fasa.tasks.detection.configs import layered
 from fasa.tasks.detection.published_weights import check, provide
-from fasa.tasks.detection.task import config_files
 
 ROOT = Path(__file__).parents[2]
 RUN = Run("mask_rcnn", 0)

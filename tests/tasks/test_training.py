@@ -265,8 +265,14 @@ def test_a_device_that_is_not_there():
     [
         ({"name": "mixup"}, "of_this_test.yaml: recipe 'odd': 'augmenter.name': .*'fasa'.*, not 'mixup'"),
         ({"name": "fasa", "options": {"momentun": 0.2}}, "unknown key 'augmenter.options.momentun'; .*: 'momentum'"),
-        ({"name": "fasa", "options": {"grouping": "kmeans"}}, "recipe 'odd': 'augmenter.options.grouping': .*, not 'kmeans'"),
-        ({"name": "fasa", "options": {"preset": "fasa_papers"}}, "'augmenter.options.preset': .*, not 'fasa_papers'; closest: 'fasa_paper'"),
+        (
+            {"name": "fasa", "options": {"grouping": "kmeans"}},
+            "'augmenter.options.grouping': .*, not 'kmeans'",
+        ),
+        (
+            {"name": "fasa", "options": {"preset": "fasa_papers"}},
+            "not 'fasa_papers'; closest: 'fasa_paper'",
+        ),
         ({"name": "none", "options": {"scale": 2}}, "recipe 'odd': unknown key 'augmenter.options.scale'"),
         ({"name": "chu", "options": {"tau": 2}}, "unknown key 'augmenter.options.tau'; known here: confusing, "),
         ({"name": "m2m"}, "recipe 'odd': 'teacher' goes with augmenter 'm2m'"),

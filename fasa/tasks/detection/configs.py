@@ -10,9 +10,9 @@ from mmengine.config import Config
 
 from fasa.datasets.manifest import LISTS, Manifest, list_path, read_manifest
 from fasa.errors import UserError
+from fasa.tasks.detection.config_files import config_files
 from fasa.tasks.detection.recipe import DetectionRecipe
 from fasa.tasks.detection.scale import DetectionScale
-from fasa.tasks.detection.task import config_files
 from fasa.tasks.task import Job
 
 DATASETS = {"lvis": "LVISV1Dataset", "glyphs": "LVISFormatDataset", "coco_lt": "CocoDataset"}

@@ -28,8 +28,8 @@ from fasa.datasets.glyphs.catalogue import glyphs
 from fasa.errors import UserError
 from fasa.evaluation.arrays import cores
 from fasa.mmdet.seeding import random_state
+from fasa.tasks.detection.config_files import config_files
 from fasa.tasks.detection.configs import layered
-from fasa.tasks.detection.task import config_files
 from fasa.tasks.task import Job
 
 Progress = Callable[[int, int, float], None]

@@ -11,8 +11,8 @@ from mmdet.registry import MODELS
 from fasa import torch_files
 from fasa.datasets.download import fetch, fits, named_checksum
 from fasa.errors import UserError
+from fasa.tasks.detection.config_files import config_files
 from fasa.tasks.detection.configs import layered
-from fasa.tasks.detection.task import config_files
 from fasa.tasks.task import Job
 
 HEADLESS = ("fc.",)  # the classifier of ImageNet, which no detector has

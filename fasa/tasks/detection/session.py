@@ -60,12 +60,11 @@ def evaluate(job: Job, started: float) -> Path:
     trained, history = (read_trained(job, name) for name in ("cost.json", "history.json"))
     truth = load_ground_truth(manifest.val.annotations)
     counts = counts_by_category(manifest, truth)
-    detections, best = folder / "detections.npz", folder / "best_of_classes.npz"
+    detections, best = folder / "detections.npz", None
     write_detections(detector, images, detections)
     if job.measurements & {*BEST_OF_CLASSES}:  # they take an inference of their own
+        best = folder / "best_of_classes.npz"
         topk_inference.write_detections(detector, images, best, truth)
-    else:
-        best = None
     bins = counts if job.declared.data.name == "coco_lt" else None  # on the scale's data, whatever it is
     measured = score(truth, detections, best, bins) | internals(detector, heldout, history)
     if "norcal" in job.measurements:

@@ -1,0 +1,50 @@
+"""The files of configs/mmdet that make a detector's config, and what of them decides a training."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from fasa.errors import UserError
+from fasa.strict import closest
+from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.detection.scale import DetectionScale
+
+
+def config_files(root: Path, declared: DetectionRecipe, scale: DetectionScale) -> list[Path]:
+    """The files of ``configs/mmdet`` that make a detector's config, each laid over the ones before.
+
+    Raises:
+        UserError: one is missing.
+    """
+    folder = root / "configs" / "mmdet"
+    files = [folder / "_base_" / f"{declared.config}.py"]
+    if scale.model:
+        own = folder / "scales" / f"{scale.model}_{declared.backbone}.py"
+        files += [folder / "scales" / f"{scale.model}.py", *([own] if own.exists() else [])]
+    for path in files:
+        if not path.exists():
+            near = closest(path.stem, [each.stem for each in path.parent.glob("*.py")])
+            said = "'detection.model' of the scale" if path.parent.name == "scales" else f"recipe '{declared.name}'"
+            raise UserError(f"{path} is missing, which {said} names{near}.")
+    return files
+
+
+def statements(path: Path) -> list[str]:
+    """A config file's statements, after those of the files beside it that it has as ``_base_``.
+
+    Comments, layout and what the files are called train nothing.
+    """
+    try:
+        code = ast.parse(path.read_text())
+        below: list[str] = []
+        for node in list(code.body):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
+                names = ast.literal_eval(node.value)
+                names = [names] if isinstance(names, str) else names
+                if not any("::" in name for name in names):  # those of MMDetection we know by name alone
+                    below += [text for name in names for text in statements(path.parent / name)]
+                    code.body.remove(node)
+        return [*below, ast.unparse(code)]
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path} is not a config: {error}.") from error
