@@ -26,7 +26,9 @@ def test_every_public_name_is_there_under_both_names():
         _ = evaluation.nothing
 
 
-@pytest.mark.parametrize("module", ["fasa.evaluation", "fasa.evaluation.score.arguments", "fasa.datasets.class_counts"])
+@pytest.mark.parametrize(
+    "module", ["fasa.evaluation", "fasa.evaluation.score.arguments", "fasa.datasets.annotation_counts"]
+)
 def test_what_compiles_kernels_is_loaded_only_when_it_is_used(module):
     code = f"import {module}, sys; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
