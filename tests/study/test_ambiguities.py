@@ -24,15 +24,15 @@ ABOUT = {  # a deviation's number: the option that the rows measuring it change,
     1: ("grouping", "Clustering"),
     2: ("grouping", "Distance"),
     3: ("neighbours", "Bandwidth of mean-shift"),
-    5: ("variance", "Running spread (eq 2)"),
+    5: ("variance_estimator", "Running spread (eq 2)"),
     9: ("loss_weight", "Weight of the virtual loss"),
     10: ("start_epoch", "First epoch with virtual features"),
-    12: ("scale", "`s` of adaptive sampling"),
+    12: ("draws_per_step", "`s` of adaptive sampling"),
     14: ("reduction", "A class's validation loss"),
     17: ("global_statistics", "Statistics under data parallelism"),
     18: ("initialisation", "Uniform initialisation"),
     21: ("validation", "Validation data of adaptation"),
-    27: ("plain", "LDAM's margins and DRW weights on virtual features"),
+    27: ("unweighted_virtual_loss", "LDAM's margins and DRW weights on virtual features"),
 }
 STUDIES = {name: load_study(ROOT, scale) for name, scale in TABLES.items()}
 CHANGED = [(name, row) for name, study in STUDIES.items() for row in study.tables[name].rows[1:]]
@@ -66,7 +66,7 @@ def test_a_row_changes_one_choice(name, row):
     elif row.id == "released":
         assert changed == {"preset": "fasa_released", "validation": "test"}
     else:
-        assert changed == {"adaptive": False, "scale": int(row.label.removeprefix("static, s = "))}
+        assert changed == {"adaptive": False, "draws_per_step": int(row.label.removeprefix("static, s = "))}
 
 
 def test_made_on_request_is_not_made_with_the_others(study_root, monkeypatch, capsys):

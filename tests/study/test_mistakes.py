@@ -142,6 +142,10 @@ MISTAKES = [
     (DETECTOR, "mine: {base: rfs, schedule: {sampler_options: {stpes: 3}}}\n", "'schedule.sampler_options.stpes'; "),
     (DETECTOR, "mine: {base: rfs, schedule: {milestones: 8}}\n", "'schedule.milestones': must be a list, not 8"),
     (DETECTOR, "mine: {base: rfs, schedule: {optimizer: adam}}\n", "'schedule.optimizer': .*closest: 'adamw'"),
+    (DETECTOR, "mine: {base: rfs, config: mask-rcnn_r51_fpn_lvis}\n",
+     "mask-rcnn_r51_fpn_lvis.py is missing, which recipe 'mine' names; closest: 'mask-rcnn_r"),
+    (DETECTOR, "mine: {base: rfs, config: r51}\n", "'config': string should match pattern"),
+    (DETECTOR, "mine: {base: rfs, backbone: r101}\n", "unknown key 'backbone'; it is called 'config' now"),
     (DETECTOR, "mine: {base: rfs, sampler: repeat-factor}\n", "'sampler': .*closest: 'repeat_factor'"),
     (DETECTOR, "mine: {base: rfs, stage_two: true}\n", "'start_from' goes with 'stage_two' or 'calibrated'"),
     (DETECTOR, "mine: {base: rfs, data: {name: glyphs, options: {classes: 3}}}\n",
@@ -261,7 +265,7 @@ def test_a_mistake_is_one_sentence_with_file_and_key(root, mistake, monkeypatch,
     out, error = capsys.readouterr()
     assert not out and error.startswith("fasa: ") and error.count("\n") == 1 and len(error) < 600
     assert re.search(words, error), error
-    assert Path(file).stem in error or "smal" in words, error
+    assert Path(file).stem in error or "is missing, which" in words, error
 
 
 def test_without_a_mistake_there_is_a_plan(root, monkeypatch, capsys):

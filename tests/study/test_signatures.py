@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,10 @@ from fasa.tasks.classification.heads import HEADS as HEAD_CLASSES
 from fasa.tasks.classification.networks import BACKBONES
 from fasa.tasks.classification.recipe import HEADS, ClassificationRecipe, LongTailData
 from fasa.tasks.detection.pretraining import Pretraining
-from fasa.tasks.detection.recipe import ClassifierLoss, DetectionData, RoIAugmentation
+from fasa.tasks.detection.recipe import ClassifierLoss, DetectionData, DetectionRecipe, RoIAugmentation
 from fasa.tasks.detection.scale import PRETRAINING
+
+ROOT = Path(__file__).parents[2]
 
 
 def choices(model, field):
@@ -34,6 +37,8 @@ def test_names_are_those_of_the_code():
     assert choices(ClassificationRecipe, "backbone") == {*BACKBONES}
     assert choices(LongTailData, "name") == {*ORIGINS}
     assert choices(Figure, "kind") == {*KINDS}
+    files = (ROOT / "configs/mmdet/_base_").glob("*.py")
+    assert DetectionRecipe.model_fields["config"].examples == sorted(path.stem for path in files)
     named = {place.partition(":")[2] for places in ClassifierLoss.known.values() for place in places}
     assert named == {*losses.__all__}
 

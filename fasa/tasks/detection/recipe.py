@@ -81,6 +81,14 @@ class DetectionRecipe(Recipe):
         pattern="^[^_/]+_[^_/]+_fpn_[^_/]+$",
         description="A file of configs/mmdet/_base_; its name says detector, backbone, neck and data, as MMDetection's "
         "do.",
+        examples=[
+            "cascade-mask-rcnn_r101_fpn_lvis",
+            "cascade-mask-rcnn_r50_fpn_lvis",
+            "mask-rcnn_r101_fpn_lvis",
+            "mask-rcnn_r50_fpn_coco-lt",
+            "mask-rcnn_r50_fpn_lvis",
+            "mask-rcnn_x101-32x8d_fpn_lvis",
+        ],
     )
     schedule: DetectionSchedule = Field(description="Epochs, batch size, learning rate.")
     sampler: Literal["random", "repeat_factor"] = Field("random", description="How training images are drawn.")
