@@ -12,7 +12,7 @@ from mmdet.datasets import CocoDataset, LVISV1Dataset
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.dataset import ClassBalancedDataset
-from toys_lvis import faulty, original, toy, write, write_images
+from toys_lvis import original, toy, write, write_images
 
 import fasa.mmdet.datasets  # noqa: F401
 from fasa.datasets.annotation_counts import count_annotations, images_with
@@ -120,7 +120,7 @@ def test_counts_of_an_annotations_file(tmp_path):
     with pytest.raises(UserError, match=r"class_counts in .*toy.json must be a list of whole numbers of at least 1"):
         read_class_counts(path, 3)
     document["annotations"].append(document["annotations"][0] | {"id": 99, "category_id": 9})
-    counts = class_counts(write(path, document))
+    counts = count_annotations(write(path, document))
     assert read_class_counts(path, 3).tolist() == counts.instances.tolist() == [3, 1, 1]  # read again: it has changed
     assert read_class_counts(str(path), 3, images=True).tolist() == counts.images.tolist() == [2, 1, 1]
     with pytest.raises(UserError, match="has 3 numbers but num_classes of the box head is 4"):
