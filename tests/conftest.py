@@ -30,7 +30,7 @@ TINY_CLASSIFICATION = {
     "backbones": {
         "resnet32": {"blocks": [1, 1, 1], "width": 4},
         "resnet32_two_branch": {"blocks": [1, 1, 1], "width": 4},
-        "resnet34": {"blocks": [1, 1], "width": 4},
+        "resnet34": {"blocks": [1, 1], "width": 8},
     },
     "checkpoint_seconds": 0,
 }

@@ -189,7 +189,7 @@ def test_seeds_threads_and_checkpoints_do_not_matter_but_the_network_does(study_
     changed = {**part, "seeds": [5], "threads": 2, "checkpoint_seconds": 9}
     path.write_text(yaml.safe_dump({**scale, "description": "x", "classification": changed}))
     assert fingerprints(study_root, "smoke") == before
-    part["backbones"]["resnet34"]["width"] = 8
+    part["backbones"]["resnet34"]["width"] = 16
     path.write_text(yaml.safe_dump(scale))
     after = fingerprints(study_root, "smoke")
     assert {name for name in before if after[name] != before[name]} == {"ce_r34", "ce_r34_chu", "ce_r34_fasa"}
