@@ -11,9 +11,7 @@ from fasa.cli.common import Commands, add_command, console, study_of
 def add_to(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "doctor", doctor)
-    command.add_argument(
-        "names", nargs="*", metavar="NAME", help="tables, figures, recipes (default: all)"
-    )
+    command.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, recipes (default: all)")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 

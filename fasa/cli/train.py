@@ -14,9 +14,7 @@ def add_to(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "train", train)
     add_runs(command)
-    command.add_argument(
-        "--dump-config", action="store_true", help="print a detector's MMDetection config instead"
-    )
+    command.add_argument("--dump-config", action="store_true", help="print a detector's MMDetection config instead")
 
 
 def train(options: argparse.Namespace) -> int:
