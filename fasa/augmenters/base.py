@@ -150,6 +150,11 @@ class Augmenter(nn.Module):
         """The hooks by which it acts."""
         return {name for name in HOOKS if getattr(cls, name) is not getattr(Augmenter, name)}
 
+    @classmethod
+    def adapts(cls, options: Mapping[str, Any]) -> bool:
+        """Whether, with these options, it asks for the validation of held-out examples."""
+        return False
+
     def begin_epoch(self, epoch: int) -> None:
         """Hear that ``epoch``, counted from 0, begins."""
 
@@ -188,24 +193,34 @@ def build_augmenter(name: str, options: Mapping[str, Any], context: TrainingCont
     Raises:
         UserError: an unknown name, an augmenter that this training cannot serve, or options that it refuses.
     """
+    augmenter = augmenter_class(name, type(context), where)
+    try:
+        with torch.no_grad():
+            return augmenter(context, **options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}, augmenter '{name}': {error}; correct its options.") from error
+
+
+def augmenter_class(name: str, context: type[TrainingContext], where: str) -> type[Augmenter]:
+    """The class of the augmenter ``name`` for a training of the kind ``context``.
+
+    Raises:
+        UserError: an unknown name, or an augmenter that such a training cannot serve.
+    """
     if name not in AUGMENTERS:
         raise UserError(f"{where}: unknown augmenter '{name}'; known: {', '.join(AUGMENTERS)}.")
     classes = AUGMENTERS[name].load()
     refusals = [_refusal(each, context) for each in classes]
     if None not in refusals:
         raise UserError(f"{where}: augmenter '{name}' {refusals[0]}; choose another.")
-    try:
-        with torch.no_grad():
-            return classes[refusals.index(None)](context, **options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}, augmenter '{name}': {error}; correct its options.") from error
+    return classes[refusals.index(None)]
 
 
-def _refusal(augmenter: type[Augmenter], context: TrainingContext) -> str | None:
+def _refusal(augmenter: type[Augmenter], context: type[TrainingContext]) -> str | None:
     """Why ``context`` cannot serve an augmenter, as the end of a sentence; None if it can."""
     if uncalled := augmenter.hooks() - context.hooks:
         return f"acts by {_listed(uncalled)}, which {context.kind} does not call"
-    if not isinstance(context, augmenter.needs):
+    if not issubclass(context, augmenter.needs):
         return f"needs what only {augmenter.needs.kind} has, for {_listed(augmenter.hooks())}; this is {context.kind}"
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -46,6 +46,10 @@ class FasaAugmenter(Augmenter):
             **{**PRESETS[preset], **options},
             generator=context.generator,
         )
+
+    @classmethod
+    def adapts(cls, options: Mapping[str, Any]) -> bool:
+        return bool(options.get("adaptive", True))
 
     def loss(self, batch: Batch) -> Tensor:
         self.fasa.observe(batch.features, batch.labels)

@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from fasa.augmenters.base import RoIContext, augmenter_class
 from fasa.datasets.manifest import LISTS, Manifest, list_path, read_manifest
-from fasa.errors import UserError
 from fasa.tasks.detection.config_files import config_files
 from fasa.tasks.detection.recipe import DetectionRecipe
 from fasa.tasks.detection.scale import DetectionScale
@@ -35,8 +35,7 @@ def build(job: Job, work_dir: Path | None = None) -> Config:
     training pipeline, for what is measured on a finished run.
 
     Raises:
-        UserError: the data set is not prepared, a file of configs/mmdet is missing, or the devices cannot share the
-            batch.
+        UserError: the data set is not prepared, or a file of configs/mmdet is missing.
     """
     recipe: DetectionRecipe = job.recipe
     manifest = read_manifest(job.data)
@@ -135,7 +134,7 @@ def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances:
 def _set_data(config: Config, job: Job, manifest: Manifest) -> None:
     recipe: DetectionRecipe = job.recipe
     scale: DetectionScale = job.scale
-    images = images_per_device(job)
+    images = recipe.schedule.batch_size // scale.devices  # the scale has seen that they can share it
     leaf = config.train_dataloader.dataset
     while "dataset" in leaf:
         leaf = leaf.dataset
@@ -164,21 +163,6 @@ def _set_data(config: Config, job: Job, manifest: Manifest) -> None:
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
     metric = {"type": METRICS[manifest.name], "ann_file": manifest.val.annotations, "metric": ["bbox", "segm"]}
     config.test_evaluator = metric
-
-
-def images_per_device(job: Job) -> int:
-    """Images of a step on each of the scale's devices.
-
-    Raises:
-        UserError: the devices cannot share the batch.
-    """
-    devices, batch = job.scale.devices, job.recipe.schedule.batch_size
-    if batch % devices:
-        raise UserError(
-            f"scale '{job.scale_name}' has a batch of {batch} for recipe '{job.run.recipe}', which its {devices} "
-            "devices cannot share; change one of them."
-        )
-    return batch // devices
 
 
 def in_micro_batches(config: Config, micro_batches: int) -> None:
@@ -231,15 +215,16 @@ def _set_schedule(config: Config, recipe: DetectionRecipe) -> None:
 def _set_hooks(config: Config, job: Job, manifest: Manifest) -> None:
     recipe: DetectionRecipe = job.recipe
     hooks: list[dict[str, Any]] = [{"type": "EpochSeedHook"}]
-    if recipe.augmenter.name not in ("none", "moex"):
+    augmenter = augmenter_class(recipe.augmenter.name, RoIContext, f"recipe '{recipe.name}'")
+    if augmenter.hooks() & {"begin_epoch", "end_epoch"}:
         hooks.append({"type": "AdaptationHook"})
-        if recipe.augmenter.name == "fasa" and recipe.augmenter.options.get("adaptive", True):
+        if augmenter.adapts(recipe.augmenter.options):
             hooks[-1]["dataloader"] = heldout_loader(
                 validation_dataset(config.heldout_dataloader.dataset, recipe, manifest),
                 config.train_dataloader.batch_size,
                 job.scale.workers,
             )
-    if recipe.augmenter.name == "yin":
+    if "phase" in augmenter.hooks():
         hooks.append({"type": "AlternationHook"})
     config.custom_hooks = hooks
     config.default_hooks.pop("visualization", None)

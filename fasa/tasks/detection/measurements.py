@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from fasa import evaluation as metrics
 from fasa.datasets.manifest import Manifest
+from fasa.evaluation.metrics.average_precision import evaluate_matches
 from fasa.mmdet.validation_loss import ValidationLoss, stages
 
 BEST_OF_CLASSES = ("fixed", "pool")  # protocols that look at the best detections of each class over all images
@@ -47,7 +48,8 @@ def score(
     }
     if truth.kind == "lvis":
         best = masks if best_of_classes is None else metrics.overlaps(truth, best_of_classes, "segm")
-        found |= {name: metrics.evaluate(best, name).summary for name in BEST_OF_CLASSES}
+        matches = metrics.match(best, "fixed")  # both look at the same detections
+        found |= {name: evaluate_matches(matches, name).summary for name in BEST_OF_CLASSES}
         found["fixed_detections"] = "best of each image" if best_of_classes is None else "best of each class"
     return found
 
