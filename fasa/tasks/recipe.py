@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, create_model, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from fasa.signatures import CheckedAs, Choice, Options
+from fasa.augmenters import AUGMENTERS
+from fasa.signatures import CheckedAs, Choice, Options, context_of, defines
 from fasa.strict import Named, Strict, check
 
 DEFAULT = "default"
@@ -45,6 +46,22 @@ class Augmentation(Choice):
     def per_process_statistics(self) -> bool:
         """Whether each process is to keep statistics of its own, so that one process alone would change nothing."""
         return self.options.get("global_statistics") is False
+
+
+def joining(context: str, uncalled: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The augmenters that can join a training, and what takes the options of each.
+
+    Args:
+        context: what the training tells an augmenter, a class of fasa/augmenters/base.py.
+        uncalled: the hooks that the training does not call.
+    """
+    found = {"none": AUGMENTERS["none"].classes}
+    for name, registered in AUGMENTERS.items():
+        for place in registered.classes:
+            serves = context_of(place) in ("TrainingContext", context)
+            if name not in found and serves and not any(defines(place, hook) for hook in uncalled):
+                found[name] = (place, *registered.options_of)
+    return found
 
 
 @cache

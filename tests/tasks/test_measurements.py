@@ -17,8 +17,8 @@ from fasa.errors import UserError
 from fasa.study import Run
 from fasa.tasks.classification import session
 from fasa.tasks.classification.heads import CausalHead
-from fasa.tasks.classification.measured import MEASURED
 from fasa.tasks.classification.measurements import class_means, logit_adjusted, measure, predict
+from fasa.tasks.classification.task import MEASURED
 
 CPU = torch.device("cpu")
 

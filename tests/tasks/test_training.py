@@ -15,7 +15,6 @@ from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.tasks.classification import session
 from fasa.tasks.classification.losses import Criterion
-from fasa.tasks.classification.schedule import learning_rate
 from fasa.tasks.classification.training import Training
 
 CPU = torch.device("cpu")
@@ -34,7 +33,7 @@ def assert_same(first, second):
 # ------------------------------------------------------------------------------------------------------- schedules
 def test_rates_of_ldam_at_the_papers_scale(study_root):
     schedule = load_study(study_root, "paper").recipe("ldam_fasa").schedule
-    rates = [learning_rate(schedule, epoch) for epoch in range(schedule.epochs)]
+    rates = [schedule.lr_of(epoch) for epoch in range(schedule.epochs)]
     expected = [0.02, 0.04, 0.06, 0.08] + [0.1] * 156 + [1e-3] * 20 + [1e-5] * 20
     assert rates == pytest.approx(expected)
     assert (schedule.batch_size, schedule.momentum, schedule.weight_decay) == (128, 0.9, 2e-4)
@@ -42,7 +41,7 @@ def test_rates_of_ldam_at_the_papers_scale(study_root):
 
 def test_rates_of_tde_at_the_papers_scale(study_root):
     schedule = load_study(study_root, "paper").recipe("tde_fasa").schedule
-    rates = [learning_rate(schedule, epoch) for epoch in range(schedule.epochs)]
+    rates = [schedule.lr_of(epoch) for epoch in range(schedule.epochs)]
     warm = [0.2 * ((1 / 3) * (1 - e / 5) + e / 5) for e in (1, 2, 3, 4)]
     assert rates == pytest.approx(warm + [0.2] * 115 + [2e-3] * 40 + [2e-5] * 41)
     assert (schedule.batch_size, schedule.weight_decay, schedule.drop_last) == (256, 5e-4, True)
@@ -50,7 +49,7 @@ def test_rates_of_tde_at_the_papers_scale(study_root):
 
 def test_rate_of_chus_second_phase_is_constant(study_root):
     schedule = load_study(study_root, "paper").recipe("ce_r34_chu").schedule
-    assert {learning_rate(schedule, epoch) for epoch in range(schedule.epochs)} == {0.001}
+    assert {schedule.lr_of(epoch) for epoch in range(schedule.epochs)} == {0.001}
     assert schedule.epochs * schedule.epoch_length == 6400
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -9,8 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from fasa.datasets.classification import ORIGINS
 from fasa.signatures import OneOf, literal, options
 from fasa.strict import Strict, check
-from fasa.tasks.augmentations import joining
-from fasa.tasks.recipe import Augmentation, Recipe
+from fasa.tasks.recipe import Augmentation, Recipe, joining
 
 FOLDER = "fasa.tasks.classification"
 HEADS = {name: f"{FOLDER}.heads:{name.title()}Head" for name in ("linear", "cosine", "causal")}
@@ -62,6 +62,17 @@ class Schedule(Strict):
     epoch_length: int | None = Field(
         None, gt=0, description="Batches of an epoch; without it one pass over the images."
     )
+
+    def lr_of(self, epoch: int) -> float:
+        """The learning rate of ``epoch``, counted from 0: a linear warm-up, then a product of milestones.
+
+        Epoch ``e``, counted from 1, of a warm-up over ``W`` epochs has ``from * (1 - e/W) + e/W`` of the rate
+        (``from`` = 0: Cao et al. 2019, 1/3: Tang et al. 2020).
+        """
+        share = (epoch + 1) / self.warmup if self.warmup else 1.0
+        if share < 1:
+            return self.lr * (self.warmup_from * (1 - share) + share)
+        return self.lr * math.prod(factor for start, factor in self.milestones.items() if epoch >= start)
 
 
 class ClassificationRecipe(Recipe):

@@ -22,7 +22,6 @@ from fasa.tasks.classification.graphs import GraphedStep
 from fasa.tasks.classification.losses import Criterion
 from fasa.tasks.classification.recipe import ClassificationRecipe
 from fasa.tasks.classification.scale import ClassificationScale
-from fasa.tasks.classification.schedule import learning_rate
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import lease
 from fasa.tasks.task import Job
@@ -118,7 +117,7 @@ class Training:
         """Set the epoch's rate and class weights; the batches' indices in their random order."""
         schedule, n = self.recipe.schedule, len(self.train)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(schedule, self.epoch)
+            group["lr"] = schedule.lr_of(self.epoch)
         self.criterion.begin_epoch(self.epoch)
         self.augmenter.begin_epoch(self.epoch)
         self.classifier.train()

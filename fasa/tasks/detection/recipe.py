@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from fasa.signatures import Choice, OneOf, Options, options
 from fasa.strict import Strict
-from fasa.tasks.augmentations import joining
-from fasa.tasks.recipe import Augmentation, Recipe
+from fasa.tasks.recipe import Augmentation, Recipe, joining
 
 Backbone = Annotated[str, OneOf(("r50", "r101", "x101_32x8d"))]
 DataName = Annotated[str, OneOf(("lvis", "coco_lt", "glyphs"))]
