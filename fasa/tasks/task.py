@@ -89,6 +89,7 @@ class Task(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     measurements: ClassVar[tuple[str, ...]]
     optional_measurements: ClassVar[tuple[str, ...]] = ()
+    measuring_version: ClassVar[int] = 1  # raise when measurements change: the workflow makes them again
 
     # -------------------------------------------------------------------------------------------------------- planning
     @abstractmethod

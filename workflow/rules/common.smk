@@ -134,9 +134,14 @@ def fingerprint_of_measuring(wildcards):
     Alone where they do not ask: whatever else was measured stays.
     """
     recipe = wildcards.recipe
-    optional = study.task(recipe).optional_measurements
-    asked = [name for name in optional if name in study.measurements(recipe)]
-    return " ".join([fingerprint_of(wildcards), *asked])
+    task = study.task(recipe)
+    asked = [
+        name
+        for name in task.optional_measurements
+        if name in study.measurements(recipe)
+    ]
+    version = [f"v{task.measuring_version}"] if task.measuring_version > 1 else []
+    return " ".join([fingerprint_of(wildcards), *asked, *version])
 
 
 def rendered(user):

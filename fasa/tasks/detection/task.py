@@ -22,6 +22,7 @@ class Detection(Task):
     measurements = MEASURED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
+    measuring_version = 2  # 1 called mask_ap "lvis"
 
     def at_scale(self, recipe: DetectionRecipe, scale: DetectionScale, where: str) -> DetectionRecipe:
         return scale.apply(recipe, where)
