@@ -115,7 +115,7 @@ def test_alpha_zero_and_an_unset_mean_give_the_training_logits():
 
 # --------------------------------------------------------------------------------------------------------- losses
 def test_ldam_margins_on_cifar_lt(cifar_counts):
-    margins = Criterion(cifar_counts, scale=30, margin=0.5).margins
+    margins = Criterion(cifar_counts, logit_scale=30, margin=0.5).margins
     assert cifar_counts.sum() == 10_847
     assert float(margins[0]) == pytest.approx(0.5 * (5 / 500) ** 0.25, rel=1e-6)
     assert round(float(margins[0]), 3) == 0.158
@@ -123,7 +123,7 @@ def test_ldam_margins_on_cifar_lt(cifar_counts):
 
 
 def test_ldam_takes_the_margin_off_the_true_class_only():
-    criterion = Criterion(COUNTS, scale=30, margin=0.5)
+    criterion = Criterion(COUNTS, logit_scale=30, margin=0.5)
     losses, weights = criterion(LOGITS, LABELS)
     for n, label in enumerate(LABELS.tolist()):
         shifted = LOGITS[n].double().clone()
@@ -174,7 +174,7 @@ def test_balanced_softmax_adds_the_log_counts():
 
 
 def test_validation_knows_no_margin_prior_or_weight():
-    criterion = Criterion(COUNTS, scale=30, margin=0.5, prior=1.0, drw_beta=0.9999, drw_epoch=0)
+    criterion = Criterion(COUNTS, logit_scale=30, margin=0.5, prior=1.0, drw_beta=0.9999, drw_epoch=0)
     criterion.begin_epoch(0)
     expected = functional.cross_entropy(30 * LOGITS, LABELS, reduction="none")
     torch.testing.assert_close(criterion.validation(LOGITS, LABELS), expected)

@@ -57,7 +57,7 @@ def test_re_weighting_and_m2m_begin_with_the_drop(study_root):
     study = load_study(study_root, "paper")
     assert study.recipe("ldam").loss.drw_epoch == study.recipe("ldam_m2m").augmenter.options["start_epoch"] == 160
     loss = study.recipe("ldam").loss
-    assert (loss.scale, loss.margin, loss.drw_beta) == (30, 0.5, 0.9999)
+    assert (loss.logit_scale, loss.margin, loss.drw_beta) == (30, 0.5, 0.9999)
     assert study.recipe("ldam_no_drw").loss.drw_beta == 0
 
 
@@ -214,7 +214,7 @@ def test_one_run_fails_and_the_others_go_on(packed, monkeypatch):
 
     def diverging(self, logits, labels):
         loss, weight = forward(self, logits, labels)
-        return loss * (math.nan if self.scale == 30 else 1.0), weight
+        return loss * (math.nan if self.logit_scale == 30 else 1.0), weight
 
     monkeypatch.setattr(Criterion, "forward", diverging)
     failures = session.train([packed.job(run) for run in [Run("ldam", 0), Run("ce", 0)]], CPU)
