@@ -15,7 +15,8 @@ TRIES = 12
 
 def colour(rng: np.random.Generator, away_from: list[np.ndarray]) -> np.ndarray:
     """A colour [3] that contrasts with each of the others, or the best of a dozen if none does."""
-    best, distance = np.zeros(3), -1.0
+    best: np.ndarray = np.zeros(3)
+    distance = -1.0
     for _ in range(TRIES):
         candidate = rng.uniform(0, 255, 3)
         nearest = min((_distance(candidate, other) for other in away_from), default=math.inf)

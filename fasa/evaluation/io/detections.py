@@ -200,7 +200,8 @@ def to_raw(detections: Detections) -> RawDetections:
     _check_column(name, "score", detections.score, "iuf", (n,))
     if detections.box is not None:
         _check_column(name, "box", detections.box, "iuf", (n, 4))
-    size, length, counts = np.zeros((n, 2), np.int64), np.zeros(n, np.int64), np.empty(0, np.uint8)
+    size, counts = np.zeros((n, 2), np.int64), np.empty(0, np.uint8)
+    length: np.ndarray = np.zeros(n, np.int64)
     if masks is not None:
         _check_column(name, "size", masks.size, "iu", (n, 2))
         _check_column(name, "mask_area", masks.area, "iu", (n,))

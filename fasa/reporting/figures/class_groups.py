@@ -114,7 +114,8 @@ def _points(one: Map) -> None:
 
 def _names(one: Map) -> None:
     """All names, or those of the marked groups' members in turn: of many classes a name may cover the dots."""
-    chosen, kept = np.arange(len(one.names)), np.ones(len(one.names), bool)
+    chosen: np.ndarray = np.arange(len(one.names))
+    kept: np.ndarray = np.ones(len(one.names), bool)
     if len(one.names) > NAME_ALL and one.marked:
         chosen = in_turn([np.flatnonzero(one.groups == group) for group in one.marked])
         kept = np.isin(one.groups, one.marked)
