@@ -16,10 +16,12 @@ SOURCE = Path(os.environ.get("FASA_TEST_DATA", "")) / "cifar100"
 CHANCE = 0.01
 SCALE = {
     "description": "Four epochs of a small network on the real images.",
-    "seeds": [0],
-    "epochs": 0.02,
-    "backbones": {"resnet34": {"blocks": [1, 1, 1], "width": 16}},
-    "evaluate_every": 2,
+    "classification": {
+        "seeds": [0],
+        "epochs": 0.02,
+        "backbones": {"resnet34": {"blocks": [1, 1, 1], "width": 16}},
+        "evaluate_every": 2,
+    },
 }
 
 pytestmark = [

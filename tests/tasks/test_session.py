@@ -196,7 +196,7 @@ def test_norcal_is_refused_without_a_softmax(study):
     )  # fmt: skip
     asking = dataclasses.replace(study, tables={"wrong": table})
     for row in rows:
-        assert asking.asked(row.recipe) == {"norcal"}
+        assert asking.measurements(row.recipe) == {"norcal"}
         with pytest.raises(UserError, match=f"asks for NorCal of '{row.recipe}', whose scores are no softmax"):
             check_norcal(asking.job(Run(row.recipe, 0)))
     check_norcal(study.job(Run("mask_rcnn", 0)))
