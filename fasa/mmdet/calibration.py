@@ -32,7 +32,8 @@ class DualHeadSoftmax(ClassificationLoss):
     Args:
         instance_counts: training instances of each class, in a list or a file (:func:`read_class_counts`).
         num_classes: ``C``.
-        threshold: classes with fewer instances are the calibrated head's (COCO-LT: 400, LVIS v0.5: 100).
+        threshold: classes with fewer instances are the calibrated head's (released code: 400 for COCO-LT; for LVIS v0.5
+            100 or 300, by its version).
     """
 
     rare: Tensor
