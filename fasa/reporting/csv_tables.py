@@ -13,7 +13,7 @@ from fasa.errors import UserError
 from fasa.reporting.cells import MeasuredTable, TableCell
 from fasa.study.scales import Scale, load_scale
 
-LARGEST_FIRST = ("paper", "proxy", "mini", "smoke")
+LARGEST_FIRST = ("paper", "proxy", "tail", "mini", "smoke")
 NEEDED = ("table", "row", "column", "seeds", "values", "missing", "scale", "dataset")
 
 

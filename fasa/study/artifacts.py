@@ -109,6 +109,10 @@ class Table(Named):
         """The recipes of its rows, each once."""
         return tuple(dict.fromkeys(row.recipe for row in self.rows))
 
+    def controls_over(self, baseline: str | None) -> tuple[Row, ...]:
+        """The rows below the line whose baseline is the row of that id."""
+        return tuple(row for row in self.rows if row.control and row.baseline is not None and row.baseline == baseline)
+
     def recipes_of_the_paper(self) -> tuple[str, ...]:
         """The recipes of the rows above the line, each once."""
         return tuple(dict.fromkeys(row.recipe for row in self.rows if not row.control))

@@ -9,10 +9,11 @@ import pytest
 
 from fasa.cli import main
 from fasa.errors import UserError
+from fasa.reporting.cells import summarise
 from fasa.reporting.csv_tables import KeptCell, Results, read_kept
 from fasa.reporting.findings import render_kept, words
-from fasa.reporting.findings.evidence import holm, judge, two_sided_p
-from fasa.reporting.findings.page import Paper, insert_summary, render_page
+from fasa.reporting.findings.evidence import holm, judge, spread_ratio, two_sided_p
+from fasa.reporting.findings.page import Paper, insert_summary, render_page, strongest
 from fasa.study import load_study
 from fasa.study.artifacts import Column, Row, Table
 from fasa.study.claims import Check, Claim
@@ -23,9 +24,12 @@ SCALE = scale_model()(name="mini", description="Small.", classification={"seeds"
 
 
 def table(**changes):
-    """A baseline, and rows that the paper has 2 points above it."""
-    rows = [Row(id="base", label="Base", recipe="r", published={"a": 10})]
-    rows += [Row(id=i, label=i, recipe="r", baseline="base", published={"a": 12}) for i in ("up", "also", "alone")]
+    """A baseline, rows that the paper has 2 points above it with half its spread, and two controls."""
+    rows = [Row(id="base", label="Base", recipe="r", published={"a": [10, 1.0]})]
+    rows += [
+        Row(id=i, label=i, recipe="r", baseline="base", published={"a": [12, 0.5]}) for i in ("up", "also", "alone")
+    ]
+    rows += [Row(id=i, label=i, recipe="r", baseline="base", control=True) for i in ("norcal", "softmax")]
     values = dict(
         name="t", title="T", published_as="Table 1", dataset="lvis_v1", caption="C.", rows=tuple(rows), tolerance=1.0
     )
@@ -130,6 +134,66 @@ def test_a_level_is_held_against_a_number_and_a_row_against_another():
     assert other.published == (12, 12) and other.published_holds is False
 
 
+GAINS = RISES | {"headroom": {"table": "t"}}
+BOTH_GAIN = BOTH | {"headroom": {"table": "t", "over": "base"}}
+FLAT = [10.1, 10.9, 12.0]  # 0.1, −0.1, 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "check", "verdict", "reason"),
+    [
+        ({"up": HAZY, "norcal": FLAT}, GAINS, "no headroom", ""),
+        ({"up": HAZY, "norcal": FLAT, "softmax": CLEAR}, GAINS, "undecided", ""),  # one control is enough
+        ({"up": HAZY, "norcal": WORSE}, GAINS, "no headroom", ""),
+        ({"up": HAZY}, GAINS, "undecided", ""),  # no control was run
+        ({"up": HAZY, "norcal": FLAT[:1]}, GAINS, "undecided", ""),
+        ({"up": HAZY, "norcal": FLAT[:2]}, GAINS, "undecided", ""),  # fewer seeds than the cell itself
+        ({"up": HAZY[:1], "norcal": FLAT}, GAINS, "undecided", "one seed"),
+        ({"up": CLEAR, "norcal": FLAT}, GAINS, "confirmed", ""),  # what came out stands
+        ({"up": WORSE, "norcal": FLAT}, GAINS, "contradicted", ""),
+        ({"up": HAZY, "norcal": FLAT}, RISES, "undecided", ""),  # a claim that names no controls
+        ({"up": CLEAR, "also": HAZY, "norcal": FLAT}, BOTH_GAIN, "no headroom", "1 confirmed, 1 no headroom"),
+        ({"up": WORSE, "also": HAZY, "norcal": FLAT}, BOTH_GAIN, "contradicted", "1 contradicted, 1 no headroom"),
+        ({"up": HAZY, "also": HAZY[:1], "norcal": FLAT}, BOTH_GAIN, "undecided", "1 no headroom, 1 one seed"),
+        ({"up": HAZY, "norcal": CLEAR}, GAINS | {"expect": "lower"}, "no headroom", ""),  # of errors less is better
+        ({"up": HAZY, "norcal": WORSE}, GAINS | {"expect": "lower"}, "undecided", ""),
+    ],
+)
+def test_a_gain_is_undecided_only_where_a_control_gains(rows, check, verdict, reason):
+    found = finding(check, base=BASE, **rows)
+    assert (found.verdict, found.reason) == (verdict, reason)
+
+
+def test_the_best_control_stands_beside_the_verdict():
+    rows = {"base": BASE, "up": HAZY, "norcal": FLAT, "softmax": [9.5, 14.0, 12.0]}
+    (cell,) = finding(GAINS, **rows).evidence  # softmax is higher, but its interval begins far lower
+    assert words.verdict(cell) == "no headroom (best control: norcal +0.00 [−0.25, +0.25], n = 3)"  # 4.303 x 0.1 / √3
+    assert words.verdict(finding(GAINS, **rows | {"up": CLEAR}).evidence[0]) == "confirmed"
+
+
+def test_less_varied_is_an_f_test_of_two_spreads():
+    steady, wild = summarise({0: 1.0, 1: 2.0, 2: 3.0}), summarise({0: 13.0, 1: 10.0, 2: 16.0})
+    ratio, p = spread_ratio(steady, wild)  # F = 1/9 with 2 and 2 degrees: P(F ≤ f) = f / (1 + f) = 0.1
+    assert ratio.mean == pytest.approx(1 / 3) and p == pytest.approx(0.2)
+    assert (ratio.low, ratio.high) == pytest.approx((1 / 3 / 39**0.5, 39**0.5 / 3))  # 39 is F's 97.5 % point
+    assert spread_ratio(wild, steady)[1] == pytest.approx(0.2)
+    still = summarise({0: 5.0, 1: 5.0, 2: 5.0})
+    assert [spread_ratio(*pair)[1] for pair in ((still, still), (still, wild), (wild, still))] == [1, 0, 0]
+    assert spread_ratio(summarise({0: 1.0}), summarise({0: 2.0})) == (None, None)
+
+
+def test_a_claim_may_be_that_a_row_varies_less():
+    calm = {"rows": ("up",), "expect": "less varied"}
+    (cell,) = finding(calm, base=[10.0, 20.0, 30.0], up=[1.0, 1.1, 1.2]).evidence  # ratio 0.01
+    assert (cell.verdict, words.our_change(cell)) == ("confirmed", "× 0.01 [× 0.00, × 0.06]")
+    assert (words.comparison_of(cell), words.claimed(cell)) == ("up over Base", "ratio of ± < 1")
+    assert (words.published_levels(cell), words.published_change(cell)) == ("± 1.00 → ± 0.50", "× 0.50")
+    assert cell.published_holds is True
+    assert finding(calm, base=[1.0, 1.1, 1.2], up=[10.0, 20.0, 30.0]).verdict == "contradicted"
+    assert finding(calm, base=BASE, up=HAZY).verdict == "undecided"
+    assert finding(calm, base=BASE, up=HAZY[:1]).reason == "one seed"
+
+
 def test_levels_are_those_of_the_paired_seeds():
     cell = finding(RISES, base=BASE, up=[14.0]).evidence[0]
     assert words.our_levels(cell) == "10.00 → 14.00" and words.our_change(cell) == "+4.00"
@@ -156,7 +220,18 @@ def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
     assert "snakemake --cores all table_t --config scale=paper" in page
     readme = insert_summary("a\n<!-- findings -->\nold\n<!-- /findings -->\nb\n", paper, kept, Path("README.md"))
     assert readme.startswith("a\n<!-- findings -->\n| What") and readme.endswith("\n<!-- /findings -->\nb\n")
-    assert readme.count("It rises.") == 1 and "+1.50, n = 1 (proxy)" in readme and "old" not in readme
+    assert "| It rises. | +2.0 | +1.50, n = 1 (paper) | **undecided** (one seed); proxy: undecided; " in readme
+    assert readme.count("It rises.") == 1 and "old" not in readme
+
+
+def test_a_decided_verdict_of_a_smaller_scale_beats_an_undecided_one_of_a_larger():
+    def at(scale, up):
+        here = scale_model()(name=scale, description="", classification={"seeds": [0, 1, 2]})
+        return judge(claim(RISES), {"t": table()}, results(here, base=BASE, up=up))
+
+    paper, proxy, mini = at("paper", HAZY), at("proxy", WORSE), at("mini", CLEAR)
+    assert strongest([paper, proxy, mini]) is proxy
+    assert strongest([paper, mini]) is mini and strongest([paper]) is paper
 
 
 def test_a_scale_without_any_table_of_the_claims_is_not_told_of():

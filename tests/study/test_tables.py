@@ -213,6 +213,8 @@ def test_tables_come_in_the_order_of_the_paper(study):
     assert places[:4] == ["Table 1", "Table 2", "Table 3", "Table 4"]
     papers = [place for place in places if not place.startswith("not in the paper")]
     assert papers[-2:] == ["Supplement, Table 6", "Supplement, Table 8"]
+    twice = [f"Table {number} (supplement, Table {number - 7})" for number in range(8, 13)]  # in both documents
+    assert papers[-7:-2] == twice
     assert places[: len(papers)] == papers and len(papers) == len(PUBLISHED) + 3 < len(places)  # ours come last
 
 

@@ -175,6 +175,18 @@ def evaluated(study, dataset):
     return study, run, path, json.loads(path.read_text())
 
 
+def test_the_time_of_a_training_includes_its_teachers(study, dataset):
+    save_pack(study.data_path("ldam_m2m"), dataset)
+    seconds = {}
+    for run, took in ((Run("ce", 0), 40.0), (Run("ldam_m2m", 0), 2.5)):
+        assert session.train([study.job(run)], CPU) == {}
+        kept = study.work_dir(run.recipe, run.seed) / "cost.json"
+        kept.write_text(json.dumps(json.loads(kept.read_text()) | {"device_seconds": took}))
+        metrics = json.loads(session.evaluate(study.job(run), CPU, time.monotonic()).read_text())
+        seconds[run.recipe] = metrics["measurements"]["cost"]["seconds"]
+    assert seconds == {"ce": 40.0, "ldam_m2m": 42.5}
+
+
 def test_metrics_say_what_made_them(evaluated, dataset):
     study, run, path, metrics = evaluated
     assert path == study.metrics_path(run.recipe, run.seed)

@@ -13,12 +13,13 @@ from fasa.errors import UserError
 from fasa.reporting.cells import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
 from fasa.reporting.csv_tables import Results
 from fasa.reporting.findings import words
-from fasa.reporting.findings.evidence import BY_EYE, MIXED, NOT_RUN, Evidence, JudgedClaim, judge
+from fasa.reporting.findings.evidence import BY_EYE, MIXED, NO_HEADROOM, NOT_RUN, Evidence, JudgedClaim, judge
 from fasa.reporting.markdown import escape, line
 from fasa.study.artifacts import Figure, Table, is_ours
 from fasa.study.claims import Claim
 
-ORDER = (CONFIRMED, CONTRADICTED, MIXED, UNDECIDED, NOT_RUN, BY_EYE)
+DECIDED = (CONFIRMED, CONTRADICTED, MIXED)
+ORDER = (*DECIDED, UNDECIDED, NO_HEADROOM, NOT_RUN, BY_EYE)
 BEGIN, END = "<!-- findings -->", "<!-- /findings -->"  # of the summary in the README
 IN_README = ("What the paper says", "Published", "Ours", "Verdict")
 SUMMARY = ("", "What the paper says", "Published", "Ours", "n", "Scale", "Verdict")
@@ -47,9 +48,21 @@ one may be decided by chance.
 | confirmed | p ≤ 0.05, on the claimed side | every cell is confirmed |
 | contradicted | p by Holm ≤ 0.05, on the other side | a cell is contradicted, and none is confirmed |
 | mixed | | some cells are confirmed, some contradicted |
-| undecided | neither; with *one seed* nothing can be tested | none is contradicted, and not all are confirmed |
+| no headroom | neither, and no control shows that there was something to gain | of all cells but the confirmed |
+| undecided | none of these; with *one seed* nothing can be tested | none of these |
 | not run | there is no pair of runs | of all cells |
 | by eye | | no number decides it: look at the picture |
+
+A gain can be confirmed only where there is something to gain. Whether there is, controls tell, such as Balanced Softmax
+and NorCal below the line of a table. A control shows headroom in a column if its difference from its own baseline lies
+above 0 by its 95 % interval. An undecided cell has no headroom if none of its controls shows any, and the best of them
+has as many seeds as the cell or more. Such a cell could hardly have been confirmed, and says little about the method.
+The best control, by the lower end of its interval, stands in brackets beside the verdict. A cell without controls stays
+undecided.
+
+A claim that one row varies less than another is about the ratio of their standard deviations over the seeds, with an F
+test that it is 1. With three seeds the ratio has to lie below 1/6.2, with five below 1/3.1. That the rows share their
+seeds makes the test cautious; but it takes the values for normally distributed, so one seed that fails can decide it.
 
 What must be "no worse" or must "hardly" change may do so by the tolerance of its table, one point. The summary shows
 the differences of each column of the claim, from the least to the largest."""
@@ -114,16 +127,25 @@ def insert_summary(text: str, paper: Paper, kept: Sequence[Results], path: Path)
         judged = _judged(paper, claim, kept)
         if not judged:
             lines.append(line([says, NOTHING, NOTHING, NOT_RUN]))
-        for one in judged:
-            ours = f"{words.our_range(one)}, n = {words.seeds_range(one)} ({one.scale})"
-            lines.append(line([says, *map(escape, (words.published_range(one), ours)), _verdict_in_words(one)]))
-            says = ""
+            continue
+        best = strongest(judged)
+        ours = f"{words.our_range(best)}, n = {words.seeds_range(best)} ({best.scale})"
+        others = "".join(f"; {one.scale}: {one.verdict}" for one in judged if one is not best)
+        figures = map(escape, (words.published_range(best), ours))
+        lines.append(line([says, *figures, _verdict_in_words(best) + escape(others)]))
     lines += [
         "",
-        "Differences from the same without FASA (or from what the claim names), in the tables' units. "
-        f"{_counts_in_words(paper, kept)} All claims, cell by cell: [docs/findings.md](docs/findings.md).",
+        "Differences from the same without FASA (or from what the claim names), in the tables' units, at the largest "
+        "scale that decides a claim, or else the largest that was run. No headroom: neither Balanced Softmax nor "
+        f"NorCal shows a gain there, so a gain could hardly have been confirmed. {_counts_in_words(paper, kept)} "
+        "All claims, cell by cell: [docs/findings.md](docs/findings.md).",
     ]
     return "\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"])
+
+
+def strongest(judged: Sequence[JudgedClaim]) -> JudgedClaim:
+    """Of a claim at several scales, the largest first: the largest that decides it, or else the largest."""
+    return next((one for one in judged if one.verdict in DECIDED), judged[0])
 
 
 def _judged(paper: Paper, claim: Claim, kept: Sequence[Results]) -> list[JudgedClaim]:
@@ -225,7 +247,7 @@ def _cells(cell: Evidence) -> list[str]:
         words.our_change(cell),
         words.p_values(cell),
     ]
-    return [*map(escape, texts), cell.verdict]
+    return [*map(escape, (*texts, words.verdict(cell)))]
 
 
 def _sources(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fasa.reporting.cells import NOTHING
-from fasa.reporting.findings.evidence import Evidence, JudgedClaim, expected_sign
-from fasa.reporting.layout import decimals, minus, number, signed
+from fasa.reporting.cells import NOTHING, UNDECIDED
+from fasa.reporting.findings.evidence import NO_HEADROOM, Evidence, JudgedClaim, expected_sign
+from fasa.reporting.layout import decimals, interval, minus, number, signed
 from fasa.study.artifacts import Column, Row
 
 MOST_COLUMNS = 3  # of a claim that the summary shows
@@ -19,7 +19,7 @@ def comparison_of(cell: Evidence) -> str:
     if cell.against is None:  # a number
         return _name(cell.row)
     other = cell.against.label if cell.row.group == cell.against.group else _name(cell.against)
-    return f"{_name(cell.row)} − {other}"
+    return f"{_name(cell.row)} {'over' if cell.is_ratio else '−'} {other}"
 
 
 def claimed(cell: Evidence) -> str:
@@ -27,6 +27,8 @@ def claimed(cell: Evidence) -> str:
     side = ">" if expected_sign(cell.check) > 0 else "<"
     if cell.check.than is not None:
         return f"{side} {cell.check.than:g}"
+    if cell.is_ratio:
+        return f"ratio of ± {side} 1"
     return minus(f"{side} {cell.bound:+g}" if cell.bound else f"{side} 0") + (" %" if cell.is_growth else "")
 
 
@@ -40,8 +42,9 @@ def published_levels(cell: Evidence) -> str:
     """What the paper prints of both: "8.0 → 12.7", from what is compared with."""
     if cell.published[0] is None:
         return NOTHING
-    digits = cell.column.decimals
-    return " → ".join(number(value, None, digits, digits) for value in reversed(cell.published) if value is not None)
+    digits, sign = (2, "± ") if cell.is_ratio else (cell.column.decimals, "")
+    levels = [value for value in reversed(cell.published) if value is not None]
+    return " → ".join(f"{sign}{number(value, None, digits, digits)}" for value in levels)
 
 
 def our_levels(cell: Evidence) -> str:
@@ -55,17 +58,26 @@ def our_levels(cell: Evidence) -> str:
 
 
 def published_change(cell: Evidence) -> str:
-    """The published difference, or growth in per cent."""
+    """The published difference, growth in per cent, or ratio."""
     return _change(cell, cell.published_difference, cell.column.decimals)
 
 
 def our_change(cell: Evidence) -> str:
-    """Our mean difference and its 95 % interval."""
+    """Our mean difference, growth or ratio, and its 95 % interval."""
     if cell.difference is None:
         return NOTHING
     ours = (cell.difference.mean, cell.difference.low, cell.difference.high)
     mean, low, high = (_change(cell, value, decimals(cell.column)) for value in ours)
     return mean if cell.difference.low is None else f"{mean} [{low}, {high}]"
+
+
+def verdict(cell: Evidence) -> str:
+    """The verdict, and where no side is proven the best control's own difference from its baseline."""
+    if cell.control is None or cell.verdict not in (UNDECIDED, NO_HEADROOM):
+        return cell.verdict
+    digits, difference = decimals(cell.column), cell.control.difference
+    gained = f"{signed(difference.mean, digits)} {interval(difference, digits)}, n = {difference.n}"
+    return f"{cell.verdict} (best control: {cell.control.row.label} {gained})"
 
 
 def p_values(cell: Evidence) -> str:
@@ -120,12 +132,14 @@ def _range(cell: Evidence, values: list[float], digits: int) -> str:
     if not values:
         return NOTHING
     ends = dict.fromkeys(_change(cell, value, digits) for value in (min(values), max(values)))
-    unit = "" if cell.column.unit in ("%", "") or cell.is_growth else f" {cell.column.unit}"
+    unit = "" if cell.column.unit in ("%", "") or cell.is_growth or cell.is_ratio else f" {cell.column.unit}"
     return f"{' … '.join(ends)}{unit}"
 
 
 def _change(cell: Evidence, value: float | None, digits: int) -> str:
-    """A difference in the column's unit, or a growth in per cent."""
+    """A difference in the column's unit, a growth in per cent, or a ratio."""
+    if cell.is_ratio and value is not None:
+        return f"× {value:.2f}"
     return f"{signed(value, 1)} %" if cell.is_growth and value is not None else signed(value, digits)
 
 

@@ -123,9 +123,17 @@ def evaluate(job: Job, device: torch.device, started: float) -> Path:
             "class_names": list(dataset.class_names),
             "class_counts": [int(n) for n in dataset.class_counts],
         },
-        measurements=measure(classifier.to(device), recipe, dataset, history, device),
+        measurements={
+            **measure(classifier.to(device), recipe, dataset, history, device),
+            "cost": {"seconds": round(_training_seconds(job), 1)},
+        },
         started=started,
     )
+
+
+def _training_seconds(job: Job) -> float:
+    """Device seconds of a run's training and of those that it starts from or learns from."""
+    return read_trained(job, "cost.json")["device_seconds"] + sum(map(_training_seconds, job.needed.values()))
 
 
 def _progress() -> Progress:
