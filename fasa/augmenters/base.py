@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from fasa.augmenters import AUGMENTERS
 from fasa.errors import UserError
-from fasa.method.virtual_loss import Criterion
+from fasa.method.virtual_loss import Criterion, VirtualLoss
 
 HOOKS = ("begin_epoch", "select", "images", "mix", "loss", "phase", "end_epoch")
 Phase = Literal["all", "classifier", "features"]
@@ -170,8 +170,8 @@ class Augmenter(nn.Module):
         """What the real loss is of in place of ``batch``; None: of the batch as it is."""
         return None
 
-    def loss(self, batch: Batch) -> Tensor | None:
-        """A further loss, 0-d."""
+    def loss(self, batch: Batch) -> Tensor | VirtualLoss | None:
+        """A further loss: 0-d, to be added, or one that joins the real examples' mean (``total_loss``)."""
         return None
 
     @property

@@ -14,7 +14,14 @@ from fasa.method.distributed import all_reduce, broadcast
 from fasa.method.grouping import group_classes
 from fasa.method.sampling import generate
 from fasa.method.statistics import batch_moments, update
-from fasa.method.virtual_loss import Criterion, static_shapes, virtual_loss
+from fasa.method.virtual_loss import (
+    Criterion,
+    VirtualLoss,
+    no_virtual_loss,
+    of_each_example,
+    static_shapes,
+    virtual_loss,
+)
 
 # Where the paper is silent or its released code differs: docs/deviations.md. The constructor's defaults are fasa_paper.
 fasa_paper: dict[str, Any] = {}
@@ -24,8 +31,8 @@ fasa_released: dict[str, Any] = {"grouping": "affinity_released", "reduction": "
 class FASA(nn.Module):
     """Feature augmentation and sampling adaptation (Zang et al., ICCV 2021, section 3).
 
-    In a training step call :meth:`observe`, then add :meth:`loss`; after each epoch's validation call :meth:`adapt`.
-    All state is in buffers, so a checkpoint of the model holds it.
+    In a training step call :meth:`observe`, then add :meth:`loss`, or join :meth:`weighted_loss` to the real examples;
+    after each epoch's validation call :meth:`adapt`. All state is in buffers, so a checkpoint of the model holds it.
 
     Args:
         class_counts: training samples of each class, ``[C]``, at least 1 each (instances, for a detector).
@@ -41,8 +48,10 @@ class FASA(nn.Module):
         neighbours: relative bandwidth of mean-shift: the median distance to a class's n-th nearest class.
         adaptive: False keeps the first probabilities ("static sampling", table 3).
         adapt_on: what :meth:`adapt` is given sums of: ``loss`` (lower is better) or ``metric`` (higher is better).
-        reduction: a group's value: ``class_mean``, the mean over its classes of their mean loss (paper), or
-            ``share_sum``, the sum over its classes of their share of the total loss (released code).
+        reduction: a group's value: ``class_mean``, the mean over its classes of their mean loss; ``pooled``, the mean
+            over all validation samples of its classes; ``share_sum``, the sum over its classes of their share of the
+            total loss (released code). The first two leave out a class without validation data in this epoch or at the
+            last adaptation; it follows its group.
         variance_estimator: reading of eq 2: ``literal``, ``std`` or ``ewm`` (:func:`fasa.method.statistics.update`).
         global_statistics: under ``torch.distributed``, statistics over all ranks' batches; False: each rank its own.
         generator: source of all random numbers; None for torch's default.
@@ -57,6 +66,7 @@ class FASA(nn.Module):
     probabilities: Tensor
     groups: Tensor
     previous: Tensor
+    previous_count: Tensor | None
     epoch: Tensor
 
     def __init__(
@@ -74,7 +84,7 @@ class FASA(nn.Module):
         neighbours: int = 5,
         adaptive: bool = True,
         adapt_on: Literal["loss", "metric"] = "loss",
-        reduction: Literal["class_mean", "share_sum"] = "class_mean",
+        reduction: Literal["class_mean", "pooled", "share_sum"] = "class_mean",
         variance_estimator: Literal["literal", "std", "ewm"] = "literal",
         global_statistics: bool = True,
         generator: torch.Generator | None = None,
@@ -113,6 +123,8 @@ class FASA(nn.Module):
         self.register_buffer("probabilities", sampling.initial_probabilities(counts, draws_per_step, initialisation))
         self.register_buffer("groups", torch.full((classes,), -1))
         self.register_buffer("previous", torch.full((classes,), torch.nan))
+        # Only where it is needed: checkpoints of the other reductions do not have it.
+        self.register_buffer("previous_count", torch.zeros(classes) if reduction == "pooled" else None)
         self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
@@ -144,12 +156,26 @@ class FASA(nn.Module):
             criterion: maps logits and labels ``[k]`` to losses ``[k]``, to a pair of losses ``[k]`` and their weights
                 ``[k]`` in a weighted mean, or to a 0-d loss. The first two need no host-device synchronisation.
         """
+        total, weight = self._virtual_loss(classifier, criterion)
+        return self.loss_weight * (total / weight)
+
+    def weighted_loss(self, classifier: Callable[[Tensor], Tensor], criterion: Criterion) -> VirtualLoss:
+        """Virtual features' loss, to make one mean with the real examples' (section 3.1); without ``loss_weight``.
+
+        ``fasa.weighted_loss(classifier, criterion).joined(real, weight)`` is that mean. ``classifier`` and
+        ``criterion`` are those of :meth:`loss`.
+
+        Raises:
+            ValueError: the criterion gives a 0-d loss.
+        """
+        return self._virtual_loss(classifier, of_each_example(criterion))
+
+    def _virtual_loss(self, classifier: Callable[[Tensor], Tensor], criterion: Criterion) -> VirtualLoss:
         early = not static_shapes(self.mean.device) and self.epoch < self.start_epoch  # a GPU's epoch stays unread
         if early or not self.training:
-            return self.mean.new_zeros(())
+            return no_virtual_loss(self.mean.device)
         drawn = self._draw() & (self.epoch >= self.start_epoch)
-        total, weight = virtual_loss(drawn, self._make, classifier, criterion)
-        return self.loss_weight * (total / weight)
+        return virtual_loss(drawn, self._make, classifier, criterion)
 
     def _make(self, labels: Tensor) -> Tensor:
         return generate(self.mean[labels], self.variance[labels], self.generator)
@@ -181,15 +207,20 @@ class FASA(nn.Module):
         sums, counts = loss_sum.to(self.mean, copy=True), count.to(self.mean, copy=True)
         all_reduce(sums, counts)
         classes = len(self.mean)
-        if self.reduction == "class_mean":
-            current = torch.where(counts > 0, sums / counts.clamp(min=1), torch.nan)[:classes]
-        else:
+        if self.reduction == "share_sum":
             current = (sums / counts.sum().clamp(min=1))[:classes]
+        else:
+            current = torch.where(counts > 0, sums / counts.clamp(min=1), torch.nan)[:classes]
         self.groups.copy_(group_classes(self.mean, self.variance, self.observations, self.grouping, self.neighbours))
         self._warn_of_bandwidth()
-        change = sampling.group_change(
-            current, self.previous, self.groups, "mean" if self.reduction == "class_mean" else "sum"
-        )
+        if self.previous_count is not None:
+            samples = counts[:classes]
+            change = sampling.pooled_change(current, samples, self.previous, self.previous_count, self.groups)
+            self.previous_count.copy_(samples)
+        else:
+            change = sampling.group_change(
+                current, self.previous, self.groups, "mean" if self.reduction == "class_mean" else "sum"
+            )
         better = -change if self.adapt_on == "loss" else change
         self.probabilities.copy_(sampling.adapt(self.probabilities, better > 0, better < 0, self.up, self.down))
         self.previous.copy_(current)

@@ -44,7 +44,7 @@ def group_change(current: Tensor, previous: Tensor, groups: Tensor, reduction: s
         current, previous: one value a class, ``[C]``; NaN where a class had no validation data (or no last epoch).
         groups: group index of each class, ``[C]`` int64; -1 for a class without a group.
         reduction: ``mean`` over the classes of the group with data in both epochs (section 3.2, "Group-wise
-            adaptation"), or ``sum`` (released code).
+            adaptation", "the average validation loss of within-group classes"), or ``sum`` (released code).
 
     Returns:
         NaN for a class whose group has no data at all, and for classes without a group.
@@ -56,3 +56,29 @@ def group_change(current: Tensor, previous: Tensor, groups: Tensor, reduction: s
     count = change.new_zeros(len(groups)).index_add_(0, members, known.to(change.dtype))
     value = total / count.clamp(min=1) if reduction == "mean" else total
     return value[members].where((groups >= 0) & (count[members] > 0), torch.nan)
+
+
+def pooled_change(current: Tensor, count: Tensor, previous: Tensor, previous_count: Tensor, groups: Tensor) -> Tensor:
+    """By how much the mean over all samples of each class's group changed since the last epoch; ``[C]``.
+
+    Section 3.2: "the loss average computed on bigger data (from multiple classes)". Both epochs' means are over the
+    same classes: those of the group, as it is now, with data in both.
+
+    Args:
+        current, previous: mean of each class, ``[C]``; NaN where a class had no validation data (or no last epoch).
+        count, previous_count: validation samples behind it, ``[C]``.
+        groups: group index of each class, ``[C]`` int64; -1 for a class without a group.
+
+    Returns:
+        NaN for a class whose group has no data at all, and for classes without a group.
+    """
+    known = (current - previous).isfinite() & (groups >= 0)
+    members = groups.clamp(min=0)
+
+    def pooled(mean: Tensor, samples: Tensor) -> Tensor:
+        parts = torch.stack([mean * samples, samples]).where(known, 0)
+        total, size = parts.new_zeros(2, len(groups)).index_add_(1, members, parts)
+        return total / size  # 0 / 0: NaN without data
+
+    change = pooled(current, count) - pooled(previous, previous_count)
+    return change[members].where(groups >= 0, torch.nan)

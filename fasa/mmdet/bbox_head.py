@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fasa.augmenters.base import Augmenter, Batch, Mixture, RoIContext, build_augmenter
 from fasa.errors import UserError
+from fasa.method.virtual_loss import VirtualLoss, total_loss
 from fasa.mmdet.class_counts import read_class_counts
 from fasa.mmdet.criterion import check_criterion, class_probabilities, virtual
 
@@ -44,8 +45,8 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
 
     The augmenter sees the map, the feature (the classifier's input, after the ReLU of the second shared layer), the
     scores and the label of every sampled RoI, background being ``num_classes``. It may change what the classification
-    loss is of. Its own loss is added into ``loss_cls``, so that the stage weights of a cascade multiply it too, and is
-    logged as ``virtual``. Boxes, masks, inference and evaluation are those of the stock head.
+    loss is of. Its own loss is added into ``loss_cls``, or joins its mean, so that the stage weights of a cascade
+    multiply it too, and is logged as ``virtual``. Boxes, masks, inference and evaluation are those of the stock head.
 
     Args:
         augmenter: ``{"name": …, "options": {…}}``, a name in :data:`fasa.augmenters.AUGMENTERS`; None for none.
@@ -135,8 +136,10 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
         # Also without any RoI: under data parallelism the statistics wait for every process.
         added = self.augmenter.loss(batch)
         if added is not None:
-            losses["loss_cls"] = losses["loss_cls"] + added if "loss_cls" in losses else added
-            losses["virtual"] = added.detach()
+            real = losses.get("loss_cls", label_weights.new_zeros(()))
+            losses["loss_cls"] = total_loss(real, (label_weights > 0).sum(), added)
+            mean = added.total / added.weight if isinstance(added, VirtualLoss) else added
+            losses["virtual"] = mean.detach()
         return losses
 
     def _with_other_labels(self, loss: Tensor, mixed: Mixture, label_weights: Tensor) -> Tensor:

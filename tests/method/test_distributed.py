@@ -19,6 +19,7 @@ SETTINGS = {
     "std": {"variance_estimator": "std"},
     "ewm": {"variance_estimator": "ewm"},
     "share_sum": {"reduction": "share_sum"},
+    "pooled": {"reduction": "pooled"},
     "local": {"global_statistics": False},
 }
 

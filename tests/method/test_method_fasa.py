@@ -12,6 +12,7 @@ from toys import set_static_shapes
 
 import fasa as package
 from fasa import FASA, fasa_paper, fasa_released
+from fasa.method.virtual_loss import VirtualLoss, total_loss
 
 CLASSES, DIM = 6, 5
 
@@ -191,6 +192,61 @@ def test_static_shapes_equal_the_ragged_ones(protocol, classifier, same_noise, m
     assert several > 3
 
 
+def test_a_joint_mean_by_hand():
+    fasa = VirtualLoss(torch.tensor(6.0), torch.tensor(2.0))  # losses 2 and 4
+    assert fasa.joined(torch.tensor(1.0), torch.tensor(4)) == pytest.approx((4 + 6) / (4 + 2))
+    assert total_loss(torch.tensor(1.0), torch.tensor(4), fasa) == pytest.approx(10 / 6)
+    assert total_loss(torch.tensor(1.0), torch.tensor(4), torch.tensor(0.25)) == 1.25
+    assert total_loss(torch.tensor(1.0), torch.tensor(4), None) == 1
+    assert fasa.joined(torch.tensor(0.0), torch.tensor(0)) == 3  # no real example
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("protocol", ["per example", "losses and weights"])
+def test_a_joint_mean_is_the_mean_over_the_real_and_the_virtual_batch(
+    protocol, static, classifier, same_noise, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        set_static_shapes(patch, False)
+        virtual, drawn = trained().sample()
+    features, labels = torch.randn(7, DIM), torch.arange(7) % CLASSES
+    criterion = PROTOCOLS[protocol]
+
+    def mean(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        result = criterion(classifier(features), labels)
+        losses, weights = result if isinstance(result, tuple) else (result, torch.ones_like(result))
+        return (losses * weights).sum() / weights.sum(), weights.sum()
+
+    assert len(drawn) > 1
+    expected, _ = mean(torch.cat([features, virtual]), torch.cat([labels, drawn]))
+    set_static_shapes(monkeypatch, static)
+    joint = trained(loss_weight=7.0).weighted_loss(classifier, criterion).joined(*mean(features, labels))
+    torch.testing.assert_close(joint, expected)
+    gradients = [torch.autograd.grad(loss, classifier.weight)[0] for loss in (joint, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("silence", ["epoch 0", "evaluation", "no draw"])
+@pytest.mark.parametrize("static", [False, True])
+def test_without_virtual_features_a_joint_mean_is_the_baselines(silence, static, classifier, monkeypatch):
+    set_static_shapes(monkeypatch, static)
+    fasa = trained(draws_per_step=0.0 if silence == "no draw" else 100, epochs=int(silence != "epoch 0"))
+    fasa.train(silence != "evaluation")
+    real = functional.cross_entropy(classifier(torch.randn(7, DIM)), torch.arange(7) % CLASSES)
+    (expected,) = torch.autograd.grad(real, classifier.weight, retain_graph=True)
+    joint = fasa.weighted_loss(classifier, weighted_pair).joined(real, torch.tensor(7))
+    assert joint.item() == real.item()
+    joint.backward()
+    assert torch.equal(classifier.weight.grad, expected)
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_a_criterion_that_averages_by_itself_has_no_place_in_a_joint_mean(static, classifier, monkeypatch):
+    set_static_shapes(monkeypatch, static)
+    with pytest.raises(ValueError, match=r"one mean over real and virtual examples .* needs the loss of each"):
+        trained().weighted_loss(classifier, functional.cross_entropy)
+
+
 def test_a_weighted_mean_by_torch_and_by_a_pair_are_one(classifier, same_noise):
     pair = trained().loss(classifier, weighted_pair)
     torch.testing.assert_close(pair, trained().loss(classifier, PROTOCOLS["weighted mean"]))
@@ -244,11 +300,13 @@ def test_a_training_step_does_not_synchronise_with_the_gpu(protocol, variance):
         return losses if protocol == "per example" else (losses, weights[labels])
 
     fasa.adapt()
+    real = torch.ones((), device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
             fasa.observe(features, labels)
             fasa.loss(classifier, criterion).backward()
+            fasa.weighted_loss(classifier, criterion).joined(real, 24 * real).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
     of_cpu = FASA([8, 4, 2, 2, 1, 1], DIM, variance_estimator=variance)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fasa import FASA
 from fasa.datasets.safe_pickle import load_arrays
-from fasa.method.sampling import adapt, group_change, initial_probabilities
+from fasa.method.sampling import adapt, group_change, initial_probabilities, pooled_change
 
 NAN = float("nan")
 
@@ -27,10 +27,11 @@ def original(name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lvis() -> tuple[torch.Tensor, list[str]]:
-    """Instances and frequency letter of each LVIS v1 class."""
+def lvis() -> tuple[torch.Tensor, list[str], torch.Tensor]:
+    """Instances, frequency letter and images of each LVIS v1 class."""
     categories = json.loads(original("lvis/lvis_v1_train_cat_info.json").read_text())
-    return torch.tensor([c["instance_count"] for c in categories]), [c["frequency"] for c in categories]
+    instances, images = (torch.tensor([c[f"{what}_count"] for c in categories]) for what in ("instance", "image"))
+    return instances, [c["frequency"] for c in categories], images
 
 
 def test_probabilities_by_hand():
@@ -47,7 +48,7 @@ def test_uniform_probabilities_are_the_scale_over_the_classes():
 
 
 def test_lvis_probabilities(lvis):
-    counts, frequency = lvis
+    counts, frequency, _ = lvis
     assert (1 / counts.double()).sum().item() == pytest.approx(104.502094, abs=1e-6)
     p = initial_probabilities(counts)
     assert p.sum().item() == pytest.approx(1, rel=1e-5)  # one virtual feature a step is expected
@@ -56,6 +57,25 @@ def test_lvis_probabilities(lvis):
     assert p.min().item() == pytest.approx(1.8929e-7, rel=1e-4)
     shares = {letter: p[[f == letter for f in frequency]].sum().item() for letter in "rcf"}
     assert shares == pytest.approx({"r": 0.907, "c": 0.088, "f": 0.0053}, abs=5e-4)
+
+
+def test_lvis_draws_of_a_process_that_draws_only_what_it_has_seen(lvis):
+    """Virtual features to expect of a step, one of eight processes, s = 1; each epoch shows it an eighth of the images.
+
+    docs/deviations.md, row 17, quotes them.
+    """
+    p = initial_probabilities(lvis[0]).double()
+
+    def expected(epochs: int) -> float:
+        return float((p * (1 - (7 / 8) ** (lvis[2] * epochs))).sum())
+
+    assert {epochs: round(expected(epochs), 2) for epochs in (1, 2, 6, 12, 24)} == {
+        1: 0.30,
+        2: 0.44,
+        6: 0.73,
+        12: 0.89,
+        24: 0.98,
+    }
 
 
 @pytest.mark.parametrize(("draws_per_step", "some"), [(1, 0.633), (5, 0.994), (15, 1.0)])
@@ -149,6 +169,34 @@ def test_a_groups_summed_change_is_not_its_mean():
     assert group_change(now, before, torch.tensor([0, 0, 0]), "sum").tolist() == [1, 1, 1]
 
 
+def test_a_groups_pooled_change_is_over_all_samples_of_its_classes_with_data():
+    change = pooled_change(
+        current=torch.tensor([1.0, 4.0, NAN, 5.0, 1.0, 7.0, NAN]),
+        count=torch.tensor([30.0, 10.0, 0.0, 2.0, 9.0, 1.0, 0.0]),
+        previous=torch.tensor([2.0, 3.0, 1.0, 6.0, NAN, 1.0, 3.0]),
+        previous_count=torch.tensor([10.0, 10.0, 50.0, 4.0, 0.0, 1.0, 1.0]),
+        groups=torch.tensor([0, 0, 0, 1, 1, -1, 2]),
+    )
+    # (30 + 40) / 40 - (20 + 30) / 20, class 2 left out of both; class 3 alone; no group; no data
+    torch.testing.assert_close(
+        change, torch.tensor([-0.75, -0.75, -0.75, -1, -1, NAN, NAN]), equal_nan=True, rtol=1e-6, atol=0
+    )
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_pooled_is_the_mean_over_classes_where_all_have_as_many_samples(data):
+    def per_class(values):
+        return torch.tensor(data.draw(st.lists(values, min_size=6, max_size=6)))
+
+    current, previous = (per_class(st.floats(0, 100, width=32) | st.just(NAN)) for _ in range(2))
+    groups = per_class(st.integers(-1, 5))
+    count = torch.full((6,), data.draw(st.integers(1, 1000)))
+    previous_count = torch.full((6,), data.draw(st.integers(1, 1000)))
+    pooled = pooled_change(current, count, previous, previous_count, groups)
+    torch.testing.assert_close(pooled, group_change(current, previous, groups), equal_nan=True, rtol=1e-4, atol=1e-4)
+
+
 def test_no_data_and_no_group_say_nothing():
     change = group_change(torch.tensor([NAN, 2.0, 2.0]), torch.ones(3), torch.tensor([1, -1, 0]))
     assert change.isnan().tolist() == [True, True, False]
@@ -215,6 +263,62 @@ def test_paper_and_release_weigh_the_classes_of_a_group_differently(monkeypatch)
     released = adapted(*epochs, counts=[90, 10], reduction="share_sum")
     torch.testing.assert_close(paper.probabilities, torch.tensor([0.45, 0.45]))  # (-0.1 + 0.5) / 2 > 0
     torch.testing.assert_close(released.probabilities, torch.tensor([0.55, 0.55]))  # (-9 + 5) / 100 < 0
+
+
+def test_a_pooled_group_weighs_its_classes_by_their_samples_of_each_epoch(monkeypatch):
+    in_groups([0, 0, 1], monkeypatch)
+    fasa = FASA([1, 1, 1], 2, reduction="pooled")
+    fasa.probabilities.fill_(0.5)
+    for sums, counts in (
+        ([90.0, 10.0, 4.0, 3.0], [90, 10, 4, 70]),  # the last entry, a background, is of no class
+        ([81.0, 15.0, 0.0, 9.0], [90, 10, 0, 30]),  # 1 -> 0.96, though the mean of classes rises
+        ([24.0, 126.0, 1.0, 9.0], [30, 90, 8, 30]),  # 0.96 -> 1.25, though each class gets better; 2 had no data before
+        ([27.0, 30.0, 4.0, 9.0], [30, 30, 8, 30]),  # 1.25 -> 0.95; class 2: 0.125 -> 0.5
+    ):
+        fasa.adapt(torch.tensor(sums), torch.tensor(counts))
+    first = 0.5 * 1.1 * 0.9 * 1.1
+    torch.testing.assert_close(fasa.probabilities, torch.tensor([first, first, 0.45]))
+    torch.testing.assert_close(fasa.previous_count, torch.tensor([30.0, 30, 8]))
+    by_class = adapted([1.0, 1.0, 1.0], [0.9, 1.5, 1.0], counts=[90, 10, 4])
+    assert by_class.probabilities[0] < 0.5  # (-0.1 + 0.5) / 2 > 0
+
+
+def test_a_pooled_group_lends_its_change_to_a_class_without_data(monkeypatch):
+    in_groups([0, 0, 1, 1], monkeypatch)
+    fasa = adapted([1.0, 1.0, 1.0, 1.0], [0.8, 9.0, 1.2, 0.0], counts=[10, 0, 10, 0], reduction="pooled")
+    torch.testing.assert_close(fasa.probabilities, torch.tensor([0.55, 0.55, 0.45, 0.45]))
+
+
+def signs(reduction: str, epochs, weights) -> list[list[int]]:
+    """Which way each class goes after each epoch of sums and counts, all of a class weighted by ``weights``."""
+    fasa = FASA([1] * len(weights), 2, reduction=reduction)
+    ways = []
+    for sums, counts in epochs:
+        fasa.probabilities.fill_(0.5)
+        fasa.adapt(sums * weights, counts * weights)
+        ways.append((fasa.probabilities - 0.5).sign().int().tolist())
+    return ways
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 30)), min_size=4, max_size=4), max_size=5),
+    st.lists(st.integers(1, 16), min_size=4, max_size=4),
+)
+def test_weighting_validation_samples_never_changes_a_sign_of_class_means(monkeypatch, epochs, weights):
+    """Whole numbers below 2^24, whose quotients floats round alike: so the means are equal to the last bit."""
+    in_groups([0, 0, 0, 1], monkeypatch)
+    values = [tuple(torch.tensor(epoch).float().T) for epoch in epochs]
+    weighted, plain = (signs("class_mean", values, torch.tensor(w)) for w in (weights, [1] * 4))
+    assert weighted == plain
+
+
+def test_weighting_validation_samples_changes_signs_of_pooled_means(monkeypatch):
+    """Repeat factors: class 0, frequent, gets better, class 1, rare, worse; shown ten times, the rare class decides."""
+    in_groups([0, 0], monkeypatch)
+    values = [(torch.tensor(sums), torch.tensor([90.0, 10.0])) for sums in ([90.0, 10.0], [81.0, 15.0])]
+    assert signs("pooled", values, torch.tensor([1, 1]))[1] == [1, 1]
+    assert signs("pooled", values, torch.tensor([1, 10]))[1] == [-1, -1]
 
 
 def test_the_released_share_counts_the_background_and_the_number_of_samples():

@@ -30,12 +30,14 @@ def steps(fasa: FASA, classifier: nn.Module, epochs: range) -> list[float]:
 
 
 @pytest.mark.parametrize("grouping", ["mean_shift", "class"])
-@pytest.mark.parametrize("variance", ["literal", "ewm"])
-def test_a_saved_module_continues_bit_by_bit(grouping, variance, tmp_path):
+@pytest.mark.parametrize(
+    ("variance", "reduction"), [("literal", "class_mean"), ("ewm", "class_mean"), ("ewm", "pooled")]
+)
+def test_a_saved_module_continues_bit_by_bit(grouping, variance, reduction, tmp_path):
     classifier = nn.Linear(DIM, CLASSES)
 
     def make() -> FASA:
-        options = {"grouping": grouping, "variance_estimator": variance, "draws_per_step": 5}
+        options = {"grouping": grouping, "variance_estimator": variance, "reduction": reduction, "draws_per_step": 5}
         return FASA(list(range(1, 7)), DIM, generator=torch.Generator().manual_seed(3), **options)
 
     whole = make()
@@ -55,7 +57,9 @@ def test_a_saved_module_continues_bit_by_bit(grouping, variance, tmp_path):
 
 def test_the_whole_state_is_in_buffers():
     names = {"mean", "variance", "observations", "probabilities", "groups", "previous", "epoch"}
-    assert set(FASA([1, 2], 3).state_dict()) == names
+    for reduction in ("class_mean", "share_sum"):  # what checkpoints of before `pooled` have
+        assert set(FASA([1, 2], 3, reduction=reduction).state_dict()) == names
+    assert set(FASA([1, 2], 3, reduction="pooled").state_dict()) == names | {"previous_count"}
 
 
 def test_a_copy_is_independent():

@@ -14,7 +14,7 @@ from fasa import atomic
 from fasa.augmenters.base import Augmenter, Batch, ImageContext, Mixture, Validation, build_augmenter
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
-from fasa.method.virtual_loss import mean_loss
+from fasa.method.virtual_loss import mean_loss, total_loss, weighted_sums
 from fasa.tasks.classification import checkpoint
 from fasa.tasks.classification.augment import Images
 from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
@@ -144,13 +144,14 @@ class Training:
         features = maps.mean((2, 3))
         batch = Batch(maps, features, head(features), labels)
         mixed = self.augmenter.mix(batch) or Mixture(batch.scores, labels)
-        loss = mean_loss(self.criterion(mixed.scores, mixed.labels))
+        total, weight = weighted_sums(*self.criterion(mixed.scores, mixed.labels))
+        loss = total / weight
         if mixed.other_labels is not None:
             loss = torch.lerp(mean_loss(self.criterion(mixed.scores, mixed.other_labels)), loss, mixed.own)
-        virtual = self.augmenter.loss(batch)
+        added = self.augmenter.loss(batch)
         head.observe(features)
         self.optimiser.zero_grad(set_to_none=True)
-        (loss if virtual is None else loss + virtual).backward()
+        total_loss(loss, weight, added).backward()
         self.optimiser.step()
         self.total_loss += loss.detach()
 
