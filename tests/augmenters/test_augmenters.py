@@ -17,6 +17,7 @@ from fasa.augmenters import AUGMENTERS, Registered
 from fasa.augmenters.base import HOOKS, Augmenter, RoIContext, TrainingContext, Validation, build_augmenter
 from fasa.augmenters.fasa import FasaAugmenter
 from fasa.errors import UserError
+from fasa.method.virtual_loss import VirtualLoss
 from fasa.tasks.classification.losses import Criterion
 
 
@@ -104,6 +105,26 @@ def test_unweighted_virtual_losses_have_no_margins_and_weights():
     )
     with pytest.raises(ValueError, match="unweighted_virtual_loss is true, but this criterion"):
         FasaAugmenter(other, unweighted_virtual_loss=True)
+
+
+def test_a_joint_mean_gives_the_virtual_features_sum_and_weight():
+    """DRW's class weights are those of virtual features too; ``loss_weight`` is of their own mean alone."""
+    context = image_context([40, 20, 5])
+    context.criterion = Criterion(context.class_counts, drw_beta=0.99)
+    context.criterion.begin_epoch(0)
+    augmenter = FasaAugmenter(context, joint_mean=True, start_epoch=0, draws_per_step=1e6, loss_weight=7.0)
+    features = torch.rand(3, 4)
+    added = augmenter.loss(batch_of(features, torch.arange(3)))  # each class seen once: no variance
+    assert isinstance(added, VirtualLoss)
+    losses, weights = context.criterion(context.classifier(features), torch.arange(3))
+    torch.testing.assert_close(added.total, (losses * weights).sum())
+    torch.testing.assert_close(added.weight, weights.sum())
+    assert float(weights.sum()) == pytest.approx(3) and len(weights.unique()) == 3
+
+
+def test_a_joint_mean_needs_the_loss_of_each_example():
+    with pytest.raises(UserError, match=r"here, augmenter 'fasa': one mean .*\(joint_mean\) needs the loss"):
+        build_augmenter("fasa", {"joint_mean": True}, roi_context(), "here")  # torch's cross entropy: their mean
 
 
 def test_presets_and_options_reach_fasa():

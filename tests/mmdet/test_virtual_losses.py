@@ -11,6 +11,7 @@ from toys import set_static_shapes
 
 import fasa.mmdet.losses  # noqa: F401
 from fasa.augmenters.base import Batch
+from fasa.errors import UserError
 from fasa.mmdet.bbox_head import AugmentedBBoxHead
 
 COUNTS = [50, 2, 300]
@@ -23,7 +24,7 @@ LOSSES = {
 }
 
 
-def box_head(loss: dict[str, Any]) -> AugmentedBBoxHead:
+def box_head(loss: dict[str, Any], **options: Any) -> AugmentedBBoxHead:
     """A head with FASA that draws every class it has seen, from the first epoch on."""
     torch.manual_seed(0)
     own = {} if loss["type"] == "CrossEntropyLoss" else {"num_classes": 3}
@@ -35,7 +36,7 @@ def box_head(loss: dict[str, Any]) -> AugmentedBBoxHead:
         num_classes=3,
         loss_cls={**loss, **own},
         cls_predictor_cfg=cosine if loss["type"] == "ArcFaceAngular" else {"type": "Linear"},
-        augmenter={"name": "fasa", "options": {"draws_per_step": 1e6, "start_epoch": 0}},
+        augmenter={"name": "fasa", "options": {"draws_per_step": 1e6, "start_epoch": 0, **options}},
         class_counts=COUNTS,
     )
     head.init_weights()
@@ -67,6 +68,45 @@ def test_a_tenth_of_the_mean_virtual_loss_is_added(name: str, static: bool, monk
     torch.testing.assert_close(losses["loss_cls"], real + 0.1 * virtual)
     (losses["loss_cls"] - real).backward()
     assert head.fc_cls.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["ragged", "static shapes"])
+@pytest.mark.parametrize("name", ["softmax", "EQL", "Balanced Softmax"])
+def test_a_joint_mean_is_the_loss_of_one_batch_of_real_and_virtual_rois(
+    name: str, static: bool, monkeypatch: Any
+) -> None:
+    """A RoI without weight counts in neither; of the two classes seen once the virtual features are the real ones."""
+    set_static_shapes(monkeypatch, static)
+    head = box_head(LOSSES[name], joint_mean=True)
+    maps, labels, weights = torch.randn(5, 2, 1, 1), torch.tensor([0, 3, 2, 3, 3]), torch.tensor([1.0, 1, 1, 1, 0])
+    cls_score, bbox_pred = head(maps)
+    features, targets = cls_score.features, torch.zeros(5, 4)
+    losses = head.loss(cls_score, bbox_pred, torch.zeros(5, 5), labels, weights, targets, targets)
+    seen = torch.tensor([0, 2])
+    logits = head.fc_cls(torch.cat([features, features[seen].detach()]))
+    both = torch.cat([labels, labels[seen]])
+    one_batch = head.loss_cls(logits, both, torch.cat([weights, torch.ones(2)]), avg_factor=6.0)
+    torch.testing.assert_close(losses["loss_cls"], one_batch)
+    virtual = head.loss_cls(logits[5:], both[5:], torch.ones(2), avg_factor=2.0)
+    torch.testing.assert_close(losses["virtual"], virtual.detach())
+    parameters = [head.fc_cls.weight, head.shared_fcs[0].weight]
+    gradients = [torch.autograd.grad(loss, parameters, retain_graph=True) for loss in (losses["loss_cls"], one_batch)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_joint_mean_without_a_roi_is_the_virtual_features() -> None:
+    head = box_head(LOSSES["softmax"], joint_mean=True)
+    for labels in (torch.tensor([1]), torch.tensor([], dtype=torch.long)):
+        n = len(labels)
+        scores, boxes = head(torch.randn(n, 2, 1, 1))
+        targets = torch.zeros(n, 4)
+        losses = head.loss(scores, boxes, torch.zeros(n, 5), labels, torch.ones(n), targets, targets)
+    assert losses["loss_cls"] == losses["virtual"] > 0
+
+
+def test_a_joint_mean_is_refused_where_the_loss_averages_by_itself() -> None:
+    with pytest.raises(UserError, match=r"the box head, augmenter 'fasa': one mean .*\(joint_mean\) needs"):
+        box_head(LOSSES["BAGS"], joint_mean=True)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -12,6 +12,7 @@ import torch
 
 from fasa.augmenters.m2m import M2m
 from fasa.errors import UserError
+from fasa.method.virtual_loss import VirtualLoss, mean_loss, weighted_sums
 from fasa.study import Run, load_study
 from fasa.tasks.classification import session
 from fasa.tasks.classification.losses import Criterion
@@ -123,6 +124,28 @@ def test_virtual_features_move_no_mean_feature(make_study, build):
         pass
     assert observed == [16] * 4 * 5  # TDE drops the short batch
     assert classified == [6] * 4 * 4  # from the second epoch on
+
+
+def test_a_virtual_loss_that_joins_makes_one_mean_of_the_step(study, build):
+    """LDAM after DRW: the gradient is that of the criterion's mean over the real and the virtual batch."""
+    training = build(study, "ldam_fasa")
+    training._begin_epoch()
+    training.criterion.begin_epoch(training.criterion.drw_epoch)
+    training.optimiser.param_groups[0]["lr"] = 0.0
+    head, criterion = training.classifier.head, training.criterion
+    virtual, labels = torch.rand(4, head.weight.shape[1]), torch.tensor([0, 5, 5, 2])
+    real = []
+
+    def joins(batch):
+        real.append(batch)
+        return VirtualLoss(*weighted_sums(*criterion(head(virtual), labels)))
+
+    training.augmenter.loss = joins
+    training._step(torch.arange(0, 71, 5))
+    both = torch.cat([real[0].features.detach(), virtual]), torch.cat([real[0].labels, labels])
+    expected = torch.autograd.grad(mean_loss(criterion(head(both[0]), both[1])), head.weight)[0]
+    assert not (criterion.class_weights == 1).any()
+    torch.testing.assert_close(head.weight.grad, expected)
 
 
 def test_validation_uses_the_deployed_logits_and_no_margin(study, build, dataset):
