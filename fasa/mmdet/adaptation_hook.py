@@ -18,7 +18,6 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fasa import atomic
@@ -129,12 +128,7 @@ class AdaptationHook(Hook):
         runner.visualizer.add_scalars(scalars, step=runner.epoch + 1)
         text = "  ".join(f"{name}: {value:.4f}" for name, value in scalars.items())
         runner.logger.info(f"Epoch(validation loss) [{runner.epoch + 1}]  {text}  classes seen: {len(foreground)}")
-        return {
-            "validation_loss": _rounded(mean),
-            "validation_count": [int(count) for count in sums.count.tolist()],
-            "accuracy": _rounded(sums.correct / sums.count),
-            "true_class_probability": _rounded(sums.probability / sums.count),
-        }
+        return sums.means()
 
 
 class _Once:
@@ -210,8 +204,3 @@ def _check(dataset: Any, classes: int) -> None:
             f"dataloader.dataset of AdaptationHook has {len(names)} classes but num_classes of the box head is "
             f"{classes}; make them agree."
         )
-
-
-def _rounded(values: Tensor) -> list[float | None]:
-    """Six significant digits; None where there is no value."""
-    return [None if value != value else float(f"{value:.6g}") for value in values.tolist()]

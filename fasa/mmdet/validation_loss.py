@@ -43,22 +43,38 @@ class RoIValidation(Validation):
         """No RoIs yet of ``classes`` classes and the background."""
         return cls(*torch.zeros(4, classes + 1, dtype=torch.float64, device=device))
 
-    def add(self, loss_cls: nn.Module, cls_score: Tensor, labels: Tensor) -> None:
-        """Count RoIs with ``cls_score [n, channels]`` and ``labels [n]`` in ``0..C``; does not wait for the device."""
+    def add(self, loss_cls: nn.Module, cls_score: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
+        """Count RoIs with ``cls_score [n, channels]`` and ``labels [n]`` in ``0..C``, each by its weight, 1 without.
+
+        Does not wait for the device.
+        """
         cls_score = cls_score.float()
         probabilities = class_probabilities(loss_cls, cls_score)
         true = probabilities.gather(1, labels[:, None]).squeeze(1)
         hits = probabilities.argmax(1) == labels
-        self.loss.index_add_(0, labels, per_example(loss_cls, cls_score, labels).double())
-        self.correct.index_add_(0, labels, hits.double())
-        self.count.index_add_(0, labels, torch.ones_like(true, dtype=torch.float64))
-        self.probability.index_add_(0, labels, true.double())
+        sums = self.loss, self.correct, self.count, self.probability
+        values = per_example(loss_cls, cls_score, labels), hits, torch.ones_like(true), true
+        for total, value in zip(sums, values, strict=True):
+            total.index_add_(0, labels, value.double() if weights is None else value * weights.double())
 
     def over_processes(self) -> RoIValidation:
         """The sums of all processes together; a collective operation."""
         total = torch.stack([self.loss, self.correct, self.count, self.probability])
         all_reduce(total)
         return RoIValidation(*total)
+
+    def means(self) -> dict[str, list[Any]]:
+        """What a history says of each class, background last, to six significant digits; None of a class without RoIs."""
+        means = {
+            "validation_loss": self.loss / self.count,
+            "accuracy": self.correct / self.count,
+            "true_class_probability": self.probability / self.count,
+        }
+        told = {
+            name: [None if value != value else float(f"{value:.6g}") for value in values.tolist()]
+            for name, values in means.items()
+        }
+        return {**told, "validation_count": [int(count) for count in self.count.tolist()]}
 
 
 @dataclass(frozen=True)

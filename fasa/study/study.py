@@ -10,7 +10,7 @@ from typing import Any
 
 from fasa.errors import UserError
 from fasa.strict import closest
-from fasa.study.artifacts import Figure, Table, load_figures, load_tables
+from fasa.study.artifacts import FIGURE_NUMBERS, Figure, Row, Table, load_figures, load_tables
 from fasa.study.claims import load_claims
 from fasa.study.fingerprints import fingerprint
 from fasa.study.recipes import load_recipes
@@ -34,8 +34,8 @@ STATES = tuple(REASONS)
 class Study:
     """Everything that ``configs/`` says, at one scale, with paths relative to ``root``.
 
-    ``tables`` and ``figures`` are those that the scale can run whole; ``unavailable`` has the others' names, and which
-    of the two each is.
+    ``tables`` are those of which the scale can run a comparison, less the rows that it cannot run; ``figures`` those
+    that it can run whole; ``unavailable`` has the others' names, and which of the two each is.
     """
 
     root: Path
@@ -301,18 +301,47 @@ def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
                 told = f"'{task}.seeds' names '{name}', which is no table, figure or recipe{closest(name, known)}"
                 raise UserError(f"{configs / 'scales' / scale}.yaml: {told}.")
 
-    def whole(artifact: Table | Figure) -> bool:
-        return not any(size.unsupported_reason(recipes[recipe]) for recipe in artifact.recipes())
-
-    study = Study(
-        root,
-        size,
-        recipes,
-        {name: table for name, table in tables.items() if whole(table)},
-        {name: figure for name, figure in figures.items() if whole(figure)},
-        {name: "table" for name, table in tables.items() if not whole(table)}
-        | {name: "figure" for name, figure in figures.items() if not whole(figure)},
-    )
+    printed = {name: cut for name, table in tables.items() if (cut := _at_scale(table, size, recipes))}
+    drawn = {name: figure for name, figure in figures.items() if _is_drawn(figure, size, recipes)}
+    unavailable = {name: "table" for name in tables if name not in printed}
+    unavailable |= {name: "figure" for name in figures if name not in drawn}
+    study = Study(root, size, recipes, printed, drawn, unavailable)
     for name in study.resolved:
         study.fingerprint(name)  # reads all that decides a run, config files included: what is wrong there is told now
     return study
+
+
+def _is_drawn(figure: Figure, scale: Scale, recipes: dict[str, Recipe]) -> bool:
+    """Whether ``scale`` can run and draw all of ``figure``."""
+
+    def is_drawn(recipe: Recipe) -> bool:
+        task = scale.task(recipe)
+        return task is not None and not scale.unsupported_reason(recipe) and figure.kind not in task.undrawn
+
+    return all(is_drawn(recipes[name]) for name in figure.recipes())
+
+
+def _at_scale(table: Table, scale: Scale, recipes: dict[str, Recipe]) -> Table | None:
+    """``table`` less the rows that ``scale`` cannot run or measure, which its note names; None if no comparison is left."""
+
+    def lacking(row: Row) -> str | None:
+        recipe = recipes[row.recipe]
+        if reason := scale.unsupported_reason(recipe):
+            return reason
+        task = scale.task(recipe)
+        assert task is not None
+        unmeasured = [name for name in row.measures(table.columns) if name not in (*task.measurements, *FIGURE_NUMBERS)]
+        return f"no {unmeasured[0].split('.')[0]}" if unmeasured else None
+
+    withheld = {row.id: reason for row in table.rows if (reason := lacking(row))}
+    if not withheld:
+        return table
+    kept = tuple(row for row in table.rows if row.id not in withheld and row.baseline not in withheld)
+    if not any(row.baseline for row in kept):
+        return None
+    left_out: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row not in kept:
+            left_out.setdefault(withheld.get(row.id) or withheld[str(row.baseline)], []).append(row.label)
+    told = "; ".join(f"{', '.join(labels)} ({reason})" for reason, labels in left_out.items())
+    return table.model_copy(update={"rows": kept, "note": f"{table.note} Not at this scale: {told}.".strip()})

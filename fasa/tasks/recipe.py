@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
@@ -152,3 +153,15 @@ class TaskScale(Strict):
         epochs = content["augmenter"].pop("epochs")
         content["augmenter"]["options"].update({name: self.epoch(value) for name, value in epochs.items()})
         return content
+
+    def milestones(self, milestones: Sequence[int], epochs: int) -> list[int]:
+        """The schedule's milestones at this scale, where it has ``epochs``.
+
+        Rounded, a late one can fall on the end, where it would never happen, or on the one before it: then it moves
+        forward. Where there are fewer places than milestones the first ones share an epoch; one epoch has no place.
+        """
+        latest, placed = epochs - 1, []
+        for milestone in reversed(milestones if epochs > 1 else ()):
+            placed.append(max(1, min(self.epoch(milestone), latest)))
+            latest = placed[-1] - 1
+        return placed[::-1]

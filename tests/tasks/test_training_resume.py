@@ -14,7 +14,8 @@ from fasa.datasets.pack import save_pack
 from fasa.errors import UserError
 from fasa.study import Run, Study
 from fasa.tasks import lease
-from fasa.tasks.classification import checkpoint, session
+from fasa.tasks import checkpoint
+from fasa.tasks.classification import session
 from fasa.tasks.classification.classifier import load_classifier
 
 RECIPES = ("ldam_fasa", "ldam_fasa_released", "ldam_m2m", "ce_r34_chu", "tde", "tde_fasa", "balanced_softmax")

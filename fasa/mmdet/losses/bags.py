@@ -105,8 +105,10 @@ class BalancedGroupSoftmax(ClassificationLoss):
         losses, own = self._group_losses(cls_score, labels)
         counted = torch.ones_like(own) if weight is None else (weight > 0).expand_as(own)
         kept = self._keep(own & counted, ~own & counted)
-        weighted = losses if weight is None else losses * weight
-        return (weighted.where(kept, 0).sum(1) / kept.sum(1).clamp(min=1)).sum()
+        if weight is None:
+            return (losses.where(kept, 0).sum(1) / kept.sum(1).clamp(min=1)).sum()
+        total = weight.expand_as(kept).where(kept, 0).sum(1)
+        return ((losses * weight).where(kept, 0).sum(1) / total.where(total > 0, 1)).sum()
 
     def _keep(self, own: Tensor, other: Tensor) -> Tensor:
         """Own RoIs and, at random, at most ``others`` times as many others in each group, ``[G, n]``; static shapes."""

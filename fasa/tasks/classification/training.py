@@ -15,7 +15,7 @@ from fasa.augmenters.base import Augmenter, Batch, ImageContext, Mixture, Valida
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
 from fasa.method.virtual_loss import mean_loss, total_loss, weighted_sums
-from fasa.tasks.classification import checkpoint
+from fasa.tasks import checkpoint
 from fasa.tasks.classification.augment import Images
 from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
 from fasa.tasks.classification.graphs import GraphedStep

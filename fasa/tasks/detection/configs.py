@@ -81,7 +81,7 @@ def _set_model(model: Any, recipe: DetectionRecipe, manifest: Manifest, data: Pa
     for head in heads(model.roi_head.bbox_head):
         head.num_classes = manifest.classes
         _set_augmenter(head, recipe, instances)
-        _set_loss(head, recipe, manifest, instances, images)
+        set_loss(head, recipe, manifest, instances, images)
     for head in heads(model.roi_head.mask_head):
         head.num_classes = manifest.classes
     cascade = recipe.detector == "cascade_mask_rcnn"
@@ -103,7 +103,8 @@ def _set_augmenter(head: Any, recipe: DetectionRecipe, instances: str) -> None:
         head.update(augmenter={"name": name, "options": options}, class_counts=instances)
 
 
-def _set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances: str, images: str) -> None:
+def set_loss(head: Any, recipe: DetectionRecipe, manifest: Manifest, instances: str, images: str) -> None:
+    """Give a box head's config the recipe's classification loss; the paths are those of lists of training counts."""
     options = recipe.loss.options
     if recipe.loss.name == "eql":
         head.loss_cls = {

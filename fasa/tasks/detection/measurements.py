@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from fasa import evaluation as metrics
 from fasa.datasets.manifest import Manifest
 from fasa.evaluation.metrics.average_precision import evaluate_matches
-from fasa.mmdet.validation_loss import ValidationLoss, stages
+from fasa.mmdet.validation_loss import RoIValidation, ValidationLoss, stages
 
 BEST_OF_CLASSES = ("fixed", "pool")  # protocols that look at the best detections of each class over all images
 
@@ -55,27 +55,36 @@ def score(
 
 
 def internals(detector: nn.Module, heldout: DataLoader, history: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of the (last) box head: weight norms, the mean probability of the true class in held-out RoIs (figure 1b; null
-    for a class without any), FASA's running mean of each class's features ``[C][d]`` (figure 5; null for a class never
-    seen), and what each epoch's adaptation left in the history."""
+    """:func:`of_head` of the (last) box head."""
     last = stages(detector)[-1]
-    sums = ValidationLoss(detector, heldout)()[-1]
+    return of_head(last.name, last.head, ValidationLoss(detector, heldout)()[-1], history)
+
+
+def of_head(name: str, head: Any, sums: RoIValidation, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of a box head: weight norms, the mean probability of the true class in held-out RoIs (figure 1b; null for a class
+    without any), FASA's running mean of each class's features ``[C][d]`` (figure 5; null for a class never seen), and
+    what each epoch's adaptation left in the history.
+
+    Args:
+        name: what the history calls the head.
+        sums: over the held-out RoIs.
+    """
     shares = (sums.probability / sums.count)[:-1].tolist()  # the background left out; nan: no RoI
     found: dict[str, Any] = {
-        "weight_norms": _list(_class_rows(last.head).norm(dim=1)),
+        "weight_norms": _list(_class_rows(head).norm(dim=1)),
         "class_probabilities": [None if share != share else round(share, 6) for share in shares],
     }
-    fasa = getattr(getattr(last.head, "augmenter", None), "fasa", None)
+    fasa = getattr(getattr(head, "augmenter", None), "fasa", None)
     if fasa is not None:
         seen = (fasa.observations > 0).tolist()
         found["class_features"] = [_list(row, 4) if there else None for row, there in zip(fasa.mean, seen, strict=True)]
-    heads = [line["heads"][last.name] for line in history]
+    heads = [line["heads"][name] for line in history]
     if heads and "probabilities" in heads[0]:
         found["sampling_trajectory"] = {
             key: [head[key] for head in heads] for key in ("probabilities", "groups") if key in heads[0]
         }
         if fasa is not None:
-            found["virtual_features"] = _list(_expected_draws(history, last.name, fasa.start_epoch), 2)
+            found["virtual_features"] = _list(_expected_draws(history, name, fasa.start_epoch), 2)
     if heads and "validation_loss" in heads[0]:
         found["validation_loss"] = [head["validation_loss"] for head in heads]
     return found

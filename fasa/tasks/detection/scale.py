@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -66,15 +65,3 @@ class DetectionScale(TaskScale):
             except UserError as error:
                 raise UserError(f"{where}: {error}") from error
         return resolved
-
-    def milestones(self, milestones: Sequence[int], epochs: int) -> list[int]:
-        """The schedule's milestones at this scale, where it has ``epochs``.
-
-        Rounded, a late one can fall on the end, where it would never happen, or on the one before it: then it moves
-        forward. Where there are fewer places than milestones the first ones share an epoch; one epoch has no place.
-        """
-        latest, placed = epochs - 1, []
-        for milestone in reversed(milestones if epochs > 1 else ()):
-            placed.append(max(1, min(self.epoch(milestone), latest)))
-            latest = placed[-1] - 1
-        return placed[::-1]

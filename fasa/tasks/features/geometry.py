@@ -1,0 +1,108 @@
+"""The features that stand for a detector's: each class a Gaussian, each object a place in it, each region beside that."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fasa.errors import UserError
+
+REMEMBERED = 200  # objects of a class that differ; of larger classes each stands for several
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How classes, objects and regions lie in feature space; standard deviations of each dimension, before the ReLU.
+
+    A feature is ``relu(class + object + region)``: a class's mean lies around one of some ``kinds`` (classes that look
+    alike), an object around its class, and the regions that cover it around the object.
+
+    Args:
+        dim: dimensions.
+        kinds: of classes.
+        between_kinds: of the kinds' means.
+        between_classes: of the classes' means around their kind's.
+        within: of a class's regions around its mean, objects and regions together; classes vary by 0.6 to 1.4 of it.
+        objects: the share of that variance that is between objects.
+        background: of background regions around 0.
+        drift: by how many radians the features turn in the course of a training, most of it early.
+
+    Raises:
+        UserError: a number out of its range.
+    """
+
+    dim: int = 64
+    kinds: int = 40
+    between_kinds: float = 1.0
+    between_classes: float = 0.8
+    within: float = 1.0
+    objects: float = 0.81
+    background: float = 1.6
+    drift: float = 0.0
+
+    def __post_init__(self) -> None:
+        spreads = self.between_kinds, self.between_classes, self.within, self.background
+        if self.dim < 2 or self.kinds < 1 or min(spreads) < 0 or not 0 <= self.objects <= 1:
+            raise UserError(
+                "dim must be at least 2, kinds at least 1, no standard deviation negative, and objects 0 to 1."
+            )
+
+
+class Features:
+    """Features of regions by a :class:`Geometry`; another seed is another space.
+
+    Args:
+        geometry: of the space.
+        instances: objects of each class ``[C]``, at least 1.
+        seed: of the classes' places and their objects; regions are drawn by torch's global generator.
+    """
+
+    def __init__(self, geometry: Geometry, instances: np.ndarray, seed: int) -> None:
+        self.geometry = geometry
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator)
+
+        classes, dim = len(instances), geometry.dim
+        kinds = geometry.between_kinds * normal(geometry.kinds, dim)
+        kind = torch.randint(geometry.kinds, (classes,), generator=generator)
+        self.mean = kinds[kind] + geometry.between_classes * normal(classes, dim)
+        self.spread = geometry.within * (0.6 + 0.8 * torch.rand(classes, dim, generator=generator))
+        self.remembered = torch.as_tensor(instances).clamp(max=REMEMBERED)
+        self.first = self.remembered.cumsum(0) - self.remembered  # each class's first row of the table
+        labels = torch.repeat_interleave(torch.arange(classes), self.remembered)
+        self.objects = self.mean[labels] + math.sqrt(geometry.objects) * self.spread[labels] * normal(len(labels), dim)
+        skew = torch.linalg.qr(normal(dim, dim))[0]
+        skew = skew - skew.T
+        self.turned = torch.linalg.matrix_exp(skew * math.sqrt(dim) / skew.norm())
+        self.angle = 0.0
+
+    def at(self, progress: float) -> None:
+        """Turn the space to where it is when that share of the training is done; at 1 it is as it was made."""
+        early = (1 - math.exp(-4 * progress)) / (1 - math.exp(-4))
+        self.angle = self.geometry.drift * (1 - early)
+
+    def of_objects(self, labels: Tensor, objects: Tensor) -> Tensor:
+        """A region ``[n, d]`` of each training object, told by its class and its number within it, both ``[n]``."""
+        rows = self.first[labels] + objects % self.remembered[labels]
+        return self._regions(self.objects[rows], labels)
+
+    def of_new_objects(self, labels: Tensor) -> Tensor:
+        """A region ``[n, d]`` of an object that training does not show, of each of ``labels [n]``."""
+        share = math.sqrt(self.geometry.objects)
+        return self._regions(self.mean[labels] + share * self.spread[labels] * torch.randn(len(labels), self.geometry.dim), labels)
+
+    def of_background(self, n: int) -> Tensor:
+        """``n`` background regions ``[n, d]``."""
+        return (self.geometry.background * torch.randn(n, self.geometry.dim)).relu()
+
+    def _regions(self, objects: Tensor, labels: Tensor) -> Tensor:
+        if self.angle:
+            objects = math.cos(self.angle) * objects + math.sin(self.angle) * objects @ self.turned.T
+        share = math.sqrt(1 - self.geometry.objects)
+        return (objects + share * self.spread[labels] * torch.randn_like(objects)).relu()

@@ -1,0 +1,97 @@
+"""The classifier of a box head, its loss and its augmenters: what a detector trains of them, without the detector."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from fasa.augmenters.base import Batch, RoIContext, build_augmenter
+from fasa.datasets.manifest import LISTS, list_path, read_manifest
+from fasa.mmdet.criterion import class_probabilities, virtual
+from fasa.tasks.detection.configs import set_loss
+from fasa.tasks.task import Job
+
+FIRST_STD = 0.01  # of the classifier's weights, as in mmdet's box heads
+
+
+class FeatureHead(nn.Module):
+    """Features ``[n, d]`` to scores ``[n, channels]``; the loss and the augmenter are the recipe's.
+
+    ``augmenters`` has one for all processes, or where each keeps statistics of its own, one for each.
+
+    Args:
+        job: the run.
+        dim: ``d``.
+        processes: simulated.
+    """
+
+    def __init__(self, job: Job, dim: int, processes: int) -> None:
+        super().__init__()
+        register_all_modules()
+        recipe = job.recipe
+        manifest = read_manifest(job.data)
+        config = ConfigDict(loss_cls={"type": "CrossEntropyLoss"}, cls_predictor_cfg={"type": "Linear"})
+        instances, images, _ = (str(list_path(job.data, name)) for name in LISTS)
+        set_loss(config, recipe, manifest, instances, images)
+        self.num_classes, self.processes = manifest.classes, processes
+        self.loss_cls = MODELS.build(config.loss_cls)
+        custom = getattr(self.loss_cls, "custom_cls_channels", False)
+        channels = self.loss_cls.get_cls_channels(self.num_classes) if custom else self.num_classes + 1
+        self.fc_cls = MODELS.build({**config.cls_predictor_cfg, "in_features": dim, "out_features": channels})
+        nn.init.normal_(self.fc_cls.weight, std=FIRST_STD)
+        if self.fc_cls.bias is not None:
+            nn.init.zeros_(self.fc_cls.bias)
+        if hasattr(self.loss_cls, "initialise"):
+            self.loss_cls.initialise(self.fc_cls)
+        context = RoIContext(
+            classifier=self.fc_cls,
+            embed=partial(torch.flatten, start_dim=1),
+            criterion=partial(virtual, self.loss_cls),
+            class_counts=torch.tensor(manifest.instance_counts),
+            feature_dim=dim,
+            class_probabilities=partial(class_probabilities, self.loss_cls),
+        )
+        chosen, where = recipe.augmenter, f"recipe '{recipe.name}'"
+        number = processes if chosen.per_process_statistics else 1
+        self.augmenters = nn.ModuleList(
+            build_augmenter(chosen.name, chosen.options, context, where) for _ in range(number)
+        )
+
+    @property
+    def augmenter(self) -> nn.Module:
+        """The first process's, or that of all."""
+        return self.augmenters[0]
+
+    def loss(self, features: Tensor, labels: Tensor, weights: Tensor, process: Tensor) -> Tensor:
+        """The loss of a step, 0-d: of regions ``[n, d]`` whose weights add up to about 1, and of virtual features.
+
+        Args:
+            process: of each region ``[n]``. Each process adds a mean loss of virtual features of its own, and data
+                parallelism averages them.
+        """
+        scores = self.fc_cls(features)
+        real = self.loss_cls(scores, labels, weights, avg_factor=1.0)
+        batch = Batch(features[:, :, None, None], features, scores, labels)
+        if len(self.augmenters) > 1:
+            shares = [Batch(*(part[process == number] for part in batch)) for number in range(self.processes)]
+            virtual = [augmenter.loss(share) for augmenter, share in zip(self.augmenters, shares, strict=True)]
+        else:
+            # Statistics are over all processes, so the first call sees all regions; the others draw features alone.
+            nothing = Batch(*(part[:0] for part in batch))
+            calls = [batch, *[nothing] * (self.processes - 1)]
+            virtual = [self.augmenter.loss(each) for each in calls]
+        added = [each for each in virtual if each is not None]
+        return real + torch.stack(added).mean() if added else real
+
+    def share_adaptation(self) -> None:
+        """Give every process the first one's probabilities and groups, as data parallelism does."""
+        first = dict(self.augmenter.named_buffers())
+        for other in self.augmenters[1:]:
+            for name, buffer in other.named_buffers():
+                if name.rpartition(".")[2] in ("probabilities", "groups"):
+                    buffer.copy_(first[name])

@@ -1,0 +1,43 @@
+"""How large to run a detector's recipe on fixed features."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from fasa.signatures import CheckedAs, options, partial
+from fasa.strict import parse
+from fasa.tasks.detection.recipe import DetectionSchedule
+from fasa.tasks.features.recipe import CountedData, FeaturesRecipe
+from fasa.tasks.recipe import Recipe, TaskScale
+
+GEOMETRY = "fasa.tasks.features.geometry:Geometry"
+
+
+class FeaturesScale(TaskScale):
+    """A scale's part for detectors on fixed features; ``batch_size`` are images of a step, over all processes."""
+
+    data: dict[Literal["lvis"], Annotated[dict[str, Any], CheckedAs(partial(CountedData))]] = Field(
+        description="What stands for a recipe's data."
+    )
+    schedule: Annotated[dict[str, Any], CheckedAs(partial(DetectionSchedule))] = Field(
+        {}, description="Overrides of every recipe's schedule."
+    )
+    geometry: Annotated[dict[str, Any], CheckedAs(options(GEOMETRY))] = Field(
+        {}, description="How classes, objects and regions lie in feature space."
+    )
+    processes: int = Field(8, ge=1, description="Simulated processes; each draws virtual features of its own.")
+    objects: float = Field(0.5, gt=0, description="Most objects of a class in a step, on average; others are left out.")
+    background: int = Field(256, ge=1, description="Background regions of a step.")
+    held_out: float = Field(8, gt=0, description="Most held-out objects of a class that adaptation looks at, on average.")
+    test_background: int = Field(20, ge=0, description="Background regions of a test image.")
+
+    def apply(self, recipe: Recipe, where: str) -> FeaturesRecipe:
+        """``recipe`` at this scale; ``where`` is what an error calls it."""
+        content = self.scaled(recipe)
+        schedule = content["schedule"]
+        schedule["epochs"] = self.epoch(schedule["epochs"])
+        schedule["milestones"] = self.milestones(schedule["milestones"], schedule["epochs"])
+        schedule.update(self.schedule)
+        return parse(FeaturesRecipe, content, where)

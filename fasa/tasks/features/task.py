@@ -1,0 +1,76 @@
+"""Detectors on fixed features: LVIS's own classes and counts, the box head's classifier, and no images."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.features.measured import MEASURED
+from fasa.tasks.features.recipe import FeaturesRecipe
+from fasa.tasks.features.scale import FeaturesScale
+from fasa.tasks.task import Job, Run, Task
+
+# What a recipe wants that fixed features do not have.
+MAPS = ("moex", "chu", "yin")
+
+
+class FixedFeatures(Task):
+    """A loop of its own around the losses and augmenters of box heads."""
+
+    name = "features"
+    recipe_model = DetectionRecipe
+    scale_model = FeaturesScale
+    measurements = MEASURED
+    packages = ("onedl-mmdetection", "onedl-mmcv")
+    optional_measurements = ("norcal",)
+    undrawn = frozenset({"gains", "tide_errors", "instance_bins", "qualitative"})
+
+    def at_scale(self, recipe: DetectionRecipe, scale: FeaturesScale, where: str) -> FeaturesRecipe:
+        return scale.apply(recipe, where)
+
+    def unsupported_reason(self, recipe: DetectionRecipe, scale: FeaturesScale) -> str | None:
+        lacking = {
+            "but the classes of LVIS": recipe.data.name != "lvis",
+            "but one kind of features": (recipe.detector, recipe.backbone) != ("mask_rcnn", "r50"),
+            "no images": recipe.instaboost,
+            "no maps of regions": recipe.augmenter.name in MAPS,
+            "no proposals": recipe.nms_resampling or recipe.calibrated,
+        }
+        return next((reason for reason, lacks in lacking.items() if lacks), None)
+
+    def decided_by(self, declared: Any, recipe: FeaturesRecipe, scale: FeaturesScale, root: Path) -> dict[str, Any]:
+        return scale.model_dump(include={"geometry", "processes", "objects", "background", "held_out"})
+
+    def training_seconds(self, recipe: FeaturesRecipe, scale: FeaturesScale) -> float:
+        return scale.seconds.get(recipe.backbone, 0.0) * recipe.schedule.epochs
+
+    def akin(self, recipe: FeaturesRecipe) -> Hashable:
+        return recipe.sampler, recipe.loss.name
+
+    def data_path(self, root: Path, recipe: FeaturesRecipe) -> Path:
+        options = recipe.data.options
+        cut = "-".join(f"{key}-{value:g}" for key, value in options.items()) or "official"
+        return root / "resources" / recipe.data.name / cut / "manifest.json"
+
+    def prepare(self, root: Path, recipe: FeaturesRecipe, source: Path | None) -> Path:
+        from fasa.datasets import lvis_counts
+
+        destination = self.data_path(root, recipe)
+        if not destination.exists():
+            lvis_counts.prepare(recipe.data.options, destination)
+        return destination
+
+    def train(self, jobs: Sequence[Job], device: str | None) -> dict[Run, Exception]:
+        from fasa.tasks.features import session
+
+        return session.train(jobs)
+
+    def evaluate(self, job: Job, device: str | None, started: float) -> Path:
+        from fasa.tasks.features import session
+
+        return session.evaluate(job, started)
+
+
+TASK = FixedFeatures()

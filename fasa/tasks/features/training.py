@@ -1,0 +1,212 @@
+"""The training of a classifier on fixed features: a detector's step without its images, resumable between any two epochs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from fasa import atomic, torch_files
+from fasa.augmenters.base import Validation
+from fasa.datasets.lvis_counts import Pairs, read_pairs
+from fasa.datasets.manifest import read_manifest
+from fasa.errors import UserError
+from fasa.mmdet.validation_loss import RoIValidation, evaluating
+from fasa.tasks import checkpoint
+from fasa.tasks.features.geometry import Features, Geometry
+from fasa.tasks.features.head import FeatureHead
+from fasa.tasks.features.recipe import FeaturesRecipe
+from fasa.tasks.features.regions import FOREGROUND, HeldOut, Step, TrainingImages, held_out, repeat_factors
+from fasa.tasks.features.scale import FeaturesScale
+from fasa.tasks.heartbeat import Heartbeat
+from fasa.tasks.lease import lease
+from fasa.tasks.task import Job
+from fasa.tasks.termination import Terminated
+
+HEAD = "bbox_head"  # as histories of detectors call it
+
+
+class Training:
+    """A run in training, or trained.
+
+    Args:
+        job: the run.
+
+    Raises:
+        UserError: the data was not prepared.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.seed = job, job.run.seed
+        self.recipe: FeaturesRecipe = job.recipe
+        self.scale: FeaturesScale = job.scale
+        self.manifest = read_manifest(job.data)
+        self.pairs: dict[str, Pairs] = read_pairs(self.manifest)
+        self.letters = np.array(self.manifest.frequencies)
+        instances = np.array(self.manifest.instance_counts)
+        self.features = Features(Geometry(**self.scale.geometry), instances, self.seed)
+        torch.manual_seed(self.seed)
+        self.head = FeatureHead(job, self.features.geometry.dim, self.scale.processes)
+        schedule = self.recipe.schedule
+        self.optimiser = torch.optim.SGD(
+            self.head.fc_cls.parameters(),
+            lr=schedule.lr,
+            momentum=schedule.momentum,
+            weight_decay=schedule.weight_decay,
+        )
+        self.epoch, self.seconds = 0, 0.0
+        self.history: list[dict[str, Any]] = []
+
+    @cached_property
+    def images(self) -> TrainingImages:
+        """The training images, drawn as the recipe says."""
+        train = self.pairs["train"]
+        repeats = np.ones(train.images)
+        if self.recipe.sampler == "repeat_factor":
+            repeats = repeat_factors(train, self.manifest.repeat_threshold)
+        batch = min(self.recipe.schedule.batch_size, train.images)
+        return TrainingImages(
+            train, np.ceil(repeats).astype(int), batch, self.scale.processes, self.scale.objects, self.seed
+        )
+
+    @cached_property
+    def watched(self) -> HeldOut:
+        """The held-out regions that adaptation looks at."""
+        return self.held_out(self.recipe.validation)
+
+    def held_out(self, validation: str) -> HeldOut:
+        """Regions of held-out images: all of them ("original"), each as often as repeat factor sampling shows it
+        ("resampled"), or those with a rare or common object ("balanced")."""
+        pairs = self.pairs["val"]
+        weight = np.ones(pairs.images)
+        if validation == "resampled":
+            weight = np.ceil(repeat_factors(pairs, self.manifest.repeat_threshold))
+        elif validation == "balanced":
+            weight = np.bincount(pairs.image, self.letters[pairs.label] != "f", pairs.images) > 0
+        return held_out(pairs, weight.astype(float), self.features, self.scale.held_out, self.seed)
+
+    # ------------------------------------------------------------------------------------------------ the loop
+    def run(self, told_to_stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
+        """Train to the end, giving the number of finished epochs after each; resumes where a kill left it.
+
+        Args:
+            told_to_stop: asked after each epoch.
+
+        Raises:
+            UserError: the loss is no longer finite, or the checkpoint belongs to another recipe.
+            Terminated: it was told to stop, and has saved.
+        """
+        torch.set_num_threads(self.scale.threads)
+        epochs = self.recipe.schedule.epochs
+        with lease(self.job.checkpoints):
+            self._resume()
+            heart = Heartbeat(self.job, epochs)
+            before, started = self.seconds, time.monotonic()
+            while self.epoch < epochs:
+                loss = self._train_epoch()
+                self.history.append(self._end_epoch(loss))
+                self.epoch += 1
+                self.seconds = before + time.monotonic() - started
+                self._save()
+                heart.beat(self.epoch, loss, self.seconds)
+                yield self.epoch
+                if told_to_stop() and self.epoch < epochs:
+                    raise Terminated
+            self._finish()
+
+    def _train_epoch(self) -> float:
+        """One epoch; its mean loss. All its chance follows from the run's seed and the epoch."""
+        torch.manual_seed(hash((self.seed, self.epoch)) % 2**63)
+        self.head.train()
+        for augmenter in self.head.augmenters:
+            augmenter.begin_epoch(self.epoch)
+        total = torch.zeros(())
+        for number, step in enumerate(self.images.epoch(self.epoch)):
+            self._set_rate(self.epoch * self.images.steps + number)
+            total += self._step(step)
+        mean = float(total) / self.images.steps
+        if not math.isfinite(mean):
+            raise UserError(
+                f"{self.job}: the loss is {mean} in epoch {self.epoch + 1}; lower the rate or lengthen the warm-up."
+            )
+        return mean
+
+    def _set_rate(self, iteration: int) -> None:
+        schedule = self.recipe.schedule
+        warm = min(1.0, 1e-3 + iteration / schedule.warmup) if schedule.warmup else 1.0
+        dropped = 0.1 ** sum(milestone <= self.epoch for milestone in schedule.milestones)
+        for group in self.optimiser.param_groups:
+            group["lr"] = schedule.lr * warm * dropped
+        self.features.at(iteration / (schedule.epochs * self.images.steps))
+
+    def _step(self, step: Step) -> torch.Tensor:
+        background = self.scale.background
+        features = torch.cat([self.features.of_objects(step.labels, step.objects), self.features.of_background(background)])
+        classes = self.head.num_classes
+        labels = torch.cat([step.labels, torch.full((background,), classes)])
+        weights = torch.cat([step.weights, torch.full((background,), (1 - FOREGROUND) / background)])
+        process = torch.cat([step.process, torch.arange(background) % self.scale.processes])
+        loss = self.head.loss(features, labels, weights, process)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _end_epoch(self, loss: float) -> dict[str, Any]:
+        """Adapt the augmenters; the epoch's line of the history."""
+        self.features.at((self.epoch + 1) / self.recipe.schedule.epochs)
+        found: list[RoIValidation] = []
+
+        def validate() -> Validation:
+            if not found:
+                found.append(self.validate(self.watched))
+            return found[0]
+
+        entries = [augmenter.end_epoch(validate) for augmenter in self.head.augmenters]
+        self.head.share_adaptation()
+        report = found[0].means() if found else {}
+        iterations = self.images.steps * self.scale.processes  # each draws features of its own
+        head = {**entries[0], **report}
+        return {"epoch": self.epoch + 1, "iterations": iterations, "seconds": None, "loss": loss, "heads": {HEAD: head}}
+
+    @torch.no_grad()
+    def validate(self, regions: HeldOut) -> RoIValidation:
+        """Sums of each class over held-out regions."""
+        sums = RoIValidation.zeros(self.head.num_classes, torch.device("cpu"))
+        with evaluating(self.head):
+            for features, labels, weights in zip(*(part.split(4096) for part in regions), strict=True):
+                sums.add(self.head.loss_cls, self.head.fc_cls(features), labels, weights)
+        return sums
+
+    # ----------------------------------------------------------------------------------------- state and files
+    def _resume(self) -> None:
+        state = checkpoint.newest_checkpoint(self.job.checkpoints, self.job.fingerprint)
+        if state is None:
+            return
+        self.head.load_state_dict(state["head"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+
+    def _save(self) -> None:
+        state = {
+            "fingerprint": self.job.fingerprint,
+            "head": self.head.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        checkpoint.save_checkpoint(self.job.checkpoints, self.epoch, state)
+
+    def _finish(self) -> None:
+        """Leave the history, the cost and, last, the weights."""
+        cost = {"device": "cpu", "device_seconds": round(self.seconds, 1), "threads": torch.get_num_threads()}
+        atomic.write_json(self.job.work_dir / "cost.json", {**cost, "fingerprint": self.job.fingerprint})
+        atomic.write_json(self.job.work_dir / "history.json", self.history)
+        content = {"state_dict": self.head.state_dict(), "fingerprint": self.job.fingerprint}
+        torch_files.write(self.job.weights, content)
