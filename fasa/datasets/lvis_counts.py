@@ -1,4 +1,4 @@
-"""Images without pixels that have LVIS v1's class counts: which classes are in which image, and how many objects of each.
+"""Images without pixels that have LVIS v1's class counts: the classes of each image, and how many objects of each.
 
 The counts of ``lvis_v1_counts.csv`` are LVIS's own: ``image_count``, ``instance_count`` and ``frequency`` of the 1,203
 categories in lvis_v1_train.json (Gupta et al., LVIS, CVPR 2019; lvisdataset.org, CC BY 4.0). What the counts leave open
@@ -93,7 +93,7 @@ def read_classes(every: int = 1) -> Classes:
 
 
 def prepare(options: Mapping[str, Any], destination: Path) -> None:
-    """Draw the images and write their manifest ``destination``; beside it ``pairs.npz`` and, as LVIS has it, val's JSON.
+    """Draw the images and write their manifest ``destination``; beside it ``pairs.npz`` and, in LVIS's form, val's JSON.
 
     Args:
         options: the fields of :class:`LvisCounts`.
@@ -116,8 +116,12 @@ def prepare(options: Mapping[str, Any], destination: Path) -> None:
         for name in ("train", "val")
     }
     folder = destination.parent
-    columns = {f"{name}_{key}": getattr(pairs, key) for name, pairs in split.items() for key in ("image", "label", "objects")}
-    atomic.write(folder / "pairs.npz", lambda stream: np.savez(stream, **columns, images=[images["train"], images["val"]]))
+    columns = {
+        f"{name}_{key}": getattr(pairs, key) for name, pairs in split.items() for key in ("image", "label", "objects")
+    }
+    atomic.write(
+        folder / "pairs.npz", lambda stream: np.savez(stream, **columns, images=[images["train"], images["val"]])
+    )
     atomic.write_json(folder / "val.json", _annotations(rng, split["val"], classes))
     write_manifest(
         Manifest(
@@ -205,7 +209,13 @@ def _annotations(rng: np.random.Generator, pairs: Pairs, classes: Classes) -> di
         "categories": [
             {"id": c + 1, "name": name, "frequency": letter, "image_count": images, "instance_count": instances}
             for c, (name, letter, images, instances) in enumerate(
-                zip(classes.names, classes.frequencies.tolist(), classes.images.tolist(), classes.instances.tolist(), strict=True)
+                zip(
+                    classes.names,
+                    classes.frequencies.tolist(),
+                    classes.images.tolist(),
+                    classes.instances.tolist(),
+                    strict=True,
+                )
             )
         ],
         "images": [

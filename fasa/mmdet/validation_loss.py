@@ -64,7 +64,7 @@ class RoIValidation(Validation):
         return RoIValidation(*total)
 
     def means(self) -> dict[str, list[Any]]:
-        """What a history says of each class, background last, to six significant digits; None of a class without RoIs."""
+        """What a history says of each class, background last, by six significant digits; None without RoIs."""
         means = {
             "validation_loss": self.loss / self.count,
             "accuracy": self.correct / self.count,

@@ -322,7 +322,7 @@ def _is_drawn(figure: Figure, scale: Scale, recipes: dict[str, Recipe]) -> bool:
 
 
 def _at_scale(table: Table, scale: Scale, recipes: dict[str, Recipe]) -> Table | None:
-    """``table`` less the rows that ``scale`` cannot run or measure, which its note names; None if no comparison is left."""
+    """``table`` less what ``scale`` cannot run or measure, which its note names; None if no comparison is left."""
 
     def lacking(row: Row) -> str | None:
         recipe = recipes[row.recipe]

@@ -13,8 +13,7 @@ import torch
 from fasa.datasets.pack import save_pack
 from fasa.errors import UserError
 from fasa.study import Run, Study
-from fasa.tasks import lease
-from fasa.tasks import checkpoint
+from fasa.tasks import checkpoint, lease
 from fasa.tasks.classification import session
 from fasa.tasks.classification.classifier import load_classifier
 

@@ -1,4 +1,4 @@
-"""The features that stand for a detector's: each class a Gaussian, each object a place in it, each region beside that."""
+"""The features that stand for a detector's: a class is a Gaussian, an object a place in it, a region one beside that."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ class Features:
     def of_new_objects(self, labels: Tensor) -> Tensor:
         """A region ``[n, d]`` of an object that training does not show, of each of ``labels [n]``."""
         share = math.sqrt(self.geometry.objects)
-        return self._regions(self.mean[labels] + share * self.spread[labels] * torch.randn(len(labels), self.geometry.dim), labels)
+        return self._regions(
+            self.mean[labels] + share * self.spread[labels] * torch.randn(len(labels), self.geometry.dim), labels
+        )
 
     def of_background(self, n: int) -> Tensor:
         """``n`` background regions ``[n, d]``."""

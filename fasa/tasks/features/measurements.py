@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fasa import evaluation
-from fasa.evaluation import Detections, GroundTruth, load_ground_truth
 from fasa.datasets.lvis_counts import boxes
+from fasa.evaluation import Detections, GroundTruth, load_ground_truth
 from fasa.mmdet.criterion import class_probabilities
 from fasa.mmdet.validation_loss import evaluating
 from fasa.tasks.detection.measurements import of_head
@@ -30,11 +30,16 @@ def measure(training: Training, norcal: bool) -> dict[str, Any]:
     """
     truth = load_ground_truth(training.manifest.val.annotations)
     gammas = GAMMAS if norcal else GAMMAS[:1]
-    scored = {gamma: _summary(truth, found) for gamma, found in zip(gammas, detections(training, truth, gammas), strict=True)}
+    scored = {
+        gamma: _summary(truth, found) for gamma, found in zip(gammas, detections(training, truth, gammas), strict=True)
+    }
     found: dict[str, Any] = {"mask_ap": scored[0.0], "box_ap": scored[0.0]}
     sums = training.validate(training.held_out("original"))
     found |= of_head(HEAD, training.head, sums, training.history)
-    found["top1"] = [None if n == 0 else round(hits / n, 6) for hits, n in zip(sums.correct.tolist(), sums.count.tolist(), strict=True)][:-1]
+    found["top1"] = [
+        None if n == 0 else round(hits / n, 6)
+        for hits, n in zip(sums.correct.tolist(), sums.count.tolist(), strict=True)
+    ][:-1]
     if norcal:
         tuned = max(GAMMAS, key=lambda gamma: scored[gamma]["AP"])  # of equals the least
         found["norcal"] = {
@@ -103,4 +108,6 @@ def _best(scores: Tensor, image: np.ndarray, truth: GroundTruth) -> tuple[np.nda
 
 def _columns(rows: list[tuple[np.ndarray, ...]], truth: GroundTruth) -> Detections:
     image, label, score, region = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return Detections("regions", truth.image_ids[image], truth.category_ids[label], score.astype(np.float64), boxes(region))
+    return Detections(
+        "regions", truth.image_ids[image], truth.category_ids[label], score.astype(np.float64), boxes(region)
+    )

@@ -30,7 +30,9 @@ class FeaturesScale(TaskScale):
     processes: int = Field(8, ge=1, description="Simulated processes; each draws virtual features of its own.")
     objects: float = Field(0.5, gt=0, description="Most objects of a class in a step, on average; others are left out.")
     background: int = Field(256, ge=1, description="Background regions of a step.")
-    held_out: float = Field(8, gt=0, description="Most held-out objects of a class that adaptation looks at, on average.")
+    held_out: float = Field(
+        8, gt=0, description="Most held-out objects of a class that adaptation looks at, on average."
+    )
     test_background: int = Field(20, ge=0, description="Background regions of a test image.")
 
     def apply(self, recipe: Recipe, where: str) -> FeaturesRecipe:

@@ -1,4 +1,4 @@
-"""The training of a classifier on fixed features: a detector's step without its images, resumable between any two epochs."""
+"""The training of a classifier on fixed features: a detector's step without its images, resumable between epochs."""
 
 from __future__ import annotations
 
@@ -146,7 +146,9 @@ class Training:
 
     def _step(self, step: Step) -> torch.Tensor:
         background = self.scale.background
-        features = torch.cat([self.features.of_objects(step.labels, step.objects), self.features.of_background(background)])
+        features = torch.cat(
+            [self.features.of_objects(step.labels, step.objects), self.features.of_background(background)]
+        )
         classes = self.head.num_classes
         labels = torch.cat([step.labels, torch.full((background,), classes)])
         weights = torch.cat([step.weights, torch.full((background,), (1 - FOREGROUND) / background)])
