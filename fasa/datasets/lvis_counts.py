@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def read_classes(every: int = 1) -> Classes:
 
 
 def prepare(options: Mapping[str, Any], destination: Path) -> None:
-    """Draw the images and write their manifest ``destination``; beside it ``pairs.npz`` and, in LVIS's form, val's JSON.
+    """Draw the images and write their manifest ``destination``; beside it ``pairs.npz`` and val's JSON, as LVIS's.
 
     Args:
         options: the fields of :class:`LvisCounts`.
@@ -153,7 +154,7 @@ def read_pairs(manifest: Manifest) -> dict[str, Pairs]:
                 name: Pairs(*(columns[f"{name}_{key}"] for key in ("image", "label", "objects")), images[name])
                 for name in images
             }
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(f"{path} is missing or damaged; delete its folder and run fasa data again.") from error
 
 

@@ -1,4 +1,4 @@
-"""The features that stand for a detector's: a class is a Gaussian, an object a place in it, a region one beside that."""
+"""The features that stand for a detector's: a class is a Gaussian, an object a place in it, a region beside that."""
 
 from __future__ import annotations
 
