@@ -1,0 +1,308 @@
+"""The task without images: which regions a step has, what they weigh, and that a training ends as if never stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from fasa.cli import main
+from fasa.datasets.lvis_counts import Pairs
+from fasa.errors import UserError
+from fasa.study import Run, Study, load_study
+from fasa.tasks.features.geometry import REMEMBERED, Features, Geometry
+from fasa.tasks.features.regions import EACH, FOREGROUND, TrainingImages, held_out, repeat_factors
+from fasa.tasks.features.training import HEAD, Training
+
+TINY = {
+    "description": "A few steps on a few of LVIS's classes, for one test.",
+    "features": {
+        "seeds": [0],
+        "data": {"lvis": {"name": "lvis_counts", "options": {"every": 60, "val_share": 0.3}}},
+        "epochs": 0.25,
+        "schedule": {"batch_size": 200, "warmup": 2},
+        "geometry": {"dim": 8, "kinds": 3},
+        "processes": 2,
+        "background": 16,
+        "held_out": 2,
+        "test_background": 2,
+    },
+}
+PAIRS = Pairs(np.array([0, 0, 1, 3]), np.array([0, 2, 0, 1]), np.array([2, 1, 3, 1]), 4)  # image 2 has no class
+
+
+@pytest.fixture
+def tiny(make_study, study_root) -> Study:
+    """A study at a scale of this task alone, its data prepared."""
+    return _tiny(study_root)
+
+
+def _tiny(root) -> Study:
+    import yaml
+
+    (root / "configs" / "scales" / "tiny_tail.yaml").write_text(yaml.safe_dump(TINY))
+    study = load_study(root, "tiny_tail")
+    study.task("rfs").prepare(root, study.recipe("rfs"), None)
+    return study
+
+
+def _steps(repeats=(1, 1, 1, 1), batch=2, most=100.0, seed=0, number=0, processes=2):
+    images = TrainingImages(PAIRS, np.array(repeats), batch, processes, most, seed)
+    return images, list(images.epoch(number))
+
+
+# ------------------------------------------------------------------------------------------------------------- regions
+def test_an_epoch_shows_every_object_once():
+    images, steps = _steps()
+    assert images.steps == len(steps) == 2
+    shown = sorted(
+        (label, number)
+        for step in steps
+        for label, number in zip(step.labels.tolist(), step.objects.tolist(), strict=True)
+    )
+    objects = [(0, number) for number in range(5)] + [(1, 0), (2, 0)]
+    assert shown == sorted(objects * EACH)
+
+
+def test_images_shown_more_often_show_their_objects_more_often():
+    _, steps = _steps(repeats=(1, 3, 1, 1))
+    labels = torch.cat([step.labels for step in steps])
+    assert labels.bincount().tolist() == [(2 + 3 * 3) * EACH, EACH, EACH]
+
+
+def test_weights_add_up_to_the_share_of_foreground():
+    """Whatever is left out: on average over many epochs, of all and of each class."""
+    for most in (100.0, 0.3):
+        images = TrainingImages(PAIRS, np.ones(4, int), 2, 1, most, 0)
+        of_class = torch.zeros(3)
+        for number in range(3000):
+            for step in images.epoch(number):
+                of_class.index_add_(0, step.labels, step.weights)
+        total = of_class / (3000 * images.steps)
+        assert total.sum().item() == pytest.approx(FOREGROUND, rel=0.02)
+        assert (total / total.sum()).tolist() == pytest.approx([5 / 7, 1 / 7, 1 / 7], rel=0.06)
+
+
+def test_a_class_is_thinned_to_its_limit():
+    images = TrainingImages(PAIRS, np.ones(4, int), 2, 1, 0.5, 0)
+    # Objects a step: 2.5, 0.5, 0.5.
+    assert images.kept.tolist() == pytest.approx([0.2, 1, 1])
+
+
+def test_a_process_has_the_images_of_its_part_of_the_batch():
+    _, steps = _steps(batch=4)
+    (step,) = steps
+    of_object = dict(zip(zip(step.labels.tolist(), step.objects.tolist(), strict=True), step.process.tolist(), strict=True))
+    assert set(of_object.values()) <= {0, 1}
+    assert of_object[0, 0] == of_object[0, 1] == of_object[2, 0], "objects of image 0 are together"
+    assert of_object[0, 2] == of_object[0, 3] == of_object[0, 4], "and those of image 1"
+
+
+def test_order_follows_from_seed_and_epoch():
+    def labels(**given):
+        return [step.labels.tolist() for step in _steps(**given)[1]]
+
+    assert labels(seed=1, number=3) == labels(seed=1, number=3)
+    assert any(labels(seed=1, number=3) != labels(seed=1, number=n) for n in range(4, 9))
+
+
+def test_repeat_factors_by_hand():
+    """Shares 1/2, 1/4, 1/4 of the images; with t = 1/2 the factors of the classes are 1, sqrt 2, sqrt 2."""
+    assert repeat_factors(PAIRS, 0.5).tolist() == pytest.approx([math.sqrt(2), 1, 1, math.sqrt(2)])
+    assert repeat_factors(PAIRS, 0.25).tolist() == [1, 1, 1, 1]
+
+
+def test_held_out_regions_stand_for_all_objects_of_the_images_that_count():
+    features = Features(Geometry(dim=4), np.array([5, 1, 1]), 0)
+    found = held_out(PAIRS, np.array([1.0, 2.0, 1.0, 0.0]), features, 100, 0)
+    assert found.labels.bincount().tolist() == [5, 0, 1, 6], "image 3 is left out, and background is as many"
+    of_class = torch.zeros(4, dtype=torch.double).index_add_(0, found.labels, found.weights)
+    assert of_class[:3].tolist() == [2 + 2 * 3, 0, 1]
+    assert (of_class[:3].sum() / of_class.sum()).item() == pytest.approx(FOREGROUND)
+    thinned = held_out(PAIRS, np.ones(4), features, 2, 0)
+    assert set(thinned.weights[thinned.labels == 0].tolist()) <= {2.5}, "2 of 5 stand for all"
+
+
+# ------------------------------------------------------------------------------------------------------------ features
+def test_regions_of_an_object_are_nearer_to_each_other_than_to_another_object():
+    torch.manual_seed(0)
+    features = Features(Geometry(dim=64), np.array([50, 50]), 0)
+    label, same = torch.zeros(40, dtype=torch.long), torch.full((40,), 7)
+    a, b = (features.of_objects(label, same) for _ in range(2))
+    c = features.of_objects(label, torch.arange(40) + 8)
+    assert (a - b).norm(dim=1).mean() < 0.7 * (a - c).norm(dim=1).mean()
+    assert (a >= 0).all()
+
+
+def test_objects_of_a_large_class_repeat():
+    torch.manual_seed(0)
+    features = Features(Geometry(dim=4, objects=1.0), np.array([1000]), 0)
+    numbers = torch.tensor([3, 3 + REMEMBERED, 4])
+    first, again, other = features.of_objects(torch.zeros(3, dtype=torch.long), numbers)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_drift_turns_the_space_and_ends_where_it_was_made():
+    still, turning = (Features(Geometry(dim=6, objects=1.0, drift=drift), np.array([3, 3]), 0) for drift in (0.0, 1.5))
+    labels, numbers = torch.tensor([0, 1]), torch.tensor([2, 0])
+    turning.at(0.0)
+    assert not torch.allclose(still.of_objects(labels, numbers), turning.of_objects(labels, numbers), atol=0.1)
+    turning.at(1.0)
+    assert torch.equal(still.of_objects(labels, numbers), turning.of_objects(labels, numbers))
+    assert torch.allclose(turning.turned @ turning.turned.T, torch.eye(6), atol=1e-5)
+
+
+def test_another_seed_is_another_space():
+    a, b, c = (Features(Geometry(dim=4), np.array([3, 3]), seed).mean for seed in (0, 0, 1))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+@pytest.mark.parametrize("given", [{"dim": 1}, {"kinds": 0}, {"within": -1.0}, {"objects": 1.5}])
+def test_a_geometry_out_of_range_is_refused(given):
+    with pytest.raises(UserError, match="dim must be at least 2"):
+        Geometry(**given)
+
+
+# ---------------------------------------------------------------------------------------------------- a step's own loss
+def _head(study: Study, name: str):
+    return Training(study.job(Run(name, 0))).head
+
+
+def test_the_real_loss_is_the_weighted_mean(tiny):
+    torch.manual_seed(0)
+    head = _head(tiny, "rfs")
+    features, labels = torch.rand(9, 8), torch.arange(9) % (head.num_classes + 1)
+    weights, process = torch.rand(9), torch.arange(9) % 2
+    expected = (functional.cross_entropy(head.fc_cls(features), labels, reduction="none") * weights).sum()
+    assert head.loss(features, labels, weights, process).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_every_process_draws_features_of_its_own(tiny, monkeypatch):
+    """The virtual loss of a step is the mean of the processes', and only the first call shows any region."""
+    head = _head(tiny, "rfs_fa")
+    seen = []
+
+    def loss(batch):
+        seen.append(len(batch.labels))
+        return torch.tensor(float(len(seen)))
+
+    monkeypatch.setattr(head.augmenter, "loss", loss)
+    features, labels, weights = torch.rand(6, 8), torch.zeros(6, dtype=torch.long), torch.zeros(6)
+    assert head.loss(features, labels, weights, torch.arange(6) % 2).item() == pytest.approx((1 + 2) / 2)
+    assert seen == [6, 0]
+
+
+def test_statistics_of_each_process_are_of_its_own_regions(tiny):
+    head = _head(tiny, "rfs_fasa_own_statistics")
+    assert len(head.augmenters) == 2
+    labels = torch.tensor([0, 1, 1, 2])
+    head.loss(torch.rand(4, 8), labels, torch.full((4,), 0.25), torch.tensor([0, 0, 1, 1]))
+    first, second = (augmenter.fasa.observations[:3].tolist() for augmenter in head.augmenters)
+    assert (first, second) == ([1, 1, 0], [0, 1, 1])
+    head.augmenters[1].fasa.probabilities.fill_(0.5)
+    head.share_adaptation()
+    assert torch.equal(head.augmenters[1].fasa.probabilities, head.augmenters[0].fasa.probabilities)
+    assert head.augmenters[1].fasa.observations[:3].tolist() == [0, 1, 1], "statistics stay their own"
+
+
+# ------------------------------------------------------------------------------------------------------------- a run
+NAMES = ("rfs_fasa", "rfs_fasa_own_statistics", "rfs_smote", "eql_24_fasa", "bags_fasa", "rfs_liu")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stopped_after_every_epoch_it_ends_the_same(study_root, name):
+    study = _tiny(study_root)
+    whole, stopped = study.job(Run(name, 0)), study.job(Run(name, 1))
+    stopped = replace(stopped, run=whole.run)  # the same seed in another folder
+    assert list(Training(whole).run()) == list(range(1, whole.recipe.schedule.epochs + 1))
+    for _ in range(whole.recipe.schedule.epochs):
+        for _ in Training(stopped).run():
+            break  # and left
+    list(Training(stopped).run())
+    a, b = (torch.load(job.weights, weights_only=True)["state_dict"] for job in (whole, stopped))
+    assert a.keys() == b.keys() and all(torch.equal(a[key].nan_to_num(-1), b[key].nan_to_num(-1)) for key in a)
+    assert (whole.work_dir / "history.json").read_bytes() == (stopped.work_dir / "history.json").read_bytes()
+
+
+def test_a_run_from_its_recipe_to_its_cell(study_root, monkeypatch, capsys):
+    """`fasa data`, `train` and `evaluate` leave what tables and figures read; FASA's course is in it."""
+    study = _tiny(study_root)
+    monkeypatch.chdir(study_root)
+    for command in (["data", "rfs_fasa"], ["train", "rfs_fasa", "--seed", "0"], ["evaluate", "rfs_fasa", "--seed", "0"]):
+        assert main([*command, "--scale", "tiny_tail"]) == 0, capsys.readouterr().err
+    metrics = json.loads(study.metrics_path("rfs_fasa", 0).read_text())
+    measured = metrics["measurements"]
+    assert measured["mask_ap"].keys() == {"AP", "APr", "APc", "APf"} and 0 < measured["mask_ap"]["AP"] < 1
+    classes = len(metrics["class_names"])
+    for name in ("weight_norms", "class_probabilities", "top1", "virtual_features", "class_features"):
+        assert len(measured[name]) == classes, name
+    epochs = study.recipe("rfs_fasa").schedule.epochs
+    course = measured["sampling_trajectory"]
+    assert len(course["probabilities"]) == len(course["groups"]) == len(measured["validation_loss"]) == epochs == 3
+    history = json.loads((study.work_dir("rfs_fasa", 0) / "history.json").read_text())
+    assert [line["heads"][HEAD]["probabilities"] for line in history] == course["probabilities"]
+    moved = np.array(course["probabilities"][2]) / np.array(course["probabilities"][1])
+    assert set(np.round(moved, 4).tolist()) <= {0.9, 1.0, 1.1} and len(set(np.round(moved, 4))) > 1
+
+
+def test_norcal_is_measured_where_a_table_prints_it(study_root):
+    from fasa.tasks.features.measurements import measure
+
+    training = Training(_tiny(study_root).job(Run("rfs", 0)))
+    list(training.run())
+    plain, with_norcal = (measure(training, norcal) for norcal in (False, True))
+    assert "norcal" not in plain and with_norcal["mask_ap"] == plain["mask_ap"]
+    whole, tuned = (with_norcal["norcal"][name] for name in ("whole", "tuned"))
+    assert whole["gamma"] == 1.0 and tuned["mask_ap"]["AP"] >= max(whole["mask_ap"]["AP"], plain["mask_ap"]["AP"])
+    assert whole["mask_ap"] != plain["mask_ap"]
+
+
+def test_ap_is_what_lvis_api_says(study_root, tmp_path):
+    """The same detections, written as official results, scored by lvis-api."""
+    from toys_lvis import official_summary
+
+    from fasa.evaluation import load_ground_truth, save_detections  # noqa: F401
+    from fasa.tasks.features.measurements import _summary, detections
+
+    training = Training(_tiny(study_root).job(Run("rfs", 0)))
+    list(training.run())
+    truth = load_ground_truth(training.manifest.val.annotations)
+    (found,) = detections(training, truth, (0.0,))
+    assert official_summary(training.manifest.val.annotations, found) == pytest.approx(_summary(truth, found))
+
+
+WITHHELD = {
+    "rfs_instaboost": "no images",
+    "rfs_moex": "no maps of regions",
+    "rfs_chu": "no maps of regions",
+    "nr_24": "no proposals",
+    "r101_24": "but one kind of features",
+    "coco_lt": "but the classes of LVIS",
+}
+
+
+@pytest.mark.parametrize("name", WITHHELD)
+def test_what_needs_more_than_features_is_withheld_by_name(tiny, name):
+    with pytest.raises(UserError, match=f"scale 'tiny_tail' has {WITHHELD[name]}, so it cannot run '{name}'"):
+        tiny.recipe(name)
+
+
+def test_a_table_prints_the_rows_that_the_scale_runs(tiny):
+    table = tiny.tables["feature_augmentation"]
+    assert [row.id for row in table.rows] == ["baseline", "smote", "liu", "fa"]
+    assert table.note.endswith("Not at this scale: InstaBoost (no images); MoEx, Chu et al., Yin et al. (no maps of regions).")
+    assert {"tide", "cost", "coco_lt", "cifar_lt"} <= tiny.unavailable.keys()
+    assert {"fig1a", "fig1b", "fig3", "fig4a", "fig4b"} <= tiny.figures.keys()
+    assert {"fig1c", "tide_bars", "supp_fig2"} <= tiny.unavailable.keys()
+
+
+def test_an_infinite_loss_is_told(study_root):
+    job = _tiny(study_root).job(Run("rfs", 0))
+    job.recipe.schedule.__dict__["lr"] = 1e30
+    with pytest.raises(UserError, match="the loss is .* in epoch 1; lower the rate"):
+        list(Training(job).run())
