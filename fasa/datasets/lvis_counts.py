@@ -52,7 +52,7 @@ class LvisCounts:
     """Which part of LVIS's counts a data set has.
 
     Attributes:
-        every: each so many-th class of the list by size, with as small a share of the images; 1 for all.
+        every: each so many-th class of the list by size, in as small a share of the images if there is room; 1 for all.
         val_share: of the validation images.
         seed: of all that is drawn.
 
@@ -107,7 +107,8 @@ def prepare(options: Mapping[str, Any], destination: Path) -> None:
     rng = np.random.default_rng(spec.seed)
     affinity = np.where(rng.random((THEMES, len(classes.images))) < _homes(classes.instances), 1.0, OFF_THEME)
     popularity = rng.dirichlet(np.full(THEMES, 2.0))
-    images = {"train": IMAGES["train"] // spec.every, "val": round(IMAGES["val"] * spec.val_share) // spec.every}
+    train = max(IMAGES["train"] // spec.every, int(classes.images.max()))  # room for the most frequent class
+    images = {"train": train, "val": round(train * spec.val_share * IMAGES["val"] / IMAGES["train"])}
     appearances = {
         "train": classes.images,
         "val": np.minimum(rng.poisson(classes.images * images["val"] / images["train"]), images["val"]),

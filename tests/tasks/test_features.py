@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from evaluation.oracles import lvis_official
 from torch.nn import functional
 
 from fasa.cli import main
 from fasa.datasets.lvis_counts import Pairs
 from fasa.errors import UserError
+from fasa.evaluation import load_ground_truth
+from fasa.method.virtual_loss import VirtualLoss
 from fasa.study import Run, Study, load_study
 from fasa.tasks.features.geometry import REMEMBERED, Features, Geometry
+from fasa.tasks.features.measurements import detections, measure
 from fasa.tasks.features.regions import EACH, FOREGROUND, TrainingImages, held_out, repeat_factors
 from fasa.tasks.features.training import HEAD, Training
 
@@ -43,8 +49,6 @@ def tiny(make_study, study_root) -> Study:
 
 
 def _tiny(root) -> Study:
-    import yaml
-
     (root / "configs" / "scales" / "tiny_tail.yaml").write_text(yaml.safe_dump(TINY))
     study = load_study(root, "tiny_tail")
     study.task("rfs").prepare(root, study.recipe("rfs"), None)
@@ -97,7 +101,8 @@ def test_a_class_is_thinned_to_its_limit():
 def test_a_process_has_the_images_of_its_part_of_the_batch():
     _, steps = _steps(batch=4)
     (step,) = steps
-    of_object = dict(zip(zip(step.labels.tolist(), step.objects.tolist(), strict=True), step.process.tolist(), strict=True))
+    names = zip(step.labels.tolist(), step.objects.tolist(), strict=True)
+    of_object = dict(zip(names, step.process.tolist(), strict=True))
     assert set(of_object.values()) <= {0, 1}
     assert of_object[0, 0] == of_object[0, 1] == of_object[2, 0], "objects of image 0 are together"
     assert of_object[0, 2] == of_object[0, 3] == of_object[0, 4], "and those of image 1"
@@ -233,8 +238,8 @@ def test_a_run_from_its_recipe_to_its_cell(study_root, monkeypatch, capsys):
     """`fasa data`, `train` and `evaluate` leave what tables and figures read; FASA's course is in it."""
     study = _tiny(study_root)
     monkeypatch.chdir(study_root)
-    for command in (["data", "rfs_fasa"], ["train", "rfs_fasa", "--seed", "0"], ["evaluate", "rfs_fasa", "--seed", "0"]):
-        assert main([*command, "--scale", "tiny_tail"]) == 0, capsys.readouterr().err
+    for command in ("data rfs_fasa", "train rfs_fasa --seed 0", "evaluate rfs_fasa --seed 0"):
+        assert main([*command.split(), "--scale", "tiny_tail"]) == 0, capsys.readouterr().err
     metrics = json.loads(study.metrics_path("rfs_fasa", 0).read_text())
     measured = metrics["measurements"]
     assert measured["mask_ap"].keys() == {"AP", "APr", "APc", "APf"} and 0 < measured["mask_ap"]["AP"] < 1
@@ -250,9 +255,17 @@ def test_a_run_from_its_recipe_to_its_cell(study_root, monkeypatch, capsys):
     assert set(np.round(moved, 4).tolist()) <= {0.9, 1.0, 1.1} and len(set(np.round(moved, 4))) > 1
 
 
-def test_norcal_is_measured_where_a_table_prints_it(study_root):
-    from fasa.tasks.features.measurements import measure
+def test_the_joint_mean_weighs_a_virtual_feature_as_a_region(tiny, monkeypatch):
+    """Of a process's 1,024 regions and 2 virtual features of loss 3: (1024 * real + 6) / 1026."""
+    head = _head(tiny, "rfs_fasa_joint")
+    monkeypatch.setattr(head.augmenter, "loss", lambda batch: VirtualLoss(torch.tensor(6.0), torch.tensor(2.0)))
+    features, labels, weights = torch.rand(6, 8), torch.zeros(6, dtype=torch.long), torch.full((6,), 1 / 6)
+    real = functional.cross_entropy(head.fc_cls(features), labels)
+    found = head.loss(features, labels, weights, torch.zeros(6))
+    assert found.item() == pytest.approx((1024 * real.item() + 6) / 1026, rel=1e-6)
 
+
+def test_norcal_is_measured_where_a_table_prints_it(study_root):
     training = Training(_tiny(study_root).job(Run("rfs", 0)))
     list(training.run())
     plain, with_norcal = (measure(training, norcal) for norcal in (False, True))
@@ -262,18 +275,20 @@ def test_norcal_is_measured_where_a_table_prints_it(study_root):
     assert whole["mask_ap"] != plain["mask_ap"]
 
 
-def test_ap_is_what_lvis_api_says(study_root, tmp_path):
-    """The same detections, written as official results, scored by lvis-api."""
-    from toys_lvis import official_summary
-
-    from fasa.evaluation import load_ground_truth, save_detections  # noqa: F401
-    from fasa.tasks.features.measurements import _summary, detections
-
+def test_ap_is_what_lvis_api_says(study_root):
     training = Training(_tiny(study_root).job(Run("rfs", 0)))
     list(training.run())
-    truth = load_ground_truth(training.manifest.val.annotations)
+    annotations = training.manifest.val.annotations
+    truth = load_ground_truth(annotations)
     (found,) = detections(training, truth, (0.0,))
-    assert official_summary(training.manifest.val.annotations, found) == pytest.approx(_summary(truth, found))
+    columns = (found.image_id, found.category_id, found.score, found.box)
+    results = [
+        {"image_id": image, "category_id": category, "score": score, "bbox": box}
+        for image, category, score, box in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    official = lvis_official(json.loads(Path(annotations).read_text()), results, "bbox").summary
+    ours = measure(training, False)["mask_ap"]
+    assert 0 < ours["AP"] < 1 and ours == {name: official[name] for name in ours}
 
 
 WITHHELD = {
@@ -295,7 +310,8 @@ def test_what_needs_more_than_features_is_withheld_by_name(tiny, name):
 def test_a_table_prints_the_rows_that_the_scale_runs(tiny):
     table = tiny.tables["feature_augmentation"]
     assert [row.id for row in table.rows] == ["baseline", "smote", "liu", "fa"]
-    assert table.note.endswith("Not at this scale: InstaBoost (no images); MoEx, Chu et al., Yin et al. (no maps of regions).")
+    withheld = "InstaBoost (no images); MoEx, Chu et al., Yin et al. (no maps of regions)"
+    assert table.note.endswith(f"Not at this scale: {withheld}.")
     assert {"tide", "cost", "coco_lt", "cifar_lt"} <= tiny.unavailable.keys()
     assert {"fig1a", "fig1b", "fig3", "fig4a", "fig4b"} <= tiny.figures.keys()
     assert {"fig1c", "tide_bars", "supp_fig2"} <= tiny.unavailable.keys()
@@ -304,5 +320,5 @@ def test_a_table_prints_the_rows_that_the_scale_runs(tiny):
 def test_an_infinite_loss_is_told(study_root):
     job = _tiny(study_root).job(Run("rfs", 0))
     job.recipe.schedule.__dict__["lr"] = 1e30
-    with pytest.raises(UserError, match="the loss is .* in epoch 1; lower the rate"):
+    with pytest.raises(UserError, match=r"the loss is .* in epoch 1; lower the rate"):
         list(Training(job).run())

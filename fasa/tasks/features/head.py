@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from fasa.augmenters.base import Batch, RoIContext, build_augmenter
 from fasa.datasets.manifest import LISTS, list_path, read_manifest
+from fasa.method.virtual_loss import total_loss
 from fasa.mmdet.criterion import class_probabilities, virtual
 from fasa.tasks.detection.configs import set_loss
 from fasa.tasks.task import Job
 
+SAMPLED = 1024.0  # regions of a step and process of a detector, of two images, whose mean is its real loss
 FIRST_STD = 0.01  # of the classifier's weights, as in mmdet's box heads
 
 
@@ -79,14 +81,14 @@ class FeatureHead(nn.Module):
         batch = Batch(features[:, :, None, None], features, scores, labels)
         if len(self.augmenters) > 1:
             shares = [Batch(*(part[process == number] for part in batch)) for number in range(self.processes)]
-            virtual = [augmenter.loss(share) for augmenter, share in zip(self.augmenters, shares, strict=True)]
+            added = [augmenter.loss(share) for augmenter, share in zip(self.augmenters, shares, strict=True)]
         else:
             # Statistics are over all processes, so the first call sees all regions; the others draw features alone.
             nothing = Batch(*(part[:0] for part in batch))
             calls = [batch, *[nothing] * (self.processes - 1)]
-            virtual = [self.augmenter.loss(each) for each in calls]
-        added = [each for each in virtual if each is not None]
-        return real + torch.stack(added).mean() if added else real
+            added = [self.augmenter.loss(each) for each in calls]
+        weight = torch.tensor(SAMPLED)
+        return torch.stack([total_loss(real, weight, each) for each in added]).mean()
 
     def share_adaptation(self) -> None:
         """Give every process the first one's probabilities and groups, as data parallelism does."""
