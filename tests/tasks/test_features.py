@@ -146,14 +146,14 @@ def test_regions_of_an_object_are_nearer_to_each_other_than_to_another_object():
 
 def test_objects_of_a_large_class_repeat():
     torch.manual_seed(0)
-    features = Features(Geometry(dim=4, objects=1.0), np.array([1000]), 0)
+    features = Features(Geometry(dim=4, object_share=1.0), np.array([1000]), 0)
     numbers = torch.tensor([3, 3 + REMEMBERED, 4])
     first, again, other = features.of_objects(torch.zeros(3, dtype=torch.long), numbers)
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_drift_turns_the_space_and_ends_where_it_was_made():
-    still, turning = (Features(Geometry(dim=6, objects=1.0, drift=drift), np.array([3, 3]), 0) for drift in (0.0, 1.5))
+    still, turning = (Features(Geometry(dim=6, object_share=1.0, drift=drift), np.array([3, 3]), 0) for drift in (0.0, 1.5))
     labels, numbers = torch.tensor([0, 1]), torch.tensor([2, 0])
     turning.at(0.0)
     assert not torch.allclose(still.of_objects(labels, numbers), turning.of_objects(labels, numbers), atol=0.1)
@@ -167,7 +167,7 @@ def test_another_seed_is_another_space():
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
-@pytest.mark.parametrize("given", [{"dim": 1}, {"kinds": 0}, {"within": -1.0}, {"objects": 1.5}])
+@pytest.mark.parametrize("given", [{"dim": 1}, {"kinds": 0}, {"within": -1.0}, {"object_share": 1.5}])
 def test_a_geometry_out_of_range_is_refused(given):
     with pytest.raises(UserError, match="dim must be at least 2"):
         Geometry(**given)

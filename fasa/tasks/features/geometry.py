@@ -27,8 +27,10 @@ class Geometry:
         between_kinds: of the kinds' means.
         between_classes: of the classes' means around their kind's.
         within: of a class's regions around its mean, objects and regions together; classes vary by 0.6 to 1.4 of it.
-        objects: the share of that variance that is between objects.
+        object_share: the share of that variance that is between objects.
         background: of background regions around 0.
+        beside: the share of background regions that lie beside an object and show part of it.
+        shown: how much of it: that share of its feature before the ReLU, and background for the rest.
         drift: by how many radians the features turn in the course of a training, most of it early.
 
     Raises:
@@ -39,16 +41,20 @@ class Geometry:
     kinds: int = 40
     between_kinds: float = 1.0
     between_classes: float = 0.8
-    within: float = 1.0
-    objects: float = 0.81
+    within: float = 2.0
+    object_share: float = 0.81
     background: float = 1.6
+    beside: float = 0.5
+    shown: float = 0.7
     drift: float = 0.0
 
     def __post_init__(self) -> None:
         spreads = self.between_kinds, self.between_classes, self.within, self.background
-        if self.dim < 2 or self.kinds < 1 or min(spreads) < 0 or not 0 <= self.objects <= 1:
+        shares = self.object_share, self.beside, self.shown
+        if self.dim < 2 or self.kinds < 1 or min(spreads) < 0 or not (min(shares) >= 0 and max(shares) <= 1):
             raise UserError(
-                "dim must be at least 2, kinds at least 1, no standard deviation negative, and objects 0 to 1."
+                "dim must be at least 2, kinds at least 1, no standard deviation negative, and object_share, beside "
+                "and shown 0 to 1."
             )
 
 
@@ -76,7 +82,9 @@ class Features:
         self.remembered = torch.as_tensor(instances).clamp(max=REMEMBERED)
         self.first = self.remembered.cumsum(0) - self.remembered  # each class's first row of the table
         labels = torch.repeat_interleave(torch.arange(classes), self.remembered)
-        self.objects = self.mean[labels] + math.sqrt(geometry.objects) * self.spread[labels] * normal(len(labels), dim)
+        self.objects = self.mean[labels] + math.sqrt(geometry.object_share) * self.spread[labels] * normal(
+            len(labels), dim
+        )
         skew = torch.linalg.qr(normal(dim, dim))[0]
         skew = skew - skew.T
         self.turned = torch.linalg.matrix_exp(skew * math.sqrt(dim) / skew.norm())
@@ -94,17 +102,24 @@ class Features:
 
     def of_new_objects(self, labels: Tensor) -> Tensor:
         """A region ``[n, d]`` of an object that training does not show, of each of ``labels [n]``."""
-        share = math.sqrt(self.geometry.objects)
-        return self._regions(
-            self.mean[labels] + share * self.spread[labels] * torch.randn(len(labels), self.geometry.dim), labels
-        )
+        return self._regions(self._new(labels), labels)
 
-    def of_background(self, n: int) -> Tensor:
-        """``n`` background regions ``[n, d]``."""
-        return (self.geometry.background * torch.randn(n, self.geometry.dim)).relu()
+    def of_background(self, labels: Tensor) -> Tensor:
+        """A background region ``[n, d]`` of each of ``labels [n]``; some are beside an object of that class."""
+        noise = self.geometry.background * torch.randn(len(labels), self.geometry.dim)
+        shown = self.geometry.shown
+        beside = shown * self._turned(self._new(labels)) + math.sqrt(1 - shown**2) * noise
+        return torch.where(torch.rand(len(labels), 1) < self.geometry.beside, beside, noise).relu()
+
+    def _new(self, labels: Tensor) -> Tensor:
+        share = math.sqrt(self.geometry.object_share)
+        return self.mean[labels] + share * self.spread[labels] * torch.randn(len(labels), self.geometry.dim)
 
     def _regions(self, objects: Tensor, labels: Tensor) -> Tensor:
-        if self.angle:
-            objects = math.cos(self.angle) * objects + math.sin(self.angle) * objects @ self.turned.T
-        share = math.sqrt(1 - self.geometry.objects)
-        return (objects + share * self.spread[labels] * torch.randn_like(objects)).relu()
+        share = math.sqrt(1 - self.geometry.object_share)
+        return (self._turned(objects) + share * self.spread[labels] * torch.randn_like(objects)).relu()
+
+    def _turned(self, objects: Tensor) -> Tensor:
+        if not self.angle:
+            return objects
+        return math.cos(self.angle) * objects + math.sin(self.angle) * objects @ self.turned.T

@@ -50,6 +50,7 @@ class TrainingImages:
         self.steps = max(1, len(self.order) // batch)
         shown = pairs.objects * repeats[pairs.image]
         expected = np.bincount(pairs.label, shown) * batch / len(self.order)  # objects of each class in a step
+        self.share = torch.as_tensor(expected / expected.sum())  # of each class among the objects shown
         self.kept = np.minimum(1.0, most / np.maximum(expected, 1e-12))
         self.weight = FOREGROUND / EACH / expected.sum() / self.kept
         before = np.zeros_like(pairs.objects)  # objects of the class in earlier images: an object's number begins there
@@ -121,8 +122,9 @@ def held_out(pairs: Pairs, weight: np.ndarray, features: Features, most: float, 
     labels, weights, kept = (torch.as_tensor(column[chosen]) for column in (label, weights, kept))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found, background = features.of_new_objects(labels), features.of_background(len(labels))
-    stands_for = (weights / kept).double()
+        stands_for = (weights / kept).double()
+        found, beside = features.of_new_objects(labels), torch.multinomial(stands_for, len(labels), replacement=True)
+        background = features.of_background(labels[beside])
     share = stands_for.sum() * (1 - FOREGROUND) / FOREGROUND / len(labels)
     return HeldOut(
         torch.cat([found, background]),

@@ -28,7 +28,9 @@ class FeaturesScale(TaskScale):
         {}, description="How classes, objects and regions lie in feature space."
     )
     processes: int = Field(8, ge=1, description="Simulated processes; each draws virtual features of its own.")
-    objects: float = Field(0.5, gt=0, description="Most objects of a class in a step, on average; others are left out.")
+    objects_per_class: float = Field(
+        0.5, gt=0, description="Most objects of a class in a step, on average; others are left out."
+    )
     background: int = Field(256, ge=1, description="Background regions of a step.")
     held_out: float = Field(
         8, gt=0, description="Most held-out objects of a class that adaptation looks at, on average."

@@ -41,7 +41,7 @@ class FixedFeatures(Task):
         return next((reason for reason, lacks in lacking.items() if lacks), None)
 
     def decided_by(self, declared: Any, recipe: FeaturesRecipe, scale: FeaturesScale, root: Path) -> dict[str, Any]:
-        return scale.model_dump(include={"geometry", "processes", "objects", "background", "held_out"})
+        return scale.model_dump(include={"geometry", "processes", "objects_per_class", "background", "held_out"})
 
     def training_seconds(self, recipe: FeaturesRecipe, scale: FeaturesScale) -> float:
         return scale.seconds.get(recipe.backbone, 0.0) * recipe.schedule.epochs

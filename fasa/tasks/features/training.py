@@ -71,7 +71,7 @@ class Training:
             repeats = repeat_factors(train, self.manifest.repeat_threshold)
         batch = min(self.recipe.schedule.batch_size, train.images)
         return TrainingImages(
-            train, np.ceil(repeats).astype(int), batch, self.scale.processes, self.scale.objects, self.seed
+            train, np.ceil(repeats).astype(int), batch, self.scale.processes, self.scale.objects_per_class, self.seed
         )
 
     @cached_property
@@ -146,9 +146,8 @@ class Training:
 
     def _step(self, step: Step) -> torch.Tensor:
         background = self.scale.background
-        features = torch.cat(
-            [self.features.of_objects(step.labels, step.objects), self.features.of_background(background)]
-        )
+        beside = torch.multinomial(self.images.share, background, replacement=True)
+        features = torch.cat([self.features.of_objects(step.labels, step.objects), self.features.of_background(beside)])
         classes = self.head.num_classes
         labels = torch.cat([step.labels, torch.full((background,), classes)])
         weights = torch.cat([step.weights, torch.full((background,), (1 - FOREGROUND) / background)])
