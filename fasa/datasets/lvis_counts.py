@@ -29,6 +29,7 @@ OFF_THEME = 0.02  # how likely a class is in an image of a theme that is not its
 # rare, a common and a frequent class is among them.
 NEGATIVES = 9.4
 NEGATIVE_WEIGHTS = {"r": 0.35, "c": 0.96, "f": 1.08}
+PARTS = ("image", "label", "objects")
 CELL = 10  # pixels; each region has a cell of its own, so that boxes of two regions never overlap
 
 
@@ -118,9 +119,7 @@ def prepare(options: Mapping[str, Any], destination: Path) -> None:
         for name in ("train", "val")
     }
     folder = destination.parent
-    columns = {
-        f"{name}_{key}": getattr(pairs, key) for name, pairs in split.items() for key in ("image", "label", "objects")
-    }
+    columns = {f"{name}_{key}": getattr(pairs, key) for name, pairs in split.items() for key in PARTS}
     atomic.write(
         folder / "pairs.npz", lambda stream: np.savez(stream, **columns, images=[images["train"], images["val"]])
     )
@@ -152,8 +151,8 @@ def read_pairs(manifest: Manifest) -> dict[str, Pairs]:
         with np.load(path) as columns:
             images = dict(zip(("train", "val"), columns["images"].tolist(), strict=True))
             return {
-                name: Pairs(*(columns[f"{name}_{key}"] for key in ("image", "label", "objects")), images[name])
-                for name in images
+                name: Pairs(**{key: columns[f"{name}_{key}"] for key in PARTS}, images=number)
+                for name, number in images.items()
             }
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(f"{path} is missing or damaged; delete its folder and run fasa data again.") from error
@@ -187,9 +186,9 @@ def _deal(
         image.append(chosen)
         label.append(np.full(count, c))
         objects.append(1 + rng.multinomial(more, crowded / max(crowded.sum(), 1e-9)) if count else chosen)
-    columns = np.concatenate(image), np.concatenate(label), np.concatenate(objects)
+    columns = [np.concatenate(column).astype(np.int64) for column in (image, label, objects)]
     order = np.lexsort((columns[1], columns[0]))
-    return Pairs(*(column[order].astype(np.int64) for column in columns), len(themes))
+    return Pairs(*(column[order] for column in columns), images=len(themes))  # type: ignore[misc]  # there are three
 
 
 def _annotations(rng: np.random.Generator, pairs: Pairs, classes: Classes) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from fasa.errors import UserError
 from fasa.evaluation import load_ground_truth
 from fasa.method.virtual_loss import VirtualLoss
 from fasa.study import Run, Study, load_study
-from fasa.tasks.features.geometry import REMEMBERED, Features, Geometry
+from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.measurements import detections, measure
 from fasa.tasks.features.regions import EACH, FOREGROUND, TrainingImages, held_out, repeat_factors
+from fasa.tasks.features.space import REMEMBERED, Features
 from fasa.tasks.features.training import HEAD, Training
 
 TINY = {
@@ -153,7 +154,9 @@ def test_objects_of_a_large_class_repeat():
 
 
 def test_drift_turns_the_space_and_ends_where_it_was_made():
-    still, turning = (Features(Geometry(dim=6, object_share=1.0, drift=drift), np.array([3, 3]), 0) for drift in (0.0, 1.5))
+    still, turning = (
+        Features(Geometry(dim=6, object_share=1.0, drift=drift), np.array([3, 3]), 0) for drift in (0.0, 1.5)
+    )
     labels, numbers = torch.tensor([0, 1]), torch.tensor([2, 0])
     turning.at(0.0)
     assert not torch.allclose(still.of_objects(labels, numbers), turning.of_objects(labels, numbers), atol=0.1)

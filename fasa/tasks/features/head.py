@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import torch
 from mmdet.registry import MODELS
@@ -10,7 +11,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from fasa.augmenters.base import Batch, RoIContext, build_augmenter
+from fasa.augmenters.base import Augmenter, Batch, RoIContext, build_augmenter
 from fasa.datasets.manifest import LISTS, list_path, read_manifest
 from fasa.method.virtual_loss import total_loss
 from fasa.mmdet.criterion import class_probabilities, virtual
@@ -65,9 +66,13 @@ class FeatureHead(nn.Module):
         )
 
     @property
-    def augmenter(self) -> nn.Module:
+    def augmenter(self) -> Augmenter:
         """The first process's, or that of all."""
-        return self.augmenters[0]
+        return self.of_processes()[0]
+
+    def of_processes(self) -> list[Augmenter]:
+        """The augmenter of all processes, or of each."""
+        return cast(list[Augmenter], list(self.augmenters))
 
     def loss(self, features: Tensor, labels: Tensor, weights: Tensor, process: Tensor) -> Tensor:
         """The loss of a step, 0-d: of regions ``[n, d]`` whose weights add up to about 1, and of virtual features.
@@ -81,7 +86,7 @@ class FeatureHead(nn.Module):
         batch = Batch(features[:, :, None, None], features, scores, labels)
         if len(self.augmenters) > 1:
             shares = [Batch(*(part[process == number] for part in batch)) for number in range(self.processes)]
-            added = [augmenter.loss(share) for augmenter, share in zip(self.augmenters, shares, strict=True)]
+            added = [augmenter.loss(share) for augmenter, share in zip(self.of_processes(), shares, strict=True)]
         else:
             # Statistics are over all processes, so the first call sees all regions; the others draw features alone.
             nothing = Batch(*(part[:0] for part in batch))
@@ -93,7 +98,7 @@ class FeatureHead(nn.Module):
     def share_adaptation(self) -> None:
         """Give every process the first one's probabilities and groups, as data parallelism does."""
         first = dict(self.augmenter.named_buffers())
-        for other in self.augmenters[1:]:
+        for other in self.of_processes()[1:]:
             for name, buffer in other.named_buffers():
                 if name.rpartition(".")[2] in ("probabilities", "groups"):
                     buffer.copy_(first[name])

@@ -17,4 +17,4 @@ class CountedData(Choice):
 class FeaturesRecipe(DetectionRecipe):
     """One recipe of a detector at a scale that has no images."""
 
-    data: CountedData = Field(description="The classes and counts.")
+    data: CountedData = Field(description="The classes and counts.")  # type: ignore[assignment]  # no images

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fasa.datasets.lvis_counts import Pairs
-from fasa.tasks.features.geometry import Features
+from fasa.tasks.features.space import Features
 
 EACH = 2  # regions of an object in a step, as several proposals cover it
 HELD_OUT = 1 << 20  # in place of an epoch's number, in the seed of what is held out

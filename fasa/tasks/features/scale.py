@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from fasa.signatures import CheckedAs, options, partial
 from fasa.strict import parse
-from fasa.tasks.detection.recipe import DetectionSchedule
+from fasa.tasks.detection.recipe import DataName, DetectionSchedule
 from fasa.tasks.features.recipe import CountedData, FeaturesRecipe
 from fasa.tasks.recipe import Recipe, TaskScale
 
@@ -18,7 +18,7 @@ GEOMETRY = "fasa.tasks.features.geometry:Geometry"
 class FeaturesScale(TaskScale):
     """A scale's part for detectors on fixed features; ``batch_size`` are images of a step, over all processes."""
 
-    data: dict[Literal["lvis"], Annotated[dict[str, Any], CheckedAs(partial(CountedData))]] = Field(
+    data: dict[DataName, Annotated[dict[str, Any], CheckedAs(partial(CountedData))]] = Field(
         description="What stands for a recipe's data."
     )
     schedule: Annotated[dict[str, Any], CheckedAs(partial(DetectionSchedule))] = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ def evaluate(job: Job, started: float) -> Path:
     return write_metrics(
         job,
         cost,
-        config={**job.recipe.model_dump(), "geometry": job.scale.geometry},
+        config={**job.recipe.model_dump(), "geometry": asdict(training.features.geometry)},
         dataset=manifest.name,
         classes={
             "class_names": list(manifest.category_names),

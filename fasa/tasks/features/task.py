@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.measured import MEASURED
 from fasa.tasks.features.recipe import FeaturesRecipe
 from fasa.tasks.features.scale import FeaturesScale
@@ -41,7 +43,8 @@ class FixedFeatures(Task):
         return next((reason for reason, lacks in lacking.items() if lacks), None)
 
     def decided_by(self, declared: Any, recipe: FeaturesRecipe, scale: FeaturesScale, root: Path) -> dict[str, Any]:
-        return scale.model_dump(include={"geometry", "processes", "objects_per_class", "background", "held_out"})
+        of_regions = scale.model_dump(include={"processes", "objects_per_class", "background", "held_out"})
+        return {"geometry": asdict(Geometry(**scale.geometry)), **of_regions}
 
     def training_seconds(self, recipe: FeaturesRecipe, scale: FeaturesScale) -> float:
         return scale.seconds.get(recipe.backbone, 0.0) * recipe.schedule.epochs

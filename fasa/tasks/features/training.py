@@ -18,11 +18,12 @@ from fasa.datasets.manifest import read_manifest
 from fasa.errors import UserError
 from fasa.mmdet.validation_loss import RoIValidation, evaluating
 from fasa.tasks import checkpoint
-from fasa.tasks.features.geometry import Features, Geometry
+from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.head import FeatureHead
 from fasa.tasks.features.recipe import FeaturesRecipe
 from fasa.tasks.features.regions import FOREGROUND, HeldOut, Step, TrainingImages, held_out, repeat_factors
 from fasa.tasks.features.scale import FeaturesScale
+from fasa.tasks.features.space import Features
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import lease
 from fasa.tasks.task import Job
@@ -83,12 +84,12 @@ class Training:
         """Regions of held-out images: all of them ("original"), each as often as repeat factor sampling shows it
         ("resampled"), or those with a rare or common object ("balanced")."""
         pairs = self.pairs["val"]
-        weight = np.ones(pairs.images)
+        weight: np.ndarray = np.ones(pairs.images)
         if validation == "resampled":
             weight = np.ceil(repeat_factors(pairs, self.manifest.repeat_threshold))
         elif validation == "balanced":
-            weight = np.bincount(pairs.image, self.letters[pairs.label] != "f", pairs.images) > 0
-        return held_out(pairs, weight.astype(float), self.features, self.scale.held_out, self.seed)
+            weight = np.bincount(pairs.image, self.letters[pairs.label] != "f", pairs.images).clip(max=1)
+        return held_out(pairs, weight, self.features, self.scale.held_out, self.seed)
 
     # ------------------------------------------------------------------------------------------------ the loop
     def run(self, told_to_stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
@@ -123,7 +124,7 @@ class Training:
         """One epoch; its mean loss. All its chance follows from the run's seed and the epoch."""
         torch.manual_seed(hash((self.seed, self.epoch)) % 2**63)
         self.head.train()
-        for augmenter in self.head.augmenters:
+        for augmenter in self.head.of_processes():
             augmenter.begin_epoch(self.epoch)
         total = torch.zeros(())
         for number, step in enumerate(self.images.epoch(self.epoch)):
@@ -168,7 +169,7 @@ class Training:
                 found.append(self.validate(self.watched))
             return found[0]
 
-        entries = [augmenter.end_epoch(validate) for augmenter in self.head.augmenters]
+        entries = [augmenter.end_epoch(validate) for augmenter in self.head.of_processes()]
         self.head.share_adaptation()
         report = found[0].means() if found else {}
         iterations = self.images.steps * self.scale.processes  # each draws features of its own
