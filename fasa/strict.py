@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import math
@@ -19,6 +20,7 @@ from fasa.errors import UserError
 
 LARGEST = 100_000  # values of a file with its aliases written out; ours have a few thousand
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # names become folders, targets and patterns of Snakemake
+LENIENT = re.compile(r"[\t?!\ufeff]|[|>][-+0-9]*#")  # what libyaml takes in places where PyYAML refuses it
 AS_YAML = {
     "model_type": "must be a mapping of keys to values",
     "dict_type": "must be a mapping of keys to values",
@@ -46,7 +48,7 @@ Content = dict[str, Any]
 
 
 # ---------------------------------------------------------------------------------------------------- reading a file
-class _Loader(yaml.SafeLoader):
+class _Rules(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
     """YAML by the rules of version 1.2: 1e-3 is a number, ``no`` a word, and a mapping has a key once."""
 
     yaml_implicit_resolvers = {}
@@ -67,7 +69,7 @@ class _Loader(yaml.SafeLoader):
         return number
 
 
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+_Rules.yaml_constructors = {**_Rules.yaml_constructors, "tag:yaml.org,2002:float": _Rules.construct_yaml_float}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -76,7 +78,24 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
     ("merge", r"<<", "<"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+    _Rules.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+class _Loader(_Rules, yaml.SafeLoader):
+    """PyYAML's own parser, whose words our errors have."""
+
+
+if yaml.__with_libyaml__:
+
+    class _FastLoader(_Rules, yaml.composer.Composer, yaml.CSafeLoader):
+        """libyaml's parser, which is several times as fast, under PyYAML's composer, which refuses endless nesting."""
+
+        def __init__(self, text: str) -> None:
+            yaml.CSafeLoader.__init__(self, text)
+            yaml.composer.Composer.__init__(self)
+
+else:
+    _FastLoader = _Loader  # type: ignore[assignment,misc]
 
 
 def read_yaml(path: Path) -> Content:
@@ -87,11 +106,7 @@ def read_yaml(path: Path) -> Content:
             finite, or aliases that contain themselves or unfold without end.
     """
     try:
-        loader = _Loader(path.read_text(encoding="utf-8-sig"))
-        node = loader.get_single_node()
-        if node is not None:
-            _unfolded(node, (), {})
-        document = None if node is None else loader.construct_document(node)
+        document = _load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
@@ -114,6 +129,22 @@ def read_yaml(path: Path) -> Content:
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold a mapping of keys to values.")
     return document
+
+
+def _load(text: str) -> Any:
+    """The document in ``text`` or None; where libyaml refuses it, PyYAML says why."""
+    if not LENIENT.search(text):
+        with contextlib.suppress(ValueError, KeyError, RecursionError, yaml.YAMLError):
+            return _document(_FastLoader(text))
+    return _document(_Loader(text))
+
+
+def _document(loader: _Loader | _FastLoader) -> Any:
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    _unfolded(node, (), {})
+    return loader.construct_document(node)
 
 
 def _unfolded(node: yaml.Node, above: tuple[int, ...], sizes: dict[int, int]) -> int:

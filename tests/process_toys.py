@@ -1,16 +1,50 @@
-"""What the processes of test_processes.py do: functions of a module that loads fast, as each process imports it."""
+"""Processes that form a group, and what those of test_processes.py do: each imports this module, so it loads fast."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
+import torch.multiprocessing
 
 from fasa.errors import UserError
+
+
+@contextmanager
+def gloo_group(folder: Path, rank: int = 0, ranks: int = 1) -> Iterator[None]:
+    """A process group of this process and others, which meet in ``folder``."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    # A file as the meeting place: a free port may be taken between finding and using it.
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks, timeout=timedelta(seconds=60))
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def by_ranks(work: Callable[[int, Path], Any], folder: Path, ranks: int = 2) -> list[Any]:
+    """What ``work(rank, folder)`` gives in each of a group of ``ranks`` new processes."""
+    if not dist.is_available() or not dist.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    torch.multiprocessing.spawn(_one_rank, args=(work, folder, ranks), nprocs=ranks)
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(ranks)]
+
+
+def _one_rank(rank: int, work: Callable[[int, Path], Any], folder: Path, ranks: int) -> None:
+    torch.set_num_threads(1)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
+    with gloo_group(folder, rank, ranks):
+        torch.save(work(rank, folder), folder / f"rank{rank}.pt")
 
 
 def add_up(folder: str) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing
+from process_toys import by_ranks
 from toys import batch_of, image_context
 
 from fasa.augmenters.base import Augmenter
@@ -42,30 +40,15 @@ def trained(rank: int, ranks: int) -> dict[str, dict[str, torch.Tensor]]:
     return {name: augmenter.state_dict() for name, augmenter in made.items()}
 
 
-def run_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/meeting",
-        rank=rank,
-        world_size=RANKS,
-        timeout=timedelta(seconds=30),
-    )
+def of_rank(rank: int, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     content = trained(rank, RANKS)
     few = share_foreground(torch.full((6, 1), float(rank)), torch.tensor([4, 1, 4, 2, 3, 0]), 4, rows=3)
-    content["few"] = dict(zip(("features", "labels"), few, strict=True))
-    torch.save(content, f"{folder}/rank{rank}.pt")
-    dist.destroy_process_group()
+    return {**content, "few": dict(zip(("features", "labels"), few, strict=True))}
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    if not dist.is_available() or not dist.is_gloo_available():
-        pytest.skip("this torch has no gloo")
-    folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(run_rank, args=(str(folder),), nprocs=RANKS)
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(RANKS)]
+    return by_ranks(of_rank, tmp_path_factory.mktemp("ranks"), RANKS)
 
 
 @pytest.mark.parametrize("name", ["smote", "yin"])

@@ -5,13 +5,13 @@ The processes come from multiprocessing's fork server, which has imported everyt
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,24 @@ context.set_forkserver_preload(
         "fasa.tasks.detection.session",
         "fasa.reporting",
         "matplotlib.pyplot",
+        "torch._dynamo",  # which the first optimizer imports, for a second
     ]
 )
 
 
-def start(root: Path, arguments: list[str], kill_at: int = 0) -> multiprocessing.Process:
+def start(root: Path, arguments: list[str], kill_at: int | None = None) -> multiprocessing.Process:
     """A process that runs ``fasa ARGUMENTS`` in ``root``; it ends itself at the ``kill_at``-th event on the disk.
 
     An event is a call that changes something under ``root``, just before it happens; what a call of fsync was to flush
-    is cut in half. What the command says goes to ``root/said``, and to ``root/events`` what stood on the disk at each.
+    is cut in half. What the command says goes to ``root/said``. With a ``kill_at`` of 0 it lives, and what stood on the
+    disk at each event goes to ``root/events``.
     """
     process = context.Process(target=_run, args=(str(root), arguments, kill_at))
     process.start()
     return process
 
 
-def attempt(root: Path, *arguments: str, kill_at: int = 0) -> int:
+def attempt(root: Path, *arguments: str, kill_at: int | None = None) -> int:
     """The exit code of ``fasa ARGUMENTS``."""
     process = start(root, list(arguments), kill_at)
     process.join()
@@ -52,7 +54,7 @@ def attempt(root: Path, *arguments: str, kill_at: int = 0) -> int:
 
 
 def events(root: Path) -> list[int]:
-    """Numbers of all events of the last attempt that came to its end."""
+    """Numbers of all events of the last attempt with a ``kill_at`` of 0."""
     return list(range(1, len(_pictures(root)) + 1))
 
 
@@ -84,22 +86,23 @@ def copy(root: Path, to: Path, *parts: str) -> Path:
     return to
 
 
-def _run(root: str, arguments: list[str], kill_at: int) -> None:
+def _run(root: str, arguments: list[str], kill_at: int | None) -> None:
     from fasa.cli import main
 
+    gc.freeze()  # what was imported before the fork is no garbage, and takes a second to look through
     os.chdir(root)
     log = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1), os.dup2(log, 2)
-    watch = _watch(root, kill_at)
+    pictures = None if kill_at is None else _watch(root, kill_at)
     code = main(arguments)
-    pictures = watch()
     sys.stdout.flush(), sys.stderr.flush()
-    Path("events").write_text(json.dumps(pictures))
+    if pictures is not None:
+        Path("events").write_text(json.dumps(pictures))
     os._exit(code)
 
 
-def _watch(root: str, kill_at: int) -> Callable[[], list[str]]:
-    """Count the events from here on and end the process at the one with the number ``kill_at``; 0: at none."""
+def _watch(root: str, kill_at: int) -> list[str]:
+    """Count the events from here on in what is returned; end the process at the one with the number ``kill_at``."""
     seen: list[str] = []
 
     def event(descriptor: int | None = None) -> None:
@@ -126,7 +129,7 @@ def _watch(root: str, kill_at: int) -> Callable[[], list[str]]:
 
     os.fsync = watched
     sys.addaudithook(hook)
-    return lambda: list(seen)
+    return seen
 
 
 def _picture(root: Path) -> str:

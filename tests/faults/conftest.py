@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 from attempts import attempt, copy, distinct_events, events
 from outcomes import measured, trained
 
@@ -38,15 +40,25 @@ class Undisturbed(NamedTuple):
         return load_study(copy(self.study.root, folder, *parts), "smoke")
 
 
+def with_few_scenes(folder: Path) -> None:
+    """Let detectors of the scale smoke train on as many batches, of two images instead of eight."""
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    path = folder / "configs/scales/smoke.yaml"
+    scale = yaml.safe_load(path.read_text())
+    scale["detection"]["schedule"]["batch_size"] = 2
+    scale["detection"]["data"]["lvis"]["options"] |= {"train_images": 8, "val_images": 4}
+    path.write_text(yaml.safe_dump(scale, sort_keys=False))
+
+
 def undisturbed(folder: Path, recipe: str, chosen: Callable[[Path], list[int]]) -> Undisturbed:
     """Prepare the data, train and evaluate; ``chosen`` events are to be tried."""
-    (folder / "configs").symlink_to(ROOT / "configs")
+    with_few_scenes(folder)
     study = load_study(folder, "smoke")
     run = Undisturbed(study, recipe, [], [], {}, {})
     assert attempt(folder, "data", recipe, "--scale", "smoke") == 0
-    assert attempt(folder, *run.command()) == 0
+    assert attempt(folder, *run.command(), kill_at=0) == 0
     training = chosen(folder)
-    assert attempt(folder, *run.command("evaluate")) == 0
+    assert attempt(folder, *run.command("evaluate"), kill_at=0) == 0
     return Undisturbed(study, recipe, training, chosen(folder), trained(study, recipe), measured(study, recipe))
 
 

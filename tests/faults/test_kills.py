@@ -87,7 +87,7 @@ def test_at_every_change_on_the_disk_of_a_table(run, tmp_path):
     study = run.again(tmp_path / "again", "results")
     name = run.table()
     render = ("render", name, "--scale", "smoke")
-    assert attempt(study.root, *render) == 0
+    assert attempt(study.root, *render, kill_at=0) == 0
     chosen = events(study.root)
     expected = {path: path.read_bytes() for path in study.table_paths(name).values()}
     folder = next(iter(expected)).parent

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing
+from process_toys import by_ranks
 
 from fasa import FASA
 
@@ -50,30 +47,14 @@ def trained(rank: int, ranks: int, **options) -> dict[str, torch.Tensor]:
     return fasa.state_dict()
 
 
-def run_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    # A file as the meeting place: a free port may be taken between finding and using it.
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/meeting",
-        rank=rank,
-        world_size=RANKS,
-        timeout=timedelta(seconds=30),
-    )
-    states = {name: trained(rank, RANKS, **options) for name, options in SETTINGS.items()}
-    torch.save(states, f"{folder}/rank{rank}.pt")
-    dist.destroy_process_group()
+def of_rank(rank: int, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {name: trained(rank, RANKS, **options) for name, options in SETTINGS.items()}
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, torch.Tensor]]]:
     """What each rank ends with under each setting."""
-    if not dist.is_available() or not dist.is_gloo_available():
-        pytest.skip("this torch has no gloo")
-    folder: Path = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(run_rank, args=(str(folder),), nprocs=RANKS)
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(RANKS)]
+    return by_ranks(of_rank, tmp_path_factory.mktemp("ranks"), RANKS)
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if name != "local"])

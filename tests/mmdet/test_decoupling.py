@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from mmdet.registry import MODELS
+from process_toys import gloo_group
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from toys_detection import COUNTS, batch, build, fasa_head, tiny_detector
@@ -108,14 +108,11 @@ def test_normalisations_stay_in_eval_mode(save: Callable[..., Path]) -> None:
 def test_no_unused_parameters_under_data_parallelism(save: Callable[..., Path], tmp_path: Path) -> None:
     """Frozen only after the wrap, it would stop at the second step, waiting for gradients that never come."""
     detector = second_stage(save(), **BAGS)
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
+    with gloo_group(tmp_path):
         model = DistributedDataParallel(detector, broadcast_buffers=False)
         optimiser = torch.optim.SGD(detector.parameters(), lr=0.1)
         for _ in range(3):
             step(detector, optimiser, model)
-    finally:
-        dist.destroy_process_group()
     assert detector.roi_head.bbox_head.fc_cls.weight.grad.abs().sum() > 0
 
 

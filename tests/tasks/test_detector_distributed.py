@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing
+from process_toys import by_ranks
 from toys_detection import fasa_head, held_out, runner, tiny_detector
 
 from fasa.mmdet.adaptation_hook import read_history
@@ -40,37 +37,26 @@ def train(folder: Path, name: str, ranks: int) -> dict[str, torch.Tensor]:
     return (trained.model.module if ranks > 1 else trained.model).state_dict()
 
 
-def run_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(RANKS))
-    # A file as the meeting place: a free port may be taken between finding and using it.
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/meeting",
-        rank=rank,
-        world_size=RANKS,
-        timeout=timedelta(seconds=60),
-    )
-    states = {name: train(Path(folder) / "ranks", name, RANKS) for name in SETTINGS}
-    torch.save(states, f"{folder}/rank{rank}.pt")
-    dist.destroy_process_group()
+def of_rank(rank: int, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {name: train(folder / "ranks", name, RANKS) for name in SETTINGS}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where two processes have trained every setting."""
-    if not dist.is_available() or not dist.is_gloo_available():
-        pytest.skip("this torch has no gloo")
-    made = tmp_path_factory.mktemp("detectors")
-    torch.multiprocessing.spawn(run_rank, args=(str(made),), nprocs=RANKS)
-    return made
+    """Where both ways of training leave their files."""
+    return tmp_path_factory.mktemp("detectors")
+
+
+@pytest.fixture(scope="module")
+def ranks(folder: Path) -> list[dict[str, dict[str, torch.Tensor]]]:
+    """What each of them ends with."""
+    return by_ranks(of_rank, folder, RANKS)
 
 
 @pytest.mark.parametrize("name", ["mask_rcnn", "cascade"])
-def test_two_halves_are_one_whole(name, folder):
+def test_two_halves_are_one_whole(name, folder, ranks):
     whole = train(folder / "whole", name, 1)
-    first = torch.load(folder / "rank0.pt")[name]
+    first = ranks[0][name]
     assert whole.keys() == first.keys()
     fasa = [key for key in whole if ".fasa." in key]
     assert len(fasa) == (7 if name == "mask_rcnn" else 21)
@@ -93,8 +79,8 @@ def test_two_halves_are_one_whole(name, folder):
 
 
 @pytest.mark.parametrize("name", list(SETTINGS))
-def test_processes_agree_to_the_last_bit(name, folder):
-    first, second = (torch.load(folder / f"rank{rank}.pt")[name] for rank in range(RANKS))
+def test_processes_agree_to_the_last_bit(name, ranks):
+    first, second = (states[name] for states in ranks)
     local = ("mean", "variance", "observations") if name == "local" else ()
     for key, value in first.items():
         if ".fasa." in key and key.endswith(local or "?"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 from fasa.errors import UserError
@@ -36,15 +37,22 @@ def statements(path: Path) -> list[str]:
     Comments, layout and what the files are called train nothing.
     """
     try:
-        code = ast.parse(path.read_text())
-        below: list[str] = []
-        for node in list(code.body):
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
-                names = ast.literal_eval(node.value)
-                names = [names] if isinstance(names, str) else names
-                if not any("::" in name for name in names):  # those of MMDetection we know by name alone
-                    below += [text for name in names for text in statements(path.parent / name)]
-                    code.body.remove(node)
-        return [*below, ast.unparse(code)]
+        names, own = _parsed(path.read_text())
+        return [*(text for name in names for text in statements(path.parent / name)), own]
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} is not a config: {error}.") from error
+
+
+@functools.cache  # by what the file says: each recipe of a study asks for the same few
+def _parsed(source: str) -> tuple[tuple[str, ...], str]:
+    """The files of ours that a config file has as ``_base_``, and its other statements."""
+    code = ast.parse(source)
+    below: list[str] = []
+    for node in list(code.body):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
+            names = ast.literal_eval(node.value)
+            names = [names] if isinstance(names, str) else names
+            if not any("::" in name for name in names):  # those of MMDetection we know by name alone
+                below += names
+                code.body.remove(node)
+    return tuple(below), ast.unparse(code)
