@@ -24,6 +24,7 @@ def figure_numbers(run: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``imbalance.{real, both}``: mean examples of frequent classes over those of rare ones, real ones and with the
         virtual features of the whole training (1a). ``true_class.GROUP``: mean probability of the true class (1b).
+        ``top1.GROUP``: beside it, the share of regions in which it is first.
         ``weight_norms.{variation, rare_to_frequent}``: standard deviation of the classes' norms over their mean, and
         mean norm of rare classes over that of frequent ones (3). ``sampling.GROUP``: of the group's mean sampling
         probability its ``mean`` and its ``range`` over the epochs, and its growth, end over begin, in each third of
@@ -36,9 +37,10 @@ def figure_numbers(run: Mapping[str, Any]) -> dict[str, Any]:
     virtual = _by_class(measured.get("virtual_features"), len(counts))
     if virtual is not None:
         found["imbalance"] = {"real": _ratio(counts, members), "both": _ratio(counts + virtual, members)}
-    shares = _by_class(measured.get("class_probabilities"), len(counts))
-    if shares is not None:
-        found["true_class"] = {name: _mean(shares[indices]) for name, indices in members.items()}
+    for name, place in (("true_class", "class_probabilities"), ("top1", "class_top1")):
+        shares = _by_class(measured.get(place), len(counts))
+        if shares is not None:
+            found[name] = {group: _mean(shares[indices]) for group, indices in members.items()}
     norms = _by_class(measured.get("weight_norms"), len(counts))
     if norms is not None:
         ratio = _ratio(norms, members)

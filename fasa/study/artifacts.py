@@ -20,7 +20,7 @@ OF_EACH_COLUMN = ".*"
 _GROUPS = ("frequent", "common", "rare")
 FIGURE_NUMBERS = (
     *(f"figures.imbalance.{name}" for name in ("real", "both")),
-    *(f"figures.true_class.{group}" for group in _GROUPS),
+    *(f"figures.{name}.{group}" for name in ("true_class", "top1") for group in _GROUPS),
     *(f"figures.weight_norms.{name}" for name in ("variation", "rare_to_frequent")),
     *(
         f"figures.sampling.{group}.{name}"

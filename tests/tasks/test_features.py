@@ -247,7 +247,7 @@ def test_a_run_from_its_recipe_to_its_cell(study_root, monkeypatch, capsys):
     measured = metrics["measurements"]
     assert measured["mask_ap"].keys() == {"AP", "APr", "APc", "APf"} and 0 < measured["mask_ap"]["AP"] < 1
     classes = len(metrics["class_names"])
-    for name in ("weight_norms", "class_probabilities", "top1", "virtual_features", "class_features"):
+    for name in ("weight_norms", "class_probabilities", "class_top1", "virtual_features", "class_features"):
         assert len(measured[name]) == classes, name
     epochs = study.recipe("rfs_fasa").schedule.epochs
     course = measured["sampling_trajectory"]

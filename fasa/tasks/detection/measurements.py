@@ -61,18 +61,18 @@ def internals(detector: nn.Module, heldout: DataLoader, history: list[dict[str, 
 
 
 def of_head(name: str, head: Any, sums: RoIValidation, history: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of a box head: weight norms, the mean probability of the true class in held-out RoIs (figure 1b; null for a class
-    without any), FASA's running mean of each class's features ``[C][d]`` (figure 5; null for a class never seen), and
-    what each epoch's adaptation left in the history.
+    """Of a box head: weight norms, of each class the mean probability of the true class in held-out RoIs (figure 1b)
+    and how many of them it is first in (both null for a class without any), FASA's running mean of each class's
+    features ``[C][d]`` (figure 5; null for a class never seen), and what each epoch's adaptation left in the history.
 
     Args:
         name: what the history calls the head.
         sums: over the held-out RoIs.
     """
-    shares = (sums.probability / sums.count)[:-1].tolist()  # the background left out; nan: no RoI
     found: dict[str, Any] = {
         "weight_norms": _list(_class_rows(head).norm(dim=1)),
-        "class_probabilities": [None if share != share else round(share, 6) for share in shares],
+        "class_probabilities": _known(sums.probability / sums.count),
+        "class_top1": _known(sums.correct / sums.count),
     }
     fasa = getattr(getattr(head, "augmenter", None), "fasa", None)
     if fasa is not None:
@@ -115,6 +115,11 @@ def counts_by_category(manifest: Manifest, truth: metrics.GroundTruth) -> np.nda
     """Training instances of each class ``[K]`` in the order of the truth's category ids, by name."""
     count = dict(zip(manifest.category_names, manifest.instance_counts, strict=True))
     return np.array([count[name] for name in truth.category_names])
+
+
+def _known(shares: Tensor) -> list[float | None]:
+    """Of the classes, the background left out; null where there is no RoI."""
+    return [None if share != share else round(share, 6) for share in shares[:-1].tolist()]
 
 
 def _list(values: Any, digits: int = 6) -> list[float]:

@@ -22,7 +22,7 @@ class Detection(Task):
     measurements = MEASURED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
-    measuring_version = 2  # 1 called mask_ap "lvis"
+    measuring_version = 3  # 1 called mask_ap "lvis", 2 had no class_top1
 
     def at_scale(self, recipe: DetectionRecipe, scale: DetectionScale, where: str) -> DetectionRecipe:
         return scale.apply(recipe, where)

@@ -36,10 +36,6 @@ def measure(training: Training, norcal: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"mask_ap": scored[0.0], "box_ap": scored[0.0]}
     sums = training.validate(training.held_out("original"))
     found |= of_head(HEAD, training.head, sums, training.history)
-    found["top1"] = [
-        None if n == 0 else round(hits / n, 6)
-        for hits, n in zip(sums.correct.tolist(), sums.count.tolist(), strict=True)
-    ][:-1]
     if norcal:
         tuned = max(GAMMAS, key=lambda gamma: scored[gamma]["AP"])  # of equals the least
         found["norcal"] = {
