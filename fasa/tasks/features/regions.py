@@ -13,7 +13,7 @@ from fasa.datasets.lvis_counts import Pairs
 from fasa.tasks.features.space import Features
 
 EACH = 2  # regions of an object in a step, as several proposals cover it
-HELD_OUT = 1 << 20  # in place of an epoch's number, in the seed of what is held out
+HELD_OUT = 1 << 20  # in the seed of what is held out, in place of an epoch's number
 FOREGROUND = 0.2  # share of a step's regions that are of objects; a detector's sampler takes at most a quarter
 
 
@@ -121,7 +121,7 @@ def held_out(pairs: Pairs, weight: np.ndarray, features: Features, most: float, 
     chosen = (rng.random(len(label)) < kept) & (weights > 0)
     labels, weights, kept = (torch.as_tensor(column[chosen]) for column in (label, weights, kept))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + HELD_OUT)  # other regions than those of the test
         stands_for = (weights / kept).double()
         found, beside = features.of_new_objects(labels), torch.multinomial(stands_for, len(labels), replacement=True)
         background = features.of_background(labels[beside])
