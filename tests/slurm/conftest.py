@@ -39,7 +39,10 @@ def cluster() -> Iterator[one_node.Cluster]:
 
 
 def clone(folder: Path) -> Path:
-    """The working tree as git would clone it, changes that are not committed included, in ``folder``."""
+    """The working tree as git would clone it, changes that are not committed included, in ``folder``.
+
+    With the code that numba has compiled of it, which takes half a minute for a detector's measurements.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -49,7 +52,10 @@ def clone(folder: Path) -> Path:
     for name in listed.stdout.decode().split("\0"):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name)  # compiled code is known by the source's time
+    for cache in (ROOT / "fasa").rglob("__pycache__"):
+        unfinished = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
+        shutil.copytree(cache, folder / cache.relative_to(ROOT), ignore=unfinished)
     return folder
 
 

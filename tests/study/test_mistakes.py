@@ -15,6 +15,7 @@ from fasa.cli import main
 
 ROOT = Path(__file__).parents[2]
 RECIPE, DETECTOR = "recipes/mine.yaml", "recipes/mine.yaml"  # read beside the kept ones
+KEPT = "recipes/cifar100_lt.yaml"
 SCALE, TABLE = "scales/mini.yaml", "tables/mine.yaml"
 
 COLUMN = "{key: accuracy.last, label: Top-1}"
@@ -131,6 +132,8 @@ MISTAKES = [
     (RECIPE, "mine: {base: ce, schedule: {milestones: {late: 0.1}}}\n", "'schedule.milestones.late': "),
     (RECIPE, "mine: {base: ce, freeze: yes}\n", "'freeze': input should be a valid boolean, not 'yes'"),
     (RECIPE, "mine: {base: ce, validation: held_out}\n", "'validation': .*closest: 'heldout'"),
+    (KEPT, ("backbone: resnet32\n", "bakbone: resnet32\n"), "unknown key 'bakbone'"),
+    (KEPT, ("prior: 1.0", "priro: 1.0"), "unknown key 'loss.priro'"),
     # ------------------------------------------------------------------------------------------------------- detectors
     (DETECTOR, "mine: {base: rfs, loss: {name: arcfaze}}\n", "'loss.name': .*closest: 'arcface'"),
     (DETECTOR, "mine: {base: rfs, loss: {name: arcface, options: {margn: 1}}}\n", "'loss.options.margn'; .*'margin'"),
@@ -156,6 +159,7 @@ MISTAKES = [
     (SCALE, ("batch_size: 32", "batch: 32"), "'classification.schedule.batch'; it is called 'batch_size' now"),
     (SCALE, ("batch_size: 32", "batch_size: many"), "'classification.schedule.batch_size': .*, not 'many'"),
     (SCALE, ("batch_size: 32", "batch_size: 32, batch_size: 64"), "key 'batch_size' is given twice"),
+    (SCALE, ("epoch_length:", "epoch_lenght:"), "'classification.epoch_lenght'"),
     (SCALE, ("{batch_size: 4,", "{batch_sise: 4,"), "'detection.schedule.batch_sise'; .*closest: 'batch_size'"),
     (SCALE, ("classification:\n", "epochs: 0.5\nclassification:\n"), "it stands under 'classification.epochs' now"),
     (SCALE, ("classification:\n", "seeds: [0]\nclassification:\n"), "it stands under 'classification.seeds' now"),
@@ -203,11 +207,14 @@ MISTAKES = [
     (TABLE, table(row="{id: a, label: A, recipe: ce, published: {top: 1}}"), "has a published 'top', which no column"),
     (TABLE, table("{key: accuracy.last, label: x, published: top}", ROW[:-1] + ", published: {top: [1, 2, 3]}}"),
      "'rows.0.published.top': must have at most 2 items"),
+    ("tables/cifar_lt.yaml", ("recipe: tde_fasa", "recipe: tde_fsa"), "unknown recipe 'tde_fsa'"),
+    ("tables/cifar_lt.yaml", ("tolerance:", "tolerence:"), "unknown key 'tolerence'"),
     ("tables/my table.yaml", table(), "must be named by letters, digits"),
     ("figures.yaml", figure("kind: gain, series: [{label: x, recipe: ce}]"), "figure 'mine': 'kind': .*'gains'"),
     ("figures.yaml", figure("kind: gains, series: [{label: x, recipe: cee}]"),
      "an unknown recipe 'cee'; closest: 'ce'"),
     ("figures.yaml", figure("kind: gains, series: []"), "'series': must have at least 1 item, not 0"),
+    ("figures.yaml", ("kind: class_counts", "knid: class_counts"), "unknown key 'knid'"),
     ("figures.yaml", "mine: gains\n", "figure 'mine' must be a mapping"),
     ("claims.yaml", "mine: {of: [cifar_lt], says: x, where: x, by_eye: x, of: [cifar_tl]}\n",
      "key 'of' is given twice"),
@@ -279,9 +286,9 @@ def test_without_a_mistake_there_is_a_plan(root, monkeypatch, capsys):
     ("file", "said", "words"),
     [
         (RECIPE, "mine: {base: ce, backbone: resnet99}\n", "closest: 'resnet34'"),
-        (RECIPE, "mine: {base: ce, augmenter: {name: fasa, options: {gruoping: class}}}\n", "closest: 'grouping'"),
         (SCALE, ("batch_size: 32", "batch_size: 32, batch_size: 64"), "key 'batch_size' is given twice"),
         (TABLE, table("{key: accuracy.lats, label: x}"), "closest: 'accuracy.last'"),
+        ("figures.yaml", ("kind: class_counts", "knid: class_counts"), "unknown key 'knid'"),
         ("claims.yaml", "mine:\n", "claim 'mine' must be a mapping"),
         ("config.yaml", "scale: mini\nreproduce: {first_seed: [cifar_tl]}\n", "closest: 'cifar_lt'"),
     ],

@@ -35,6 +35,8 @@ def study(tmp_path_factory) -> Study:
     scale = root / "configs/scales/smoke.yaml"
     content = yaml.safe_load(scale.read_text())
     content["detection"] |= {"devices": 2, "epochs": 0.25}
+    content["detection"]["schedule"]["batch_size"] = 4  # as many steps as with all scenes in batches of eight
+    content["detection"]["data"]["lvis"]["options"]["train_images"] = 12
     scale.write_text(yaml.safe_dump(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)

@@ -1,57 +1,42 @@
-"""A dumped config by MMDetection's own tools, trained and tested: as they are shipped, in processes of their own."""
+"""A dumped config by MMDetection's own tools, trained and tested."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import mmdet
 import pytest
 from mmdet.datasets import CocoDataset
+from stock_tools import ROOT, run_python, run_tool, shipped
 
+from fasa.cli import main
 from fasa.datasets.manifest import Split, read_manifest, write_manifest
 from fasa.study import Study, load_study
 
-ROOT = Path(__file__).parents[2]
-TOOLS = Path(mmdet.__file__).parent / ".mim/tools"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (TOOLS / "test.py").exists(), reason="this package of MMDetection ships no tools"),
-]
+pytestmark = [pytest.mark.slow, shipped]
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Study:
     root = tmp_path_factory.mktemp("tools")
     (root / "configs").symlink_to(ROOT / "configs")
-    study = load_study(root, "smoke")
-    run(study, "-m", "fasa", "data", "mask_rcnn", "--scale", "smoke")
-    return study
-
-
-def run(study: Study, *command: str) -> str:
-    """What Python prints with the arguments ``command``."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=study.root, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert main(["data", "mask_rcnn", "--scale", "smoke"]) == 0
+    return load_study(root, "smoke")
 
 
 def figures(study: Study, recipe: str) -> set[str]:
     """Train and test ``recipe`` by the tools; the names of the figures that they log."""
     config = study.root / f"{recipe}.py"
     # What the command prints is the file: nothing else may come between.
-    config.write_text(run(study, "-m", "fasa", "train", recipe, "--seed", "0", "--scale", "smoke", "--dump-config"))
+    dump = ("-m", "fasa", "train", recipe, "--seed", "0", "--scale", "smoke", "--dump-config")
+    config.write_text(run_python(study.root, *dump))
     work = study.root / f"work_{recipe}"
-    run(study, str(TOOLS / "train.py"), str(config), "--work-dir", str(work))
+    run_tool(study.root, "train.py", config, "--work-dir", work)
     last = work / f"epoch_{study.recipe(recipe).schedule.epochs}.pth"
-    told = run(study, str(TOOLS / "test.py"), str(config), str(last), "--work-dir", str(work))
+    told = run_tool(study.root, "test.py", config, last, "--work-dir", work)
     return set(re.findall(r"(\w+/\w+): -?\d\.\d+", told))
 
 

@@ -13,17 +13,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "configs", "profiles", "slurm", "fasa", "environment.yml")
+UNFINISHED = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")  # of compiled code, which another test may be writing
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def copy_to(folder: Path) -> Path:
-    """The tracked parts that the workflow reads, in ``folder``."""
+    """The parts that the workflow reads, in ``folder``, with what Python and numba have compiled of them."""
     folder.mkdir()
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part, ignore=UNFINISHED)
         else:
             shutil.copy(source, folder / part)
     return folder
@@ -55,3 +56,10 @@ def checkout(tmp_path: Path) -> Path:
 def snakemake(checkout: Path) -> Snakemake:
     """Snakemake in :func:`checkout`."""
     return runner(checkout)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A workflow in which a table and a figure were made from nothing, and what Snakemake printed."""
+    folder = copy_to(tmp_path_factory.mktemp("made") / "checkout")
+    return folder, runner(folder)("table_adaptation_unit", "figure_cifar_fig4a").stdout

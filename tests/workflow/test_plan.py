@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import yaml
 import yte
 
@@ -123,23 +122,3 @@ def test_an_unknown_configuration_key_is_refused_by_name(snakemake):
     done = snakemake("-n", "--config", "sclae=mini", scale=None, check=False)
     assert done.returncode != 0
     assert "sclae" in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "words"),
-    [
-        ("configs/recipes/cifar100_lt.yaml", "backbone: resnet32\n", "bakbone: resnet32\n", "unknown key 'bakbone'"),
-        ("configs/recipes/cifar100_lt.yaml", "prior: 1.0", "priro: 1.0", "unknown key 'loss.priro'"),
-        ("configs/scales/smoke.yaml", "epoch_length: 2", "epoch_lenght: 2", "'classification.epoch_lenght'"),
-        ("configs/tables/cifar_lt.yaml", "recipe: tde_fasa", "recipe: tde_fsa", "unknown recipe 'tde_fsa'"),
-        ("configs/tables/cifar_lt.yaml", "tolerance:", "tolerence:", "unknown key 'tolerence'"),
-        ("configs/figures.yaml", "kind: class_counts", "knid: class_counts", "unknown key 'knid'"),
-    ],
-)
-def test_a_typo_is_refused_by_file_and_name(checkout, snakemake, file, old, new, words):
-    path = checkout / file
-    path.write_text(path.read_text().replace(old, new, 1))
-    done = snakemake("-n", check=False)
-    assert done.returncode != 0
-    assert words in done.stdout + done.stderr and Path(file).name in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import yaml
 from test_plan import planned
 
@@ -24,19 +23,6 @@ def test_each_backbone_is_made_once(checkout: Path, snakemake):
     pretrained(checkout)
     jobs = planned(snakemake(*RUNS, "-n", "-q", "rules").stdout)
     assert jobs["pretrain"] == 2 and jobs["train"] == 3 and jobs["prepare_detection"] == 1
-
-
-@pytest.mark.slow
-def test_from_nothing_to_weights(checkout: Path, snakemake):
-    pretrained(checkout)
-    snakemake(RUNS[0])
-    (made,) = (checkout / "resources/glyphs/backbones").glob("*.pt")
-    before = made.stat().st_mtime_ns
-    (checkout / RUNS[0]).unlink()
-    jobs = planned(snakemake(RUNS[0], "-n", "-q", "rules").stdout)
-    assert jobs["train"] == 1 and "pretrain" not in jobs
-    snakemake(RUNS[0])
-    assert made.stat().st_mtime_ns == before
 
 
 def test_the_papers_backbones_are_fetched_once_each(checkout: Path, snakemake):
