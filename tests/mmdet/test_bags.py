@@ -97,7 +97,7 @@ def test_at_most_beta_others_for_each_roi_at_random(make: Callable[..., Balanced
     own = loss.group[labels] == torch.arange(4)[:, None]
     times = torch.zeros(4, 100)
     for _ in range(300):
-        kept = loss._keep(own, ~own)
+        kept = loss.keep(own, ~own)
         assert kept[own].all()
         assert (kept & ~own).sum(1)[:3].tolist() == [9, 6, 0]
         assert kept[3].all()

@@ -21,6 +21,7 @@ from fasa.evaluation import load_ground_truth
 from fasa.method.virtual_loss import VirtualLoss
 from fasa.study import Run, Study, load_study
 from fasa.tasks.features.geometry import Geometry
+from fasa.tasks.features.head import grouped_loss
 from fasa.tasks.features.measurements import detections, measure
 from fasa.tasks.features.regions import EACH, FOREGROUND, TrainingImages, held_out, repeat_factors
 from fasa.tasks.features.space import REMEMBERED, Features
@@ -188,6 +189,21 @@ def test_the_real_loss_is_the_weighted_mean(tiny):
     weights, process = torch.rand(9), torch.arange(9) % 2
     expected = (functional.cross_entropy(head.fc_cls(features), labels, reduction="none") * weights).sum()
     assert head.loss(features, labels, weights, process).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_of_equal_weights_the_loss_of_bags_is_its_own(tiny):
+    torch.manual_seed(0)
+    head = _head(tiny, "bags")
+    head.loss_cls.others = 1000  # every region is kept, so that chance has no part
+    scores, labels = torch.randn(30, head.loss_cls.channels), torch.randint(head.num_classes + 1, (30,))
+    found = grouped_loss(head.loss_cls, scores, labels, torch.full((30,), 0.2))
+    assert found.item() == pytest.approx(head.loss_cls(scores, labels).item(), rel=1e-5)
+    # A region that stands for two is as good as two of it.
+    labels = torch.cat([torch.arange(head.num_classes), torch.tensor([head.num_classes] * 10)])
+    scores = torch.randn(len(labels), head.loss_cls.channels)
+    doubled = [torch.cat([part, part]) for part in (scores, labels)]
+    once = grouped_loss(head.loss_cls, scores, labels, torch.ones(len(labels)))
+    assert grouped_loss(head.loss_cls, *doubled, torch.ones(2 * len(labels))).item() == pytest.approx(once.item())
 
 
 def test_every_process_draws_features_of_its_own(tiny, monkeypatch):

@@ -72,7 +72,7 @@ class BalancedGroupSoftmax(ClassificationLoss):
 
     def per_example(self, cls_score: Tensor, labels: Tensor) -> Tensor:
         """Losses ``[n]``: the sum of all groups' cross entropies of each RoI, none left out."""
-        return self._group_losses(cls_score, labels)[0].sum(0)
+        return self.group_losses(cls_score, labels)[0].sum(0)
 
     def virtual(self, cls_score: Tensor, labels: Tensor) -> Tensor:
         """Loss, 0-d, of virtual features: foreground, and "others" only in groups that have a feature of their own."""
@@ -91,7 +91,7 @@ class BalancedGroupSoftmax(ClassificationLoss):
             return self.loss_weight * self._sampled_mean(cls_score, label, weight)
         return super().forward(cls_score, label, weight, None, reduction_override)
 
-    def _group_losses(self, cls_score: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def group_losses(self, cls_score: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Cross entropy of each group and RoI, and whether the RoI is of the group's own classes, both ``[G, n]``."""
         own = self.group[labels] == torch.arange(len(self.sizes), device=labels.device)[:, None]
         targets = self.position[labels].where(own, 0)
@@ -102,15 +102,13 @@ class BalancedGroupSoftmax(ClassificationLoss):
         return torch.stack(losses), own
 
     def _sampled_mean(self, cls_score: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
-        losses, own = self._group_losses(cls_score, labels)
+        losses, own = self.group_losses(cls_score, labels)
         counted = torch.ones_like(own) if weight is None else (weight > 0).expand_as(own)
-        kept = self._keep(own & counted, ~own & counted)
-        if weight is None:
-            return (losses.where(kept, 0).sum(1) / kept.sum(1).clamp(min=1)).sum()
-        total = weight.expand_as(kept).where(kept, 0).sum(1)
-        return ((losses * weight).where(kept, 0).sum(1) / total.where(total > 0, 1)).sum()
+        kept = self.keep(own & counted, ~own & counted)
+        weighted = losses if weight is None else losses * weight
+        return (weighted.where(kept, 0).sum(1) / kept.sum(1).clamp(min=1)).sum()
 
-    def _keep(self, own: Tensor, other: Tensor) -> Tensor:
+    def keep(self, own: Tensor, other: Tensor) -> Tensor:
         """Own RoIs and, at random, at most ``others`` times as many others in each group, ``[G, n]``; static shapes."""
         draw = torch.rand(own.shape, device=own.device).masked_fill(~other, 2)
         rank = draw.argsort(1).argsort(1)  # the others first, in random order

@@ -15,6 +15,7 @@ from fasa.augmenters.base import Augmenter, Batch, RoIContext, build_augmenter
 from fasa.datasets.manifest import LISTS, list_path, read_manifest
 from fasa.method.virtual_loss import total_loss
 from fasa.mmdet.criterion import class_probabilities, virtual
+from fasa.mmdet.losses.bags import BalancedGroupSoftmax
 from fasa.tasks.detection.configs import set_loss
 from fasa.tasks.task import Job
 
@@ -82,7 +83,10 @@ class FeatureHead(nn.Module):
                 parallelism averages them.
         """
         scores = self.fc_cls(features)
-        real = self.loss_cls(scores, labels, weights, avg_factor=1.0)
+        if isinstance(self.loss_cls, BalancedGroupSoftmax):
+            real = grouped_loss(self.loss_cls, scores, labels, weights)
+        else:
+            real = self.loss_cls(scores, labels, weights, avg_factor=1.0)
         batch = Batch(features[:, :, None, None], features, scores, labels)
         if len(self.augmenters) > 1:
             shares = [Batch(*(part[process == number] for part in batch)) for number in range(self.processes)]
@@ -102,3 +106,21 @@ class FeatureHead(nn.Module):
             for name, buffer in other.named_buffers():
                 if name.rpartition(".")[2] in ("probabilities", "groups"):
                     buffer.copy_(first[name])
+
+
+def grouped_loss(loss: BalancedGroupSoftmax, scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """The loss of BAGS, 0-d, where regions stand for different numbers of others; of equal weights it is its own mean.
+
+    A group of classes keeps its own regions and so many others by number, as ever; within each of the two the weights
+    decide. In the last group, of foreground and background, they decide of all.
+    """
+    losses, own = loss.group_losses(scores, labels)
+    others = loss.keep(own, ~own) & ~own
+
+    def mean(part: Tensor) -> Tensor:
+        total = weights.where(part, 0).sum(1)
+        return (losses * weights).where(part, 0).sum(1) / total.where(total > 0, 1)
+
+    numbers = own.sum(1), others.sum(1)
+    groups = (mean(own) * numbers[0] + mean(others) * numbers[1]) / (numbers[0] + numbers[1]).clamp(min=1)
+    return groups[:-1].sum() + mean(own | others)[-1]
