@@ -72,6 +72,7 @@ def test_the_numbers_of_figures_are_those_that_reporting_reads():
     measurements = {
         "virtual_features": [1, 1, 1],
         "class_probabilities": [0.5] * 3,
+        "class_top1": [0.5] * 3,
         "weight_norms": [1.0] * 3,
         "sampling_trajectory": trajectory,
     }

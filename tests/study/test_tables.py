@@ -167,7 +167,7 @@ def test_a_fasa_row_differs_from_its_baseline_by_fasa_alone(study, name):
 
 
 def test_what_tables_ask_of_a_recipe(study):
-    assert study.measurements("rfs") == {"mask_ap", "cost", "norcal"}  # tables 1, 2 and 12
+    assert study.measurements("rfs") == {"mask_ap", "cost", "norcal", "figures"}  # tables 1, 2, 12 and of rare classes
     assert study.measurements("mask_rcnn_24_fasa") == {"mask_ap", "box_ap", "tide", "figures"}
     assert study.measurements("coco_lt_simcal") == {"mask_ap", "box_ap"}
     assert study.measurements("ce") == {"accuracy"}

@@ -66,7 +66,16 @@ def test_data_train_evaluate(study):
     assert found["fingerprint"] == study.fingerprint("mask_rcnn_fasa") and found["device_seconds"] > 0
     measured = found["measurements"]
     classes = len(found["class_names"])
-    assert set(measured) >= {"mask_ap", "box_ap", "fixed", "pool", "tide", "weight_norms", "class_probabilities"}
+    assert set(measured) >= {
+        "mask_ap",
+        "box_ap",
+        "fixed",
+        "pool",
+        "tide",
+        "weight_norms",
+        "class_probabilities",
+        "class_top1",
+    }
     assert len(measured["weight_norms"]) == len(measured["class_probabilities"]) == classes
     epochs = study.recipe("mask_rcnn_fasa").schedule.epochs
     used = np.array(measured["sampling_trajectory"]["probabilities"])
