@@ -22,8 +22,6 @@ from fasa.datasets.manifest import Manifest, Split, write_manifest
 from fasa.errors import UserError
 
 OFFICIAL = ("lvis", "coco_lt")
-LVIS_REPEAT = 1e-3  # t of repeat factor sampling (Gupta et al., LVIS)
-LVIS_TAIL = 1.1e-3  # EQL's lambda on LVIS v1 (eqlv2): rare and common classes
 
 
 def prepare_detection(
@@ -48,7 +46,7 @@ def prepare_detection(
         rest = len(report.problems) - 1
         more = f" ({rest} more; fasa data lists them with --check)" if rest else ""
         raise UserError(report.problems[0] + more)
-    _write(name, train, val, report.counts, destination, LVIS_REPEAT, LVIS_TAIL)
+    _write(name, train, val, report.counts, destination, lvis.REPEAT, lvis.TAIL)
 
 
 def check_detection(name: str, source: Path | None, made: Path) -> Report:

@@ -8,6 +8,9 @@ from fasa.datasets.annotation_check import SAMPLE, Expected, Report, compare
 from fasa.errors import UserError
 
 CLASSES = 1203
+TRAIN_IMAGES, VAL_IMAGES = 99_388, 19_809  # with an annotation; all
+REPEAT = 1e-3  # t of repeat factor sampling (Gupta et al., LVIS)
+TAIL = 1.1e-3  # EQL's lambda on LVIS v1 (eqlv2): rare and common classes
 # The letters decide, not the counts: rare is up to 10 images, common up to 100, one more each than the paper's bounds.
 FREQUENCIES = {"r": 337, "c": 461, "f": 405}
 CONFUSED_WITH = {1230: "LVIS v0.5", 1231: "LVIS v0.5 with a background class", 80: "COCO"}
@@ -31,8 +34,8 @@ def _split(split: str, **numbers: int) -> Expected:
 
 
 SPLITS = {
-    "train": _split("train", annotated_images=99_388, instances=1_270_141),
-    "val": _split("val", images=19_809),
+    "train": _split("train", annotated_images=TRAIN_IMAGES, instances=1_270_141),
+    "val": _split("val", images=VAL_IMAGES),
 }
 
 

@@ -17,12 +17,11 @@ from zipfile import BadZipFile
 import numpy as np
 
 from fasa import atomic
+from fasa.datasets import lvis
 from fasa.datasets.manifest import Manifest, Split, write_manifest
 from fasa.errors import UserError
 
 COUNTS = Path(__file__).with_name("lvis_v1_counts.csv")
-IMAGES = {"train": 99_388, "val": 19_809}  # with an annotation; all of val
-THRESHOLDS = {"repeat_threshold": 1e-3, "tail_threshold": 1.1e-3}
 THEMES = 35  # about the square root of the number of classes
 OFF_THEME = 0.02  # how likely a class is in an image of a theme that is not its own, beside one that is
 # Of LVIS v0.5's first 100 validation images: classes that are verified to be absent from an image, and how often a
@@ -108,8 +107,8 @@ def prepare(options: Mapping[str, Any], destination: Path) -> None:
     rng = np.random.default_rng(spec.seed)
     affinity = np.where(rng.random((THEMES, len(classes.images))) < _homes(classes.instances), 1.0, OFF_THEME)
     popularity = rng.dirichlet(np.full(THEMES, 2.0))
-    train = max(IMAGES["train"] // spec.every, int(classes.images.max()))  # room for the most frequent class
-    images = {"train": train, "val": round(train * spec.val_share * IMAGES["val"] / IMAGES["train"])}
+    train = max(lvis.TRAIN_IMAGES // spec.every, int(classes.images.max()))  # room for the most frequent class
+    images = {"train": train, "val": round(train * spec.val_share * lvis.VAL_IMAGES / lvis.TRAIN_IMAGES)}
     appearances = {
         "train": classes.images,
         "val": np.minimum(rng.poisson(classes.images * images["val"] / images["train"]), images["val"]),
@@ -134,7 +133,8 @@ def prepare(options: Mapping[str, Any], destination: Path) -> None:
             instance_counts=tuple(classes.instances.tolist()),
             image_counts=tuple(classes.images.tolist()),
             train_images=images["train"],
-            **THRESHOLDS,
+            repeat_threshold=lvis.REPEAT,
+            tail_threshold=lvis.TAIL,
         ),
         destination,
     )
@@ -194,7 +194,7 @@ def _deal(
 def _annotations(rng: np.random.Generator, pairs: Pairs, classes: Classes) -> dict[str, Any]:
     """The validation images as LVIS's JSON, a box for each object; every object is annotated."""
     weights = np.array([NEGATIVE_WEIGHTS[letter] for letter in classes.frequencies])
-    number = rng.poisson(NEGATIVES * len(weights) / 1203, pairs.images)
+    number = rng.poisson(NEGATIVES * len(weights) / lvis.CLASSES, pairs.images)
     absent = rng.choice(len(weights), number.sum(), p=weights / weights.sum())
     of_image = np.repeat(np.arange(pairs.images), number)
     present = set((pairs.image * len(weights) + pairs.label).tolist())

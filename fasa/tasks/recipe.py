@@ -154,6 +154,12 @@ class TaskScale(Strict):
         content["augmenter"]["options"].update({name: self.epoch(value) for name, value in epochs.items()})
         return content
 
+    def shortened(self, schedule: dict[str, Any]) -> dict[str, Any]:
+        """A schedule with ``epochs`` and a list of ``milestones`` at this scale, with its overrides."""
+        epochs = self.epoch(schedule["epochs"])
+        milestones = self.milestones(schedule["milestones"], epochs)
+        return {**schedule, "epochs": epochs, "milestones": milestones, **self.schedule}
+
     def milestones(self, milestones: Sequence[int], epochs: int) -> list[int]:
         """The schedule's milestones at this scale, where it has ``epochs``.
 

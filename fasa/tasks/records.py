@@ -6,6 +6,8 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from fasa import atomic
 from fasa.errors import UserError
 from fasa.tasks.lease import Busy
 from fasa.tasks.provenance import environment
-from fasa.tasks.task import Job
+from fasa.tasks.task import Job, Run
 
 
 def forget_failure(job: Job) -> None:
@@ -31,6 +33,17 @@ def note_failure(job: Job, error: Exception) -> None:
             atomic.write_json(_failure_path(job), {"message": message})
         except UserError as full:  # as the disk may be that ended the training: that is to be told, and others go on
             print(f"fasa: {full}", file=sys.stderr)
+
+
+@contextmanager
+def noting_failure(job: Job, failures: dict[Run, Exception]) -> Iterator[None]:
+    """Train ``job`` inside: an error is noted, put into ``failures`` and goes no further; an earlier note is gone."""
+    forget_failure(job)
+    try:
+        yield
+    except Exception as error:
+        failures[job.run] = error
+        note_failure(job, error)
 
 
 def read_trained(job: Job, name: str) -> Any:

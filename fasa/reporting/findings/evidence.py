@@ -168,8 +168,8 @@ def _cells(check: Check, tables: Mapping[str, Table], results: Results) -> Itera
         name = check.against or row.baseline
         against = rows[name] if name is not None and not check.over and check.than is None else None
         for column in (columns[key] for key in check.columns):
+            control = _best_control(check.headroom, tables, row, column, results, expected_sign(check))
             for over in others:
-                control = _best_control(check.headroom, tables, row, column, results, expected_sign(check))
                 yield _evidence(check, table, row, column, against, over, control, results)
 
 

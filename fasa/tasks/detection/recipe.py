@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -124,3 +125,13 @@ class DetectionRecipe(Recipe):
         if (self.stage_two or self.calibrated) != (self.start_from is not None):
             raise ValueError("'start_from' goes with 'stage_two' or 'calibrated', and only with them")
         return self
+
+
+def manifest_path(root: Path, data: Choice) -> Path:
+    """Where the manifest of a data set lies when it is prepared: a folder for each choice of its options."""
+    cut = "-".join(f"{key}-{_short(value)}" for key, value in data.options.items()) or "official"
+    return root / "resources" / data.name / cut / "manifest.json"
+
+
+def _short(value: Any) -> str:
+    return "to".join(map(str, value)) if isinstance(value, list) else f"{value:g}"

@@ -51,10 +51,7 @@ class DetectionScale(TaskScale):
     def apply(self, recipe: DetectionRecipe, where: str) -> DetectionRecipe:
         """``recipe`` at this scale; ``where`` is what an error calls it."""
         content = self.scaled(recipe)
-        schedule = content["schedule"]
-        schedule["epochs"] = self.epoch(schedule["epochs"])
-        schedule["milestones"] = self.milestones(schedule["milestones"], schedule["epochs"])
-        schedule.update(self.schedule)
+        content["schedule"] = self.shortened(content["schedule"])
         resolved = parse(DetectionRecipe, content, where)
         if resolved.schedule.batch_size % self.devices:
             told = f"a batch of {resolved.schedule.batch_size}, which its {self.devices} devices cannot share"

@@ -21,7 +21,7 @@ from fasa.tasks.detection.iteration_cost import IterationCost
 from fasa.tasks.detection.measurements import BEST_OF_CLASSES, cost, counts_by_category, internals, score
 from fasa.tasks.detection.training import train as train_one
 from fasa.tasks.detection.training import trained_detector
-from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
+from fasa.tasks.records import noting_failure, read_trained, write_metrics
 from fasa.tasks.task import Job, Run
 from fasa.tasks.termination import at_once
 
@@ -34,13 +34,8 @@ def train(jobs: Sequence[Job]) -> dict[Run, Exception]:
     """
     failures: dict[Run, Exception] = {}
     for job in jobs:
-        forget_failure(job)
-        try:
-            with at_once():
-                train_one(job)
-        except Exception as error:
-            failures[job.run] = error
-            note_failure(job, error)
+        with noting_failure(job, failures), at_once():
+            train_one(job)
     return failures
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fasa.tasks.detection.config_files import config_files, statements
 from fasa.tasks.detection.measured import MEASURED
-from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
 from fasa.tasks.detection.scale import DetectionScale
 from fasa.tasks.task import Job, Run, Task
 
@@ -43,9 +43,7 @@ class Detection(Task):
         return recipe.data.name, recipe.detector, recipe.backbone, recipe.stage_two, recipe.calibrated
 
     def data_path(self, root: Path, recipe: DetectionRecipe) -> Path:
-        options = recipe.data.options
-        cut = "-".join(f"{key}-{_short(value)}" for key, value in options.items()) or "official"
-        return root / "resources" / recipe.data.name / cut / "manifest.json"
+        return manifest_path(root, recipe.data)
 
     def prepare(self, root: Path, recipe: DetectionRecipe, source: Path | None) -> Path:
         from fasa import datasets
@@ -122,10 +120,6 @@ class Detection(Task):
             from fasa.tasks.processes import restrict
 
             restrict(device)
-
-
-def _short(value: Any) -> str:
-    return "to".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
 
 
 TASK = Detection()

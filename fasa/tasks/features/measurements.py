@@ -13,6 +13,7 @@ from fasa import evaluation
 from fasa.datasets.lvis_counts import boxes
 from fasa.evaluation import Detections, GroundTruth, load_ground_truth
 from fasa.mmdet.criterion import class_probabilities
+from fasa.mmdet.seeding import random_state
 from fasa.mmdet.validation_loss import evaluating
 from fasa.tasks.detection.measurements import of_head
 from fasa.tasks.detection.norcal import GAMMAS, WHOLE, calibrate
@@ -56,8 +57,7 @@ def detections(training: Training, truth: GroundTruth, gammas: Sequence[float]) 
     nobody looked for in the image: LVIS's rules pass over these, and they are nearly all. 0 changes no score."""
     head, counts = training.head, torch.tensor(training.manifest.image_counts)
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in gammas]
-    with evaluating(head), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
+    with evaluating(head), random_state(training.seed):
         for image, features in _images(training):
             scores = class_probabilities(head.loss_cls, head.fc_cls(features))
             for gamma, kept in zip(gammas, rows, strict=True):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fasa.datasets.lvis_counts import Pairs
+from fasa.mmdet.seeding import random_state
 from fasa.tasks.features.space import Features
 
 EACH = 2  # regions of an object in a step, as several proposals cover it
@@ -120,8 +121,7 @@ def held_out(pairs: Pairs, weight: np.ndarray, features: Features, most: float, 
     kept = np.minimum(1.0, most / np.maximum(there, 1e-12))[label]
     chosen = (rng.random(len(label)) < kept) & (weights > 0)
     labels, weights, kept = (torch.as_tensor(column[chosen]) for column in (label, weights, kept))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + HELD_OUT)  # other regions than those of the test
+    with random_state(seed + HELD_OUT):  # other regions than those of the test
         stands_for = (weights / kept).double()
         found, beside = features.of_new_objects(labels), torch.multinomial(stands_for, len(labels), replacement=True)
         background = features.of_background(labels[beside])

@@ -40,8 +40,5 @@ class FeaturesScale(TaskScale):
     def apply(self, recipe: Recipe, where: str) -> FeaturesRecipe:
         """``recipe`` at this scale; ``where`` is what an error calls it."""
         content = self.scaled(recipe)
-        schedule = content["schedule"]
-        schedule["epochs"] = self.epoch(schedule["epochs"])
-        schedule["milestones"] = self.milestones(schedule["milestones"], schedule["epochs"])
-        schedule.update(self.schedule)
+        content["schedule"] = self.shortened(content["schedule"])
         return parse(FeaturesRecipe, content, where)

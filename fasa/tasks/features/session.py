@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 
-from fasa import torch_files
-from fasa.errors import UserError
+from fasa.tasks.detection import weights
 from fasa.tasks.features.measurements import measure
 from fasa.tasks.features.training import Training
-from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
+from fasa.tasks.records import noting_failure, read_trained, write_metrics
 from fasa.tasks.task import Job, Run
-from fasa.tasks.termination import Terminated, deferred
+from fasa.tasks.termination import deferred
 
 
 def train(jobs: Sequence[Job]) -> dict[Run, Exception]:
@@ -27,16 +26,10 @@ def train(jobs: Sequence[Job]) -> dict[Run, Exception]:
     failures: dict[Run, Exception] = {}
     with Progress(disable=None) as progress, deferred() as told_to_stop:  # type: ignore[arg-type]  # None: if no terminal
         for job in jobs:
-            forget_failure(job)
             bar = progress.add_task(str(job), total=job.recipe.schedule.epochs)
-            try:
+            with noting_failure(job, failures):
                 for epoch in Training(job).run(told_to_stop):
                     progress.update(bar, completed=epoch)
-            except Terminated:
-                raise
-            except Exception as error:
-                failures[job.run] = error
-                note_failure(job, error)
     return failures
 
 
@@ -50,10 +43,7 @@ def evaluate(job: Job, started: float) -> Path:
     """
     torch.set_num_threads(job.scale.threads)
     training = Training(job)
-    content = torch_files.read(job.weights, f"run: fasa train {job.run.recipe} --seed {job.run.seed}")
-    if content.get("fingerprint") != job.fingerprint:
-        raise UserError(f"{job.weights} was trained by an older recipe; train that run again.")
-    training.head.load_state_dict(content["state_dict"])
+    weights.load(job.weights, training.head, job.fingerprint)
     cost, training.history = (read_trained(job, name) for name in ("cost.json", "history.json"))
     manifest = training.manifest
     return write_metrics(

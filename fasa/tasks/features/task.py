@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fasa.tasks.detection.recipe import DetectionRecipe
+from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
 from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.measured import MEASURED
 from fasa.tasks.features.recipe import FeaturesRecipe
@@ -53,9 +53,7 @@ class FixedFeatures(Task):
         return recipe.sampler, recipe.loss.name
 
     def data_path(self, root: Path, recipe: FeaturesRecipe) -> Path:
-        options = recipe.data.options
-        cut = "-".join(f"{key}-{value:g}" for key, value in options.items()) or "official"
-        return root / "resources" / recipe.data.name / cut / "manifest.json"
+        return manifest_path(root, recipe.data)
 
     def prepare(self, root: Path, recipe: FeaturesRecipe, source: Path | None) -> Path:
         from fasa.datasets import lvis_counts

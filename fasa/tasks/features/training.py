@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from fasa import atomic, torch_files
+from fasa import atomic
 from fasa.augmenters.base import Validation
 from fasa.datasets.lvis_counts import Pairs, read_pairs
 from fasa.datasets.manifest import read_manifest
 from fasa.errors import UserError
+from fasa.mmdet.seeding import mixed_seed
 from fasa.mmdet.validation_loss import RoIValidation, evaluating
 from fasa.tasks import checkpoint
+from fasa.tasks.detection import weights
 from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.head import FeatureHead
 from fasa.tasks.features.recipe import FeaturesRecipe
@@ -122,7 +124,7 @@ class Training:
 
     def _train_epoch(self) -> float:
         """One epoch; its mean loss. All its chance follows from the run's seed and the epoch."""
-        torch.manual_seed(hash((self.seed, self.epoch)) % 2**63)
+        torch.manual_seed(mixed_seed(self.seed, self.epoch))
         self.head.train()
         for augmenter in self.head.of_processes():
             augmenter.begin_epoch(self.epoch)
@@ -210,5 +212,4 @@ class Training:
         cost = {"device": "cpu", "device_seconds": round(self.seconds, 1), "threads": torch.get_num_threads()}
         atomic.write_json(self.job.work_dir / "cost.json", {**cost, "fingerprint": self.job.fingerprint})
         atomic.write_json(self.job.work_dir / "history.json", self.history)
-        content = {"state_dict": self.head.state_dict(), "fingerprint": self.job.fingerprint}
-        torch_files.write(self.job.weights, content)
+        weights.save(self.job.weights, self.head, self.job.fingerprint)
