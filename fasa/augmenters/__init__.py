@@ -5,8 +5,10 @@ This file says where each is and loads none of them, nor torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from fasa.augmenters.base import Augmenter
@@ -16,11 +18,13 @@ class Registered(NamedTuple):
     """Where an augmenter is: its classes and what else takes its options, each as ``module:Class``.
 
     A task builds the first class whose needs it meets. The options that a recipe may give are the parameters with a
-    default, of a number, a boolean, a string or a ``Literal``, of that class and of ``options_of``.
+    default, of a number, a boolean, a string or a ``Literal``, of that class and of ``options_of``. Of these,
+    ``new_defaults`` once had another default: fingerprints hold them even where a recipe does not give them.
     """
 
     classes: tuple[str, ...]
     options_of: tuple[str, ...] = ()
+    new_defaults: Mapping[str, Any] = MappingProxyType({})
 
     def load(self) -> list[type[Augmenter]]:
         """The classes, imported."""
@@ -30,7 +34,11 @@ class Registered(NamedTuple):
 
 AUGMENTERS: dict[str, Registered] = {
     "none": Registered(("fasa.augmenters.base:Augmenter",)),
-    "fasa": Registered(("fasa.augmenters.fasa:FasaAugmenter",), options_of=("fasa.method.fasa:FASA",)),
+    "fasa": Registered(
+        ("fasa.augmenters.fasa:FasaAugmenter",),
+        options_of=("fasa.method.fasa:FASA",),
+        new_defaults=MappingProxyType({"reduction": "pooled"}),
+    ),
     "m2m": Registered(("fasa.augmenters.m2m:M2m",)),
     "chu": Registered(("fasa.augmenters.chu:Chu", "fasa.augmenters.roi_chu:RoIChu")),
     "smote": Registered(("fasa.augmenters.smote:Smote",)),

@@ -48,9 +48,9 @@ class FASA(nn.Module):
         neighbours: relative bandwidth of mean-shift: the median distance to a class's n-th nearest class.
         adaptive: False keeps the first probabilities ("static sampling", table 3).
         adapt_on: what :meth:`adapt` is given sums of: ``loss`` (lower is better) or ``metric`` (higher is better).
-        reduction: a group's value: ``class_mean``, the mean over its classes of their mean loss; ``pooled``, the mean
-            over all validation samples of its classes; ``share_sum``, the sum over its classes of their share of the
-            total loss (released code). The first two leave out a class without validation data in this epoch or at the
+        reduction: a group's value: ``pooled``, the mean over all validation samples of its classes (section 3.2);
+            ``class_mean``, the mean over its classes of their mean loss; ``share_sum``, the sum over its classes of
+            their share of the total loss (released code). The first two leave out a class without validation data in this epoch or at the
             last adaptation; it follows its group.
         variance_estimator: reading of eq 2: ``literal``, ``std`` or ``ewm`` (:func:`fasa.method.statistics.update`).
         global_statistics: under ``torch.distributed``, statistics over all ranks' batches; False: each rank its own.
@@ -84,7 +84,7 @@ class FASA(nn.Module):
         neighbours: int = 5,
         adaptive: bool = True,
         adapt_on: Literal["loss", "metric"] = "loss",
-        reduction: Literal["class_mean", "pooled", "share_sum"] = "class_mean",
+        reduction: Literal["pooled", "class_mean", "share_sum"] = "pooled",
         variance_estimator: Literal["literal", "std", "ewm"] = "literal",
         global_statistics: bool = True,
         generator: torch.Generator | None = None,

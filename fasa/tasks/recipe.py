@@ -85,7 +85,10 @@ class Recipe(Named):
 
     def hashed(self) -> dict[str, Any]:
         """What a fingerprint has of it."""
-        return self.model_dump(exclude={"name"})
+        found = self.model_dump(exclude={"name"})
+        chosen = found["augmenter"]
+        chosen["options"] = {**AUGMENTERS[chosen["name"]].new_defaults, **chosen["options"]}
+        return found
 
     def needs(self) -> tuple[str, ...]:
         """The recipes whose runs must come first."""

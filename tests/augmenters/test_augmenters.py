@@ -129,7 +129,7 @@ def test_a_joint_mean_needs_the_loss_of_each_example():
 
 def test_presets_and_options_reach_fasa():
     paper = FasaAugmenter(image_context([40, 20, 5])).fasa
-    assert (paper.grouping, paper.reduction) == ("mean_shift", "class_mean")
+    assert (paper.grouping, paper.reduction) == ("mean_shift", "pooled")
     released = FasaAugmenter(image_context([40, 20, 5]), preset="fasa_released", momentum=0.3).fasa
     assert (released.grouping, released.reduction) == ("affinity_released", "share_sum")
     assert released.momentum == 0.3

@@ -16,7 +16,7 @@ SETTINGS = {
     "std": {"variance_estimator": "std"},
     "ewm": {"variance_estimator": "ewm"},
     "share_sum": {"reduction": "share_sum"},
-    "pooled": {"reduction": "pooled"},
+    "class_mean": {"reduction": "class_mean"},
     "local": {"global_statistics": False},
 }
 

@@ -76,8 +76,8 @@ def test_a_row_changes_one_choice(name, row):
         assert study.recipes[row.recipe].augmenter.name == "none" and not changed
     elif row.id == "released":
         assert changed == {"preset": "fasa_released", "validation": "test"}
-    elif row.baseline == "pooled":  # Table 3's other validation images
-        assert changed == {"validation": row.id.removeprefix("pooled_")}
+    elif row.baseline == "class_mean":  # Table 3's other validation images
+        assert changed == {"validation": row.id.removeprefix("class_mean_")}
     else:
         assert changed == {"adaptive": False, "draws_per_step": int(row.label.removeprefix("static, s = "))}
 

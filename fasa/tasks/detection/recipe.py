@@ -117,8 +117,9 @@ class DetectionRecipe(Recipe):
 
     def hashed(self) -> dict[str, Any]:
         # Of ``config`` its parts, as recipes said them when the first runs were trained.
-        parts = {"detector": self.detector, "backbone": self.backbone}
-        return self.model_dump(exclude={"name", "config"}) | parts
+        found = super().hashed() | {"detector": self.detector, "backbone": self.backbone}
+        del found["config"]
+        return found
 
     @model_validator(mode="after")
     def _builds_on_a_run(self) -> Self:

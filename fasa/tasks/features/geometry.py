@@ -34,9 +34,9 @@ class Geometry:
     kinds: int = 40
     between_kinds: float = 1.0
     between_classes: float = 0.8
-    within: float = 2.0
+    within: float = 1.8
     object_share: float = 0.81
-    background: float = 1.6
+    background: float = 3.5
     beside: float = 0.5
     shown: float = 0.7
     drift: float = 0.0
