@@ -1,29 +1,42 @@
-"""How the region features of a trained detector lie, beside those that the scale `tail` draws.
+"""How the region features of trained detectors lie, beside those that the scale `tail` draws.
 
-python benchmarks/feature_geometry.py [RECIPE [SCALE]]     a trained run of seed 0; rfs at mini without
+python benchmarks/feature_geometry.py [COCO]
+
+The detector is `rfs` at mini, seed 0, trained before. With COCO, a folder with instances_train.json, instances_val.json and
+their images in train/ and val/, also plain Mask R-CNN at mini after one pass over the training images there.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fasa.datasets.annotation_counts import count_annotations
+from fasa.datasets.manifest import Manifest, Split, write_manifest
 from fasa.mmdet.validation_loss import ValidationLoss, stages
-from fasa.study import Run, load_study
+from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.training import trained_detector
 from fasa.tasks.features.training import Training
 
+ROOT = Path(__file__).parents[1]
 LEAST = 10  # regions of a class
+ONE_PASS = """
+base: mini
+description: One pass over the training images.
+detection: {epochs: 0.0833}
+"""
 
 
-def of_detector(recipe: str, scale: str) -> tuple[Tensor, Tensor, int]:
+def of_detector(study: Study, recipe: str) -> tuple[Tensor, Tensor, int]:
     """The classifier's inputs ``[n, d]`` of held-out regions, their labels ``[n]``, and the background's label."""
-    detector, _, heldout = trained_detector(load_study(Path("."), scale).job(Run(recipe, 0)))
+    detector, _, heldout = trained_detector(study.job(Run(recipe, 0)))
     head = stages(detector)[-1].head
     features: list[Tensor] = []
     labels: list[Tensor] = []
@@ -41,10 +54,38 @@ def of_detector(recipe: str, scale: str) -> tuple[Tensor, Tensor, int]:
     return torch.cat(features), torch.cat(labels), head.num_classes
 
 
+def of_one_pass(data: Path, recipe: str) -> tuple[Tensor, Tensor, int]:
+    """The same after one pass over the images of ``data``, from the weights that mini's detectors start from."""
+    counts = count_annotations(data / "instances_train.json")
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        shutil.copytree(ROOT / "configs", root / "configs")
+        (root / "configs" / "scales" / "one_pass.yaml").write_text(ONE_PASS)
+        study = load_study(root, "one_pass")
+        manifest = Manifest(
+            name="coco",
+            train=Split(str(data / "instances_train.json"), f"{data}/train/"),
+            val=Split(str(data / "instances_val.json"), f"{data}/val/"),
+            category_names=counts.names,
+            frequencies=("f",) * len(counts.names),
+            instance_counts=tuple(np.maximum(1, counts.instances).tolist()),
+            image_counts=tuple(np.maximum(1, counts.images).tolist()),
+            train_images=counts.annotated_images,
+            repeat_threshold=0.05,
+            tail_threshold=0.1,
+        )
+        write_manifest(manifest, study.data_path(recipe))
+        job = study.job(Run(recipe, 0))
+        study.task(recipe).provide_first_weights(job)
+        if failed := study.task(recipe).train([job], None):
+            raise next(iter(failed.values()))
+        return of_detector(study, recipe)
+
+
 def of_model(recipe: str) -> tuple[Tensor, Tensor, int]:
     """The same of the scale `tail`, an untrained run of seed 0."""
-    study = load_study(Path("."), "tail")
-    study.task(recipe).prepare(Path("."), study.recipe(recipe), None)
+    study = load_study(ROOT, "tail")
+    study.task(recipe).prepare(ROOT, study.recipe(recipe), None)
     training = Training(study.job(Run(recipe, 0)))
     found = training.held_out("original")
     return found.features, found.labels, training.head.num_classes
@@ -78,11 +119,13 @@ def told(features: Tensor, labels: Tensor, background: int) -> dict[str, float]:
     }
 
 
-def main(recipe: str = "rfs", scale: str = "mini") -> None:
-    columns = {f"{recipe}, {scale}": told(*of_detector(recipe, scale)), "tail": told(*of_model(recipe))}
-    print(f"{'':<30}" + "".join(f"{name:>16}" for name in columns))
+def main(coco: str | None = None) -> None:
+    columns = {"rfs, mini": told(*of_detector(load_study(ROOT, "mini"), "rfs")), "tail": told(*of_model("rfs"))}
+    if coco:
+        columns["one pass over COCO"] = told(*of_one_pass(Path(coco).resolve(), "mask_rcnn"))
+    print(f"{'':<30}" + "".join(f"{name:>20}" for name in columns))
     for row in next(iter(columns.values())):
-        print(f"{row:<30}" + "".join(f"{np.round(column[row], 3):>16}" for column in columns.values()))
+        print(f"{row:<30}" + "".join(f"{np.round(column[row], 3):>20}" for column in columns.values()))
 
 
 if __name__ == "__main__":

@@ -321,6 +321,17 @@ def test_weighting_validation_samples_changes_signs_of_pooled_means(monkeypatch)
     assert signs("pooled", values, torch.tensor([1, 10]))[1] == [-1, -1]
 
 
+def test_with_as_many_samples_of_every_class_pooled_means_are_class_means(monkeypatch):
+    """So it is of classifiers, whose held-out images are as many of each class, or none."""
+    in_groups([0, 0, 0, 1, 1], monkeypatch)
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.tensor([20.0, 20, 0, 20, 20])
+    values = [(torch.rand(5, generator=generator) * counts, counts) for _ in range(200)]
+    pooled, by_class = (signs(reduction, values, torch.ones(5)) for reduction in ("pooled", "class_mean"))
+    assert pooled == by_class
+    assert {-1, 1} <= {sign for epoch in pooled for sign in epoch}
+
+
 def test_the_released_share_counts_the_background_and_the_number_of_samples():
     # The same mean loss of class 0, but the background's samples double: its share falls.
     fasa = FASA([1, 1], 2, grouping="class", reduction="share_sum")

@@ -1,4 +1,5 @@
-# Mask R-CNN on COCO-LT as SimCal trains it: one scale, class-agnostic boxes and masks.
+# Mask R-CNN on COCO-LT: one scale, class-agnostic boxes and masks, as SimCal has them; rate and losses are not SimCal's
+# (docs/deviations.md).
 _base_ = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
 
 model = dict(roi_head=dict(bbox_head=dict(reg_class_agnostic=True), mask_head=dict(class_agnostic=True)))
