@@ -1,9 +1,10 @@
-"""How the region features of trained detectors lie, beside those that the scale `tail` draws.
+"""How the region features of trained detectors lie, beside those that `tail`, `tail_apart` and `tail_close` draw.
 
 python benchmarks/feature_geometry.py [COCO]
 
-The detector is `rfs` at mini, seed 0, trained before. With COCO, a folder with instances_train.json, instances_val.json and
-their images in train/ and val/, also plain Mask R-CNN at mini after one pass over the training images there.
+The detector is `rfs` at mini, seed 0, trained before. With COCO, a folder with instances_train.json,
+instances_val.json and their images in train/ and val/, also plain Mask R-CNN at mini after one pass over the training
+images there.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def of_one_pass(data: Path, recipe: str) -> tuple[Tensor, Tensor, int]:
         (root / "configs" / "scales" / "one_pass.yaml").write_text(ONE_PASS)
         study = load_study(root, "one_pass")
         manifest = Manifest(
-            name="coco",
+            name="coco_lt",
             train=Split(str(data / "instances_train.json"), f"{data}/train/"),
             val=Split(str(data / "instances_val.json"), f"{data}/val/"),
             category_names=counts.names,
@@ -76,15 +77,18 @@ def of_one_pass(data: Path, recipe: str) -> tuple[Tensor, Tensor, int]:
         )
         write_manifest(manifest, study.data_path(recipe))
         job = study.job(Run(recipe, 0))
-        study.task(recipe).provide_first_weights(job)
+        start = load_study(ROOT, "mini").job(Run(recipe, 0)).first_weights  # of the trained rfs, too
+        assert start and job.first_weights
+        job.first_weights.parent.mkdir(parents=True)
+        shutil.copy2(start, job.first_weights)
         if failed := study.task(recipe).train([job], None):
             raise next(iter(failed.values()))
         return of_detector(study, recipe)
 
 
-def of_model(recipe: str) -> tuple[Tensor, Tensor, int]:
-    """The same of the scale `tail`, an untrained run of seed 0."""
-    study = load_study(ROOT, "tail")
+def of_model(scale: str, recipe: str) -> tuple[Tensor, Tensor, int]:
+    """The same of a scale of fixed features, an untrained run of seed 0."""
+    study = load_study(ROOT, scale)
     study.task(recipe).prepare(ROOT, study.recipe(recipe), None)
     training = Training(study.job(Run(recipe, 0)))
     found = training.held_out("original")
@@ -120,7 +124,8 @@ def told(features: Tensor, labels: Tensor, background: int) -> dict[str, float]:
 
 
 def main(coco: str | None = None) -> None:
-    columns = {"rfs, mini": told(*of_detector(load_study(ROOT, "mini"), "rfs")), "tail": told(*of_model("rfs"))}
+    columns = {"rfs, mini": told(*of_detector(load_study(ROOT, "mini"), "rfs"))}
+    columns |= {scale: told(*of_model(scale, "rfs")) for scale in ("tail", "tail_apart", "tail_close")}
     if coco:
         columns["one pass over COCO"] = told(*of_one_pass(Path(coco).resolve(), "mask_rcnn"))
     print(f"{'':<30}" + "".join(f"{name:>20}" for name in columns))
