@@ -9,6 +9,7 @@ paper's section 3.2; only the kept statistics, losses and groups come from the r
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -18,19 +19,22 @@ from fasa import torch_files
 from fasa.method.grouping import group_classes
 from fasa.study import Study, load_study
 
-STATE = "roi_head.bbox_head.augmenter.fasa."
+STATISTICS = ("mean", "variance", "observations")
 FLOOR = 1e-6  # docs/deviations.md, row 4
 OTHERS = [("mean_shift", n) for n in (2, 3, 4, 5, 8, 12)] + [("affinity", 0), ("affinity_released", 0)]
 
 
-def adapted(p: np.ndarray, loss: np.ndarray, before: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The next probabilities ``[C]``: its group's mean loss over classes known in both epochs fell or rose."""
+def adapted(p: np.ndarray, loss: np.ndarray, count: np.ndarray, groups: np.ndarray, pooled: bool) -> np.ndarray:
+    """The next probabilities ``[C]``: its group's loss over classes known in both epochs ``[2, C]`` fell or rose."""
     after = p.copy()
     for group in set(groups[groups >= 0].tolist()):
-        members = [c for c in range(len(p)) if groups[c] == group]
-        steps = [loss[c] - before[c] for c in members if np.isfinite(loss[c]) and np.isfinite(before[c])]
-        if steps and np.mean(steps) != 0:
-            after[members] *= 1.1 if np.mean(steps) < 0 else 0.9
+        members = groups == group
+        known = members & np.isfinite(loss).all(0)
+        if not known.any():
+            continue
+        before, now = np.average(loss[:, known], axis=1, weights=count[:, known] if pooled else None)
+        if now != before:
+            after[members] *= 1.1 if now < before else 0.9
     return after.clip(0, 1)
 
 
@@ -86,6 +90,12 @@ def by_letter(values: np.ndarray, letters: np.ndarray, join: Callable[[np.ndarra
     return ", ".join(f"{x} {join(values[letters == x]):.2f}" for x in "rcf")
 
 
+def validation_count(history: list[dict[str, Any]], classes: int) -> np.ndarray:
+    """Held-out regions of each class in each epoch, ``[epochs, C]``."""
+    counts = [next(iter(line["heads"].values()))["validation_count"] for line in history]
+    return np.array(counts, float)[:, :classes]
+
+
 def look(study: Study, recipe: str, seed: int) -> None:
     """Print what the run's adaptation did, and what other groupings would make of its last statistics."""
     run = study.load_metrics(recipe, seed)
@@ -103,23 +113,28 @@ def look(study: Study, recipe: str, seed: int) -> None:
             line += f"; p raised {(change > 0).sum()}, lowered {(change < 0).sum()}"
             line += f"; own loss rose {rose.sum()}, of which p raised {(rose & (change > 0)).sum()}"
         print(line)
-    literal = (
-        study.recipe(recipe).augmenter.options.keys().isdisjoint({"preset", "grouping", "reduction", "neighbours"})
-    )
+    history = json.loads((study.work_dir(recipe, seed) / "history.json").read_text())
+    given = study.recipe(recipe).augmenter.options
+    literal = given.keys().isdisjoint({"preset", "grouping", "neighbours"}) and given.get("reduction") != "share_sum"
     print("  p, last over first: " + by_letter(used[-1] / used[0], letters))
     if literal:
         steps = range(1, len(used) - 1)
-        replayed = [adapted(used[e], loss[e], loss[e - 1], groups[e]) / used[e + 1] - 1 for e in steps]
+        count, pooled = validation_count(history, used.shape[1]), given.get("reduction", "pooled") == "pooled"
+        two = [slice(e - 1, e + 1) for e in steps]
+        after = [adapted(used[e], loss[t], count[t], groups[e], pooled) for e, t in zip(steps, two, strict=True)]
+        replayed = [found / used[e + 1] - 1 for e, found in zip(steps, after, strict=True)]
         apart = float(np.abs(replayed).max())
         print(f"  replayed from the losses: p off by at most {apart:.1e} of itself")
     weights = study.work_dir(recipe, seed) / "model.pt"
     state = torch_files.read(weights, "train the run again")["state_dict"]
-    mean, variance, seen = (state[STATE + key] for key in ("mean", "variance", "observations"))
+    mean, variance, seen = (
+        next(value for name, value in state.items() if name.endswith(f"fasa.{key}")) for key in STATISTICS
+    )
     if literal:
         again = partition(shifted(mean.double().numpy(), variance.double().numpy(), 5))
         word = "the same" if again == partition(groups[-1]) else "OTHERS"
         print(f"  its last groups, found again class by class: {word}")
-    iterations = measured["cost"]["iterations"]
+    iterations = sum(line["iterations"] for line in history)
     print(f"  features a step: real {by_letter(seen.numpy() / iterations, letters, np.sum)}; ", end="")
     print(f"virtual {by_letter(np.array(measured['virtual_features']) / iterations, letters, np.sum)}")
     print(f"  mean standard deviation of a feature: {by_letter(variance.sqrt().mean(1).numpy(), letters)}")
