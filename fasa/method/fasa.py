@@ -50,8 +50,8 @@ class FASA(nn.Module):
         adapt_on: what :meth:`adapt` is given sums of: ``loss`` (lower is better) or ``metric`` (higher is better).
         reduction: a group's value: ``pooled``, the mean over all validation samples of its classes (section 3.2);
             ``class_mean``, the mean over its classes of their mean loss; ``share_sum``, the sum over its classes of
-            their share of the total loss (released code). The first two leave out a class without validation data in this epoch or at the
-            last adaptation; it follows its group.
+            their share of the total loss (released code). The first two leave out a class without validation data in
+            this epoch or at the last adaptation; it follows its group.
         variance_estimator: reading of eq 2: ``literal``, ``std`` or ``ewm`` (:func:`fasa.method.statistics.update`).
         global_statistics: under ``torch.distributed``, statistics over all ranks' batches; False: each rank its own.
         generator: source of all random numbers; None for torch's default.
