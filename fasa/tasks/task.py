@@ -80,7 +80,7 @@ class Task(ABC):
     ``name`` is the key of its part in a scale, ``recipe_model`` what it runs, ``scale_model`` its part of a scale, and
     ``packages`` those that it needs beside torch. ``measurements`` are the numbers that it measures, by the names that
     tables ask for; ``optional_measurements``, by the first part of their names, are made only for tables that print
-    them. ``undrawn`` are the kinds of figures that its measurements are not enough for.
+    them. ``undrawn`` are the kinds of figures that its measurements are not enough for, or mean nothing.
     """
 
     name: ClassVar[str]
