@@ -182,7 +182,7 @@ def test_a_detector_trains_and_its_checkpoint_holds_the_state():
     state = detector.state_dict()
     fasa = "roi_head.bbox_head.augmenter.fasa."
     assert {name.removeprefix(fasa) for name in state if name.startswith(fasa)} == {
-        *("mean", "variance", "observations", "probabilities", "groups", "previous", "epoch")
+        *("mean", "variance", "observations", "probabilities", "groups", "previous", "previous_count", "epoch")
     }
     assert state[f"{fasa}observations"].sum() > 0
     assert detector.roi_head.bbox_head.fc_cls.weight.grad.abs().sum() > 0

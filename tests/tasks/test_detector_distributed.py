@@ -59,7 +59,7 @@ def test_two_halves_are_one_whole(name, folder, ranks):
     first = ranks[0][name]
     assert whole.keys() == first.keys()
     fasa = [key for key in whole if ".fasa." in key]
-    assert len(fasa) == (7 if name == "mask_rcnn" else 21)
+    assert len(fasa) == (8 if name == "mask_rcnn" else 24)
     for key, value in whole.items():
         torch.testing.assert_close(first[key], value, rtol=1e-3, atol=1e-5, equal_nan=True, msg=key)
     for key in fasa:
