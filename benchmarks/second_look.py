@@ -9,7 +9,6 @@ paper's section 3.2; only the kept statistics, losses and groups come from the r
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,8 @@ import numpy as np
 
 from fasa import torch_files
 from fasa.method.grouping import group_classes
-from fasa.study import Study, load_study
+from fasa.study import Run, Study, load_study
+from fasa.tasks.records import read_trained
 
 STATISTICS = ("mean", "variance", "observations")
 FLOOR = 1e-6  # docs/deviations.md, row 4
@@ -113,16 +113,17 @@ def look(study: Study, recipe: str, seed: int) -> None:
             line += f"; p raised {(change > 0).sum()}, lowered {(change < 0).sum()}"
             line += f"; own loss rose {rose.sum()}, of which p raised {(rose & (change > 0)).sum()}"
         print(line)
-    history = json.loads((study.work_dir(recipe, seed) / "history.json").read_text())
+    history = read_trained(study.job(Run(recipe, seed)), "history.json")
     given = study.recipe(recipe).augmenter.options
     literal = given.keys().isdisjoint({"preset", "grouping", "neighbours"}) and given.get("reduction") != "share_sum"
     print("  p, last over first: " + by_letter(used[-1] / used[0], letters))
     if literal:
         steps = range(1, len(used) - 1)
         count, pooled = validation_count(history, used.shape[1]), given.get("reduction", "pooled") == "pooled"
-        two = [slice(e - 1, e + 1) for e in steps]
-        after = [adapted(used[e], loss[t], count[t], groups[e], pooled) for e, t in zip(steps, two, strict=True)]
-        replayed = [found / used[e + 1] - 1 for e, found in zip(steps, after, strict=True)]
+        replayed = [
+            adapted(used[e], loss[e - 1 : e + 1], count[e - 1 : e + 1], groups[e], pooled) / used[e + 1] - 1
+            for e in steps
+        ]
         apart = float(np.abs(replayed).max())
         print(f"  replayed from the losses: p off by at most {apart:.1e} of itself")
     weights = study.work_dir(recipe, seed) / "model.pt"
