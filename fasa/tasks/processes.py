@@ -34,30 +34,12 @@ LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", 
 IDLE = ("Multi-processing start method", "Setting MKL_NUM_THREADS", "Setting OMP_NUM_THREADS", "`broadcast_buffers` is")
 
 
-def restrict(device: str) -> None:
-    """Let this process and its children see the one device that the command line names: ``cpu``, ``cuda``, ``cuda:1``.
-
-    Raises:
-        UserError: there is no such device.
-    """
-    kind, _, number = device.partition(":")
-    if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        return
-    count = torch.cuda.device_count()
-    if kind != "cuda" or not count or (number and not (number.isdigit() and int(number) < count)):
-        raise UserError(f"--device {device} is not to be had here; leave it out or say cpu.")
-    if number:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(number)]
-
-
 def processes_for(devices: int) -> int:
     """Processes of a training that wants ``devices``: one for each GPU, or core, of which so many are there.
 
     They share the devices' work evenly, so their number divides ``devices``.
     """
-    granted = torch.cuda.device_count() or cores()
+    granted = torch.cuda.device_count() if torch.cuda.is_available() else cores()
     return max(n for n in range(1, devices + 1) if devices % n == 0 and n <= max(1, granted))
 
 

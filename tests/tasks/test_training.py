@@ -276,10 +276,9 @@ def test_data_must_be_prepared(study):
         session.evaluate(study.job(Run("ldam", 0)), CPU, 0.0)
 
 
-def test_a_device_that_is_not_there():
-    assert session.choose_device("cpu") == CPU
-    with pytest.raises(UserError, match="--device teapot is not to be had here"):
-        session.choose_device("teapot")
+def test_a_teacher_named_beside_its_student_is_trained_first(packed):
+    runs = [Run("ldam_m2m", 0), Run("ce", 0), Run("ldam", 0)]
+    assert session.train([packed.job(run) for run in runs], CPU) == {}
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,12 @@ def test_being_refused_is_no_failure_of_the_run(study, dataset, impatient):
     assert list(failures) == [Run("ce", 0)]
     assert not (study.work_dir("ce", 0) / "failed.json").exists()
     assert (study.work_dir("ce", 1) / "model.pt").exists()
+
+
+def test_a_checkpoint_of_another_kind_of_device_is_refused(study, build, train):
+    """The generators' states differ in size and meaning."""
+    train(study, "ldam_fasa")
+    newest = max(study.checkpoint_dir("ldam_fasa", 0).glob("epoch-*.pt"))
+    torch.save(torch.load(newest, weights_only=True) | {"device": "cuda"}, newest)
+    with pytest.raises(UserError, match=r"is of a training on cuda, .* those of cpu: go on with --device cuda, or"):
+        next(build(study, "ldam_fasa").run())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fasa.augmenters.base import ImageContext, augmenter_class
 from fasa.datasets import LongTailDataset, load_pack
 from fasa.errors import UserError
 from fasa.tasks.classification.classifier import Classifier, load_classifier
@@ -16,24 +17,6 @@ from fasa.tasks.classification.training import Training
 from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
 from fasa.tasks.task import Job, Run
 from fasa.tasks.termination import Terminated, deferred
-
-
-def choose_device(name: str | None) -> torch.device:
-    """The device ``name``, or the best there is.
-
-    Raises:
-        UserError: there is no such device.
-    """
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name} is not to be had here; leave it out or say cpu.") from error
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
-    return device
 
 
 def load_data(job: Job) -> LongTailDataset:
@@ -48,7 +31,7 @@ def load_data(job: Job) -> LongTailDataset:
 
 
 def train(jobs: Sequence[Job], device: torch.device) -> dict[Run, Exception]:
-    """Train ``jobs`` round-robin, a step of each in turn; the failed ones and why. The others go on.
+    """Train ``jobs``, those of a turn round-robin, a step of each; the failed ones and why. The others go on.
 
     Every run has its own generator, so what stands beside it changes nothing. On a GPU each has its own stream and its
     steps are launches that do not wait, so the runs overlap.
@@ -57,46 +40,76 @@ def train(jobs: Sequence[Job], device: torch.device) -> dict[Run, Exception]:
         Terminated: SIGTERM came; each run was saved at the end of its epoch.
     """
     torch.set_num_threads(jobs[0].scale.threads)
-    packs: dict[Path, LongTailDataset] = {}
     failures: dict[Run, Exception] = {}
+    with _progress() as progress, deferred() as told_to_stop:
+        for turn in _turns(jobs):
+            # Where the shapes of a batch vary, cuDNN would search for its fastest kernels again and again.
+            torch.backends.cudnn.benchmark = _graphable(turn[0])
+            _side_by_side(turn, device, progress, told_to_stop, failures)
+    return failures
+
+
+def _turns(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Jobs that can stand side by side: a run comes after those that it needs, and none that waits for the device at
+    every step beside one that does not, which it would hold up."""
+    left = list(jobs)
+    while left:
+        untrained = {job.run for job in left}
+        ready = [job for job in left if not untrained & {needed.run for needed in job.needed.values()}]
+        for graphable in (True, False):
+            if turn := [job for job in ready if _graphable(job) == graphable]:
+                yield turn
+        left = [job for job in left if job not in ready]
+
+
+def _graphable(job: Job) -> bool:
+    return augmenter_class(job.recipe.augmenter.name, ImageContext, f"recipe '{job.run.recipe}'").graphable
+
+
+def _side_by_side(
+    jobs: Sequence[Job],
+    device: torch.device,
+    progress: Progress,
+    told_to_stop: Callable[[], bool],
+    failures: dict[Run, Exception],
+) -> None:
+    packs: dict[Path, LongTailDataset] = {}
     left = None
 
     def fail(job: Job, error: Exception) -> None:
         failures[job.run] = error
         note_failure(job, error)
 
-    with _progress() as progress, deferred() as told_to_stop:
-        active = {}
-        for job in jobs:
-            forget_failure(job)
+    active = {}
+    for job in jobs:
+        forget_failure(job)
+        try:
+            if job.data not in packs:
+                packs[job.data] = load_data(job)
+            training = Training(job, packs[job.data], device)
+            bar = progress.add_task(str(job), total=training.recipe.schedule.epochs)
+            stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+            active[job] = training.run(told_to_stop), bar, stream
+        except Exception as error:
+            fail(job, error)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # what was built on the default stream is there before others read it
+    while active:
+        for job, (steps, bar, stream) in list(active.items()):
             try:
-                if job.data not in packs:
-                    packs[job.data] = load_data(job)
-                training = Training(job, packs[job.data], device)
-                bar = progress.add_task(str(job), total=training.recipe.schedule.epochs)
-                stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-                active[job] = training.run(told_to_stop), bar, stream
+                with torch.cuda.stream(stream):  # nothing, where there is none
+                    progress.update(bar, completed=next(steps))
+            except StopIteration:
+                progress.update(bar, completed=progress.tasks[bar].total)
+                del active[job]
+            except Terminated as error:
+                left = error
+                del active[job]
             except Exception as error:
                 fail(job, error)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)  # what was built on the default stream is there before others read it
-        while active:
-            for job, (steps, bar, stream) in list(active.items()):
-                try:
-                    with torch.cuda.stream(stream):  # nothing, where there is none
-                        progress.update(bar, completed=next(steps))
-                except StopIteration:
-                    progress.update(bar, completed=progress.tasks[bar].total)
-                    del active[job]
-                except Terminated as error:
-                    left = error
-                    del active[job]
-                except Exception as error:
-                    fail(job, error)
-                    del active[job]
+                del active[job]
     if left:
         raise left
-    return failures
 
 
 def evaluate(job: Job, device: torch.device, started: float) -> Path:

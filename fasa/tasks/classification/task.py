@@ -61,13 +61,15 @@ class Classification(Task):
 
     def train(self, jobs: Sequence[Job], device: str | None) -> dict[Run, Exception]:
         from fasa.tasks.classification import session
+        from fasa.tasks.devices import choose_device
 
-        return session.train(jobs, session.choose_device(device))
+        return session.train(jobs, choose_device(jobs[0], device))
 
     def evaluate(self, job: Job, device: str | None, started: float) -> Path:
         from fasa.tasks.classification import session
+        from fasa.tasks.devices import choose_device
 
-        return session.evaluate(job, session.choose_device(device), started)
+        return session.evaluate(job, choose_device(job, device), started)
 
 
 TASK = Classification()

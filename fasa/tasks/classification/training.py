@@ -206,6 +206,12 @@ class Training:
         state = checkpoint.newest_checkpoint(self.job.checkpoints, self.job.fingerprint)
         if state is None:
             return
+        kind = state.get("device", self.device.type)
+        if kind != self.device.type:
+            raise UserError(
+                f"{self.job.checkpoints} is of a training on {kind}, whose random numbers are others than those of "
+                f"{self.device.type}: go on with --device {kind}, or delete it to train from the start."
+            )
         self.classifier.load_state_dict(state["classifier"])
         self.augmenter.load_state_dict(state["augmenter"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -219,6 +225,7 @@ class Training:
             "augmenter": self.augmenter.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "device": self.device.type,
             "epoch": self.epoch,
             "seconds": seconds,
             "history": self.history,

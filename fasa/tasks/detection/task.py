@@ -86,13 +86,13 @@ class Detection(Task):
             return pretraining.provide(job, lambda done, total, _: progress.update(bar, completed=done, total=total))
 
     def train(self, jobs: Sequence[Job], device: str | None) -> dict[Run, Exception]:
-        self._restrict(device)
+        self._choose(jobs[0], device)
         from fasa.tasks.detection import session
 
         return session.train(jobs)
 
     def evaluate(self, job: Job, device: str | None, started: float) -> Path:
-        self._restrict(device)
+        self._choose(job, device)
         from fasa.tasks.detection import session
 
         return session.evaluate(job, started)
@@ -114,12 +114,12 @@ class Detection(Task):
 
         return dump_config(job)
 
-    def _restrict(self, device: str | None) -> None:
-        """A detector runs on the devices that it sees, so it is shown but the one that is named."""
-        if device:
-            from fasa.tasks.processes import restrict
+    def _choose(self, job: Job, device: str | None) -> None:
+        """A detector runs on what it sees, so a run on the CPU must not see a GPU."""
+        from fasa.tasks.devices import choose_device, hide_gpus
 
-            restrict(device)
+        if choose_device(job, device).type == "cpu":
+            hide_gpus()
 
 
 TASK = Detection()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fasa.errors import UserError
 from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
 from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.measured import MEASURED
@@ -65,14 +66,20 @@ class FixedFeatures(Task):
         return destination
 
     def train(self, jobs: Sequence[Job], device: str | None) -> dict[Run, Exception]:
+        self._check(device)
         from fasa.tasks.features import session
 
         return session.train(jobs)
 
     def evaluate(self, job: Job, device: str | None, started: float) -> Path:
+        self._check(device)
         from fasa.tasks.features import session
 
         return session.evaluate(job, started)
+
+    def _check(self, device: str | None) -> None:
+        if device not in (None, "cpu"):
+            raise UserError(f"--device {device}: fixed features are trained on the CPU; leave it out.")
 
 
 TASK = FixedFeatures()
