@@ -3,6 +3,7 @@
 #   requirements/install.sh
 #   PYTHON=python3.12 requirements/install.sh              with another Python
 #   FASA_ENV=$CONDA_PREFIX requirements/install.sh         into an environment that exists
+#   FASA_NVCC=pypi requirements/install.sh                 with NVIDIA's compiler from PyPI, for detectors on GPUs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,8 +11,8 @@ lock=requirements/lock.txt
 mmdet=requirements/mmdet.txt
 environment=${FASA_ENV:-.venv}
 stamp=$environment/.fasa-installed
-wanted=$(cat "$lock" "$mmdet" requirements/install.sh pyproject.toml | sha256sum | cut -d' ' -f1)
-if [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && "$environment"/bin/python -c '' 2>/dev/null; then
+wanted=$(cat "$lock" "$mmdet" requirements/install.sh requirements/operators.py pyproject.toml | sha256sum | cut -d' ' -f1)
+if [[ -z ${FASA_NVCC:-} && -f $stamp && $(<"$stamp") == "$wanted" ]] && "$environment"/bin/python -c '' 2>/dev/null; then
     exit 0
 fi
 
@@ -53,14 +54,25 @@ say "packages of $lock"
 pip install --quiet --constraint "$lock" "$(grep '^torch==' "$lock")" # with its own needs: a CUDA build has many
 pip install --quiet --no-deps -r "$lock"
 
-# mmcv has no wheel for this torch: its operators are compiled, once for each version; -g0 makes that three times faster.
-# The finished wheel is kept outside .venv/, by Python and torch version (pip's own cache knows only the former).
-built_with=$("$environment"/bin/python -c 'import sys, torch; print(f"python{sys.version_info[0]}.{sys.version_info[1]}-torch{torch.__version__}")')
-wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fasa-wheels/$built_with
-# mmcv compiles for GPUs where it sees one; a cluster's login node has none, but may have their compiler.
-if command -v nvcc >/dev/null && "$environment"/bin/python -c 'import sys, torch; sys.exit(not torch.version.cuda)'; then
-    export FORCE_CUDA=1
+# NVIDIA's compiler of torch's CUDA version, where there is no toolkit; torch has brought the libraries and headers.
+if [[ -n ${FASA_NVCC:-} ]]; then
+    [[ $FASA_NVCC == pypi ]] || fail "FASA_NVCC is '$FASA_NVCC'; it can be pypi, or absent"
+    cuda=$("$environment"/bin/python -c 'import torch; print(torch.version.cuda or "")')
+    [[ -n $cuda ]] || fail "FASA_NVCC=pypi: this torch is a build for CPUs, which no compiler changes; see 'fasa doctor'"
+    say "nvcc of CUDA $cuda"
+    pip install --quiet "cuda-toolkit[nvcc,nvvm,crt,cccl]==$cuda.*"
 fi
+
+# mmcv has no wheel for this torch: its operators are compiled, once for each version; -g0 makes that three times faster.
+# The finished wheel is kept outside .venv/, by what it was built for (pip's own cache knows only the Python).
+settings=$("$environment"/bin/python requirements/operators.py)
+eval "$settings"
+built_with=$("$environment"/bin/python -c 'import sys, torch; print(f"python{sys.version_info[0]}.{sys.version_info[1]}-torch{torch.__version__}")')
+[[ $built_with == *+cpu ]] || built_with=$built_with-$operators
+wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fasa-wheels/$built_with
+built=$environment/.fasa-operators
+[[ -f $built && $(<"$built") == "$built_with" ]] || pip uninstall --quiet --yes onedl-mmcv 2>/dev/null
+say "mmcv's operators: $sentence"
 while read -r requirement; do
     [[ -z $requirement || $requirement == \#* ]] && continue
     name=${requirement%%==*}
@@ -78,6 +90,7 @@ while read -r requirement; do
     fi
     pip install --quiet --no-deps "$wheels/${name//-/_}-$version"-*.whl
 done <"$mmdet"
+printf '%s\n' "$built_with" >"$built"
 
 say "this package, editable"
 pip install --quiet --no-deps --no-build-isolation --editable .

@@ -135,10 +135,8 @@ def _operators(root: Path, torch: Torch, on_gpus: bool) -> Check:
         told = f"mmcv's compiled operators do not load ({reason}): they are of another torch, or absent."
         return Check("missing", told, rebuild)
     if torch.cuda and on_gpus and torch.operators_cuda == NO_CUDA:
-        told = (
-            "mmcv's operators were compiled without CUDA, as happens where no GPU is seen, and torch is built for it."
-        )
-        return Check("missing", told, f"FORCE_CUDA=1 {rebuild}")
+        told = "mmcv's operators were compiled for CPUs alone, as without CUDA's toolkit, and torch is built for CUDA."
+        return Check("missing", told, f"FASA_NVCC=pypi {install_command(root)}")
     return Check("ok", "mmcv's compiled operators load, and are of this torch.")
 
 

@@ -104,9 +104,9 @@ def test_operators_of_another_torch_and_without_cuda(packages):
     blind = Torch(version="2.13.0", cuda="13.0")  # as PyPI's torch on a laptop: nothing to complain of
     assert the_one(packages(lock, names=["ablation"], torch=blind), "are of this torch")[0] == "ok"
     for_gpus = packages(lock, names=["ablation"], torch=blind, resources=EIGHT)
-    assert the_one(for_gpus, "compiled without CUDA")[2].startswith("FORCE_CUDA=1 ")
+    assert the_one(for_gpus, "compiled for CPUs alone")[2].startswith("FASA_NVCC=pypi ")
     seen = packages(lock, names=["ablation"], torch=replace(blind, devices=(A100,)))
-    assert the_one(seen, "compiled without CUDA")[0] == "missing"
+    assert the_one(seen, "compiled for CPUs alone")[0] == "missing"
     assert the_one(packages(lock, names=["ablation"], torch=CUDA), "are of this torch")[0] == "ok"
     assert not any("operators" in what for _, what, _ in packages(lock))  # classifiers have none
 

@@ -41,7 +41,7 @@ def test_fishers_ratio_of_single_samples_is_finite():
 
 @pytest.mark.parametrize("tile", [1, 7 * 9, 1 << 18])
 def test_tiles_and_the_mirrored_half_change_nothing(tile, monkeypatch):
-    monkeypatch.setattr(grouping, "TILE", tile)
+    monkeypatch.setattr(grouping, "TILE_OF_CPU", tile)
     mean, variance = torch.randn(23, 7), torch.rand(23, 7)
     plain = ((mean[:, None] - mean).square() / (variance[:, None] + variance + grouping.VARIANCE_FLOOR)).mean(-1)
     torch.testing.assert_close(fisher_distance(mean, variance, mean, variance), plain)

@@ -11,6 +11,7 @@ import torch
 from fasa.cli import main
 from fasa.errors import UserError
 from fasa.tasks import devices
+from fasa.tasks.detection.task import Detection
 from fasa.tasks.devices import choose_device
 
 OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040).\nUpdate it."
@@ -96,3 +97,17 @@ def test_the_command_refuses_before_it_trains(packed, monkeypatch, capsys):
     assert "fasa: scale 'paper' trains on GPUs, and none can be used here" in capsys.readouterr().err
     assert main(["train", "rfs", "--seed", "0", "--scale", "tail", "--device", "cuda"]) == 2
     assert "--device cuda: fixed features are trained on the CPU" in capsys.readouterr().err
+
+
+def test_a_detector_on_a_gpu_needs_operators_for_it(machine, monkeypatch):
+    ops = pytest.importorskip("mmcv.ops")
+    machine(1)
+    monkeypatch.setattr(ops, "get_compiling_cuda_version", lambda: "not available")
+    with pytest.raises(UserError, match=r"operators were compiled for CPUs alone: run `FASA_NVCC=pypi make setup`, or"):
+        Detection().train([job(8)], None)
+
+
+def test_a_detector_on_the_cpu_sees_no_gpu(machine):
+    machine(2)
+    Detection()._choose(job(0), None)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"

@@ -78,6 +78,21 @@ def test_thresholds_before_nms_change_nothing_above_them():
     assert set(some.labels.tolist()) == {0, 1}
 
 
+def test_how_many_boxes_a_call_takes_changes_nothing(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    corner = 50 * torch.rand(60, 9, 2, generator=generator)
+    boxes, scores = torch.cat([corner, corner + 15], 2).flatten(1), torch.rand(60, 10, generator=generator)
+    thresholds = torch.linspace(0.1, 0.9, 9)
+    found = []
+    for chunk in (1, 100, 10_000):  # each class alone, two or three, all
+        monkeypatch.setattr(topk_inference, "NMS_CHUNK_OF_CPU", chunk)
+        found.append(suppress(boxes, scores, thresholds, {"type": "nms", "iou_threshold": 0.5}, 64))
+    assert 20 < len(found[0]) < (scores[:, :9] >= thresholds).sum()
+    for other in found[1:]:
+        for key in ("bboxes", "scores", "labels"):
+            assert torch.equal(found[0][key], other[key]), key
+
+
 def test_class_agnostic_boxes():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [30, 30, 40, 40]])
     scores = torch.tensor([[0.9, 0.1, 0], [0.8, 0.4, 0], [0.3, 0.2, 0]])

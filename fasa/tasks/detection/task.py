@@ -6,11 +6,14 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fasa.errors import UserError
 from fasa.tasks.detection.config_files import config_files, statements
 from fasa.tasks.detection.measured import MEASURED
 from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
 from fasa.tasks.detection.scale import DetectionScale
 from fasa.tasks.task import Job, Run, Task
+
+NO_CUDA = "not available"  # mmcv's word
 
 
 class Detection(Task):
@@ -115,11 +118,18 @@ class Detection(Task):
         return dump_config(job)
 
     def _choose(self, job: Job, device: str | None) -> None:
-        """A detector runs on what it sees, so a run on the CPU must not see a GPU."""
+        """A detector runs on what it sees, so a run on the CPU must not see a GPU, and one on a GPU needs operators."""
         from fasa.tasks.devices import choose_device, hide_gpus
 
         if choose_device(job, device).type == "cpu":
             hide_gpus()
+            return
+        from mmcv.ops import get_compiling_cuda_version
+
+        if get_compiling_cuda_version() == NO_CUDA:
+            raise UserError(
+                "mmcv's operators were compiled for CPUs alone: run `FASA_NVCC=pypi make setup`, or say --device cpu."
+            )
 
 
 TASK = Detection()
