@@ -80,6 +80,7 @@ class Detection(Task):
             from fasa.tasks.detection import published_weights
 
             return published_weights.provide(job)
+        self._choose(job, None)
         from rich.progress import Progress
 
         from fasa.tasks.detection import pretraining
