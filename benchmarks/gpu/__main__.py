@@ -28,6 +28,7 @@ from fasa.study import Study, load_study
 from fasa.tasks.provenance import code_version
 
 CHECK = "the check"  # the part of lines about the whole of it
+LOADING = 120.0  # seconds to load torch for the first time, from a disk that may be slow
 CLOSING = process.GRACE + 3.0  # seconds for the last part to leave, and for the table
 
 
@@ -93,7 +94,7 @@ def _chosen(known: list[Part], only: list[str] | None) -> list[Part]:
 
 def _gpu(scale: str) -> str:
     """The GPU and torch, in words; torch is asked in a process of its own, and this one leaves the GPU alone."""
-    torch = ask_torch(ROOT, operators=False)
+    torch = ask_torch(ROOT, operators=False, seconds=LOADING)
     if not torch.devices:
         reason = torch.error or torch.unseen or f"torch {torch.version} is a build for CPUs"
         remedy = f"`fasa doctor --scale {scale}` says what is missing, and --rehearse needs none"

@@ -92,12 +92,15 @@ def _end_of_epoch(here: Here, model: TwoStageDetector, batches: list[dict[str, A
     images = sum(len(data["inputs"]) for data in batches)
     here.say("validation loss", f"validation loss {seconds / images:.3f} s an image", seconds=seconds, images=images)
     fasa = stages(model)[0].head.augmenter.fasa
+    classes = len(fasa.mean)
+    fasa.observations.fill_(1)  # as later in a training: all classes were seen, and are to be grouped
+    fasa.mean.normal_()
+    fasa.variance.uniform_(0.25, 0.75)
     for _ in range(2):  # the first only sets the mark
         _, seconds = _timed(lambda: fasa.adapt(sums.loss[:-1], sums.count[:-1]))
-    seen = int((fasa.observations > 0).sum())
-    here.say("adaptation", f"an adaptation of {seen} classes seen {seconds:.3f} s", seconds=seconds, seen=seen)
+    here.say("adaptation", f"an adaptation of {classes} classes {seconds:.3f} s", seconds=seconds, classes=classes)
     model.eval()
-    thresholds = torch.full((len(fasa.mean),), FLOOR, device=here.device)
+    thresholds = torch.full((classes,), FLOOR, device=here.device)
     with torch.no_grad():
         for name, infer in {
             "inference": lambda: len(model.test_step(deepcopy(batches[0]))),
