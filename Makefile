@@ -1,5 +1,5 @@
-# Three doors. Each sets up .venv/ first, which takes minutes once and nothing after that.
-.PHONY: reproduce test lint setup
+# Four doors. Each sets up .venv/ first, which takes minutes once and nothing after that.
+.PHONY: reproduce test lint gpu-check where setup
 .DEFAULT_GOAL := reproduce
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -19,6 +19,16 @@ lint: setup
 	snakefmt --check Snakefile workflow
 	mypy
 	snakemake --lint
+
+# On a machine with a GPU, in ten minutes: what breaks, what a step costs, then runs of the table as time allows.
+#   make gpu-check OUT=folder [MINUTES=10]      the same again goes on
+MINUTES ?= 10
+gpu-check: where setup
+	fasa data ldam --scale paper
+	python -m benchmarks.gpu "$(OUT)" --minutes $(MINUTES)
+
+where:
+	@test -n "$(OUT)" || { echo "gpu-check: say where its results go: make gpu-check OUT=folder" >&2; exit 2; }
 
 setup:
 	@requirements/install.sh

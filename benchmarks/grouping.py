@@ -1,14 +1,14 @@
 """Grouping LVIS's 1,203 classes of 1,024 features: seconds, groups found, agreement with planted clusters.
 
-python benchmarks/grouping.py
+python -m benchmarks.grouping
 """
 
 from __future__ import annotations
 
 import torch
 from sklearn.metrics import adjusted_rand_score, homogeneity_score
-from timing import medians, where
 
+from benchmarks.timing import medians, where
 from fasa.method.grouping import affinity, fisher_distance, mean_shift
 
 CLASSES, DIM, CLUSTERS = 1203, 1024, 200

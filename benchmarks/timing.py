@@ -17,11 +17,22 @@ def medians(rivals: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, f
         for name, call in rivals.items():
             start = time.perf_counter()
             call()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            synchronise()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def synchronise() -> None:
+    """Wait for the GPU, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def own_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream for steps that are captured; None on a CPU, which ``torch.cuda.stream`` takes, too."""
+    synchronise()  # what was made on the default stream is there before this one reads it
+    return torch.cuda.Stream(device) if device.type == "cuda" else None
 
 
 def where() -> str:
