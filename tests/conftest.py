@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
+from toys_study import TINY_CLASSIFICATION, TINY_SCALE, tiny_dataset, write_root
 
 from fasa.datasets import LongTailDataset
 from fasa.datasets.pack import save_pack
 from fasa.study import Run, Study, load_study
 from fasa.tasks.classification.training import Training
-
-CONFIGS = Path(__file__).parents[1] / "configs"
-COUNTS = (30, 18, 10, 6, 4, 3)  # training images of each class of the tiny data set
-SIDE = 8
-
-# Small enough for a second, long enough that every phase (drops, DRW, M2m, Chu's second epoch) is met.
-TINY_CLASSIFICATION = {
-    "seeds": [0, 1],
-    "epochs": 0.025,
-    "schedule": {"batch_size": 16},
-    "epoch_length": 3,
-    "backbones": {
-        "resnet32": {"blocks": [1, 1, 1], "width": 4},
-        "resnet32_two_branch": {"blocks": [1, 1, 1], "width": 4},
-        "resnet34": {"blocks": [1, 1], "width": 8},
-    },
-    "checkpoint_seconds": 0,
-}
-TINY_SCALE = {"description": "A few steps of everything, for one test.", "classification": TINY_CLASSIFICATION}
 
 
 @pytest.fixture(autouse=True)
@@ -49,29 +29,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def dataset() -> LongTailDataset:
     """Six classes of 8 x 8 images, each a colour pattern under noise; 4 held-out (class 0: none), 5 test images."""
-    rng = np.random.default_rng(0)
-    patterns = rng.integers(40, 216, (len(COUNTS), 3, SIDE, SIDE))
-
-    def draw(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        labels = np.repeat(np.arange(len(counts)), counts)
-        noise = rng.integers(-40, 40, (len(labels), 3, SIDE, SIDE))
-        return (patterns[labels] + noise).astype(np.uint8), labels
-
-    train, heldout, test = draw(COUNTS), draw((0, 4, 4, 4, 4, 4)), draw((5,) * 6)
-    return LongTailDataset(
-        name="tiny",
-        class_names=tuple("abcdef"),
-        train_images=train[0],
-        train_labels=train[1],
-        heldout_images=heldout[0],
-        heldout_labels=heldout[1],
-        test_images=test[0],
-        test_labels=test[1],
-        mean=(0.5, 0.5, 0.5),
-        std=(0.25, 0.25, 0.25),
-        flip=True,
-        pad=1,
-    )
+    return tiny_dataset()
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +41,7 @@ def cifar_counts() -> torch.Tensor:
 @pytest.fixture
 def study_root(tmp_path: Path) -> Path:
     """A folder with a copy of configs/ and the scale ``tiny``."""
-    shutil.copytree(CONFIGS, tmp_path / "configs")
-    (tmp_path / "configs/scales/tiny.yaml").write_text(yaml.safe_dump(TINY_SCALE))
-    return tmp_path
+    return write_root(tmp_path)
 
 
 @pytest.fixture
