@@ -10,6 +10,7 @@ import torch
 
 pytest.importorskip("mmdet")
 
+from mmcv.ops import batched_nms
 from pycocotools import mask as coco
 from toys_detection import CLASSES, SIDE, ToyScenes, build, image_batches, tiny_detector
 
@@ -83,10 +84,17 @@ def test_how_many_boxes_a_call_takes_changes_nothing(monkeypatch):
     corner = 50 * torch.rand(60, 9, 2, generator=generator)
     boxes, scores = torch.cat([corner, corner + 15], 2).flatten(1), torch.rand(60, 10, generator=generator)
     thresholds = torch.linspace(0.1, 0.9, 9)
-    found = []
-    for chunk in (1, 100, 10_000):  # each class alone, two or three, all
+    found, calls = [], []
+
+    def counted(boxes, scores, chunks, *rest, **options):
+        calls.append(len(chunks.unique()))
+        return batched_nms(boxes, scores, chunks, *rest, **options)
+
+    monkeypatch.setattr(topk_inference, "batched_nms", counted)
+    for chunk in (1, 100, 10_000):
         monkeypatch.setattr(topk_inference, "NMS_CHUNK_OF_CPU", chunk)
         found.append(suppress(boxes, scores, thresholds, {"type": "nms", "iou_threshold": 0.5}, 64))
+    assert calls == [9, 3, 1]  # each class alone, two to five, all
     assert 20 < len(found[0]) < (scores[:, :9] >= thresholds).sum()
     for other in found[1:]:
         for key in ("bboxes", "scores", "labels"):

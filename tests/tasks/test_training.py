@@ -276,6 +276,20 @@ def test_data_must_be_prepared(study):
         session.evaluate(study.job(Run("ldam", 0)), CPU, 0.0)
 
 
+def test_runs_that_wait_for_the_device_have_a_turn_of_their_own(study, monkeypatch):
+    """Beside others they would hold these up at every step; and their shapes vary, for which cuDNN must not search."""
+    runs = [Run(name, 0) for name in ("ldam_m2m", "ldam", "ce_r34", "ce_r34_chu", "ce", "ldam_fasa")]
+    turns = []
+
+    def side_by_side(jobs, *rest):
+        turns.append(({job.run.recipe for job in jobs}, torch.backends.cudnn.benchmark))
+
+    monkeypatch.setattr(session, "_side_by_side", side_by_side)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    session.train([study.job(run) for run in runs], CPU)
+    assert turns == [({"ldam", "ce_r34", "ce", "ldam_fasa"}, True), ({"ldam_m2m", "ce_r34_chu"}, False)]
+
+
 def test_a_teacher_named_beside_its_student_is_trained_first(packed):
     runs = [Run("ldam_m2m", 0), Run("ce", 0), Run("ldam", 0)]
     assert session.train([packed.job(run) for run in runs], CPU) == {}
