@@ -85,14 +85,14 @@ def _on_the_cpu(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 def _noted(op: Operation, call: partial[Any], pretended: list[Any]) -> Any:
     capture = recording()
-    read, written = [tensor.inner for tensor in pretended if tensor.numel()], _written(op, call) if op.writes else []
+    read = {buffer(tensor.inner) for tensor in pretended if tensor.numel()}
+    written = _written(op, call) if op.writes else []
     if capture:
         capture.keep(written)
     shapes = [tensor.shape for tensor in written]
     result = call()
     assert shapes == [tensor.shape for tensor in written], f"{op.name} changed a shape in place"
-    given = {buffer(tensor) for tensor in read}
-    made = {n: t for n, t in enumerate(results(result)) if t.numel() and buffer(t) not in given}
+    made = {n: t for n, t in enumerate(results(result)) if t.numel() and buffer(t) not in read}
     if capture:
         capture.add(op.name, call, read, written, made)
     elif Stream.made:
@@ -107,9 +107,9 @@ def _written(op: Operation, call: partial[Any]) -> list[torch.Tensor]:
     return [tensor for tensor in results(values) if tensor.numel()]
 
 
-def _touched(name: str, read: list[Any], written: list[torch.Tensor], made: dict[int, torch.Tensor]) -> None:
-    for tensor in read:
-        ORDER.read(buffer(tensor), name)
+def _touched(name: str, read: set[int], written: list[torch.Tensor], made: dict[int, torch.Tensor]) -> None:
+    for place in read:
+        ORDER.read(place, name)
     for tensor in written:
         ORDER.written(buffer(tensor), name)
     for tensor in made.values():

@@ -1,4 +1,7 @@
-"""Recipes of detectors that cover every kind there is in configs/, in two parts for two processes."""
+"""Recipes of detectors that cover every kind there is in configs/, in two parts for two processes.
+
+Backbones and what is done to images on the CPU make no kind.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ STARTED_FROM = (  # by others, or by further scenarios
     "bags_fasa",
     "rfs_fasa",
     "rfs_fasa_joint",
-    "rfs_fasa_balanced",
     "mask_rcnn_24_fasa_released",
     "eql_24_fasa",
 )
@@ -19,11 +21,8 @@ OTHERS = (
     "rfs_moex",
     "rfs_chu",
     "rfs_yin",
-    "rfs_instaboost",
     "rfs_liu",
     "rfs_balanced_softmax",
-    "r101_24",
-    "rfs_x101_24",
     "nr_24_fasa",
     "cascade_rfs_r101_24_fasa",
 )

@@ -42,13 +42,13 @@ class Recording:
         self,
         name: str,
         call: Callable[[], Any],
-        read: Iterable[torch.Tensor],
+        read: Iterable[int],
         written: Sequence[torch.Tensor],
         made: Mapping[int, torch.Tensor],
     ) -> None:
-        """Take in an operation: what it read, changed and, by their places in its result, made."""
+        """Take in an operation: the memory that it read, what it changed and, by places in its result, what it made."""
         self.multiplies |= name in PRODUCTS
-        self.reads |= {buffer(tensor): name for tensor in read if buffer(tensor) not in self.created}
+        self.reads |= {place: name for place in read if place not in self.created}
         self.writes |= {buffer(tensor): name for tensor in [*written, *made.values()]}
         self.created |= {buffer(tensor) for tensor in made.values()}
         if written or made:  # else it gave views of what there is, and they stay

@@ -18,7 +18,7 @@ from pretended_cuda.scenarios import detector_faults, detectors
 from fasa.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("config", "sampler", "validation", "stage_two", "calibrated", "nms_resampling", "instaboost")
+KINDS = ("detector", "sampler", "stage_two", "calibrated", "nms_resampling")
 NOT_CAPTURED = {"ldam_m2m", "ce_r34_chu", "moex"}  # their shapes follow from what is drawn
 
 reason = guard.reason_to_skip()
@@ -52,7 +52,7 @@ def run(group: str, *names: str) -> dict[str, dict[str, Any]]:
 
 
 def kinds_of(recipe: Any) -> set[tuple[str, Any]]:
-    parts = {("augmenter", recipe.augmenter.name), ("loss", recipe.loss.name)}
+    parts = {("augmenter", recipe.augmenter.name), ("loss", recipe.loss.name), ("data", recipe.data.name)}
     return parts | {(name, getattr(recipe, name)) for name in KINDS}
 
 

@@ -119,7 +119,6 @@ SCENARIOS: dict[str, Callable[[Path], dict[str, Any] | None]] = fasa_alone.SCENA
     for function in (
         every_recipe,
         graphed_is_eager,
-        side_by_side_is_alone,
         resumed_is_uninterrupted,
         checkpoint_of_the_cpu,
         measured,

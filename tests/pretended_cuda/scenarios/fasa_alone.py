@@ -1,4 +1,4 @@
-"""FASA by itself on three hundred classes: what it keeps and gives on the device is what it does on the CPU."""
+"""FASA by itself on two hundred classes: what it keeps and gives on the device is what it does on the CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from fasa.method.fasa import FASA, fasa_released
 
 CUDA = torch.device("cuda")
-CLASSES, WIDTH, BATCH = 300, 64, 256
+CLASSES, WIDTH, BATCH = 200, 64, 256
 COUNTS = torch.arange(CLASSES, 0, -1)
 OPTIONS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -38,7 +38,7 @@ def criterion(logits: Tensor, labels: Tensor) -> Tensor:
 def batch(seed: int) -> tuple[Tensor, Tensor]:
     """Features around their classes' centres, and labels, of which some are a detector's background."""
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, CLASSES + 30, (BATCH,), generator=generator)
+    labels = torch.randint(0, CLASSES + 20, (BATCH,), generator=generator)
     centres = torch.linspace(-3, 3, WIDTH) * (labels[:, None] % 7)
     return centres + torch.randn(BATCH, WIDTH, generator=generator), labels
 
