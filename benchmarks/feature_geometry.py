@@ -1,6 +1,6 @@
 """How the region features of trained detectors lie, beside those that `tail`, `tail_apart` and `tail_close` draw.
 
-python benchmarks/feature_geometry.py [COCO]
+python -m benchmarks.feature_geometry [COCO]
 
 The detector is `rfs` at mini, seed 0, trained before. With COCO, a folder with instances_train.json,
 instances_val.json and their images in train/ and val/, also plain Mask R-CNN at mini after one pass over the training

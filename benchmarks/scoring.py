@@ -1,7 +1,7 @@
 """Seconds and memory of scoring: FASA's metrics beside lvis-api, faster-coco-eval and tidecv, each in its own process.
 
-    python benchmarks/scoring.py [--images 500 2000] [--folder FOLDER]
-    python benchmarks/scoring.py --full [--json]            FASA alone, at the size of LVIS's validation set
+    python -m benchmarks.scoring [--images 500 2000] [--folder FOLDER]
+    python -m benchmarks.scoring --full [--json]            FASA alone, at the size of LVIS's validation set
 
 Made-up images (`synthetic.py`), 300 detections each. Seconds are from the two files to the figures, imports left out:
 `load` brings the files into the tool's structures, `evaluate` does the rest. FASA reads detections while it evaluates;

@@ -1,6 +1,6 @@
 """One scoring tool, run once, in a process of its own: `scoring.py` starts this and reads the line of JSON it prints.
 
-    python benchmarks/scoring_rivals.py TOOL ANNOTATIONS DETECTIONS
+    python -m benchmarks.scoring_rivals TOOL ANNOTATIONS DETECTIONS
 
 Imports are not timed. Everything from the two files to the figures is, in two phases: `load` (the files into the tool's
 own structures) and `evaluate`.

@@ -1,6 +1,6 @@
 """A second look at what FASA did in trained detectors: its adaptation replayed, its groups found again, others tried.
 
-python benchmarks/second_look.py [RECIPE …] [--scale mini] [--seed 0]
+python -m benchmarks.second_look [RECIPE …] [--scale mini] [--seed 0]
 
 Reads results/SCALE/runs and work_dirs/SCALE. Everything is worked out anew here, in NumPy and class by class, from the
 paper's section 3.2; only the kept statistics, losses and groups come from the runs.

@@ -1,6 +1,6 @@
 """LVIS-like annotations and detections, drawn: stars and blobs in 1,203 classes, and what a detector makes of them.
 
-    python benchmarks/synthetic.py FOLDER --images 2000 [--npz] [--no-json]
+    python -m benchmarks.synthetic FOLDER --images 2000 [--npz] [--no-json]
 
 Writes annotations.json, and detections.json or detections.npz. Sizes, numbers of vertices, lengths of the compressed
 masks, and classes an image follow LVIS's validation images: about 12.4 objects and 12 judged classes an image. 300
