@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,8 +70,9 @@ def past_the_start(training: Training) -> list[Tensor]:
     """Begin an epoch in which FASA acts, which it does not in the first; its batches."""
     training.epoch = 1
     batches = training._begin_epoch()
-    if hasattr(training.augmenter, "fasa"):
-        training.augmenter.fasa.epoch += 1
+    method: Any = getattr(training.augmenter, "fasa", None)
+    if method is not None:
+        method.epoch += 1
     return batches
 
 
