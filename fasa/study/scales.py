@@ -19,6 +19,11 @@ class Scale(Named):
 
     description: str = Field(description="One sentence for tables and reports.")
     comparable: bool = Field(False, description="Whether absolute figures may be held against the published ones.")
+    variation: bool = Field(
+        False,
+        description="Whether it is its base with a choice of ours changed, to see what depends on it: docs/findings.md "
+        "takes nothing from it as evidence of a claim.",
+    )
 
     @property
     def parts(self) -> dict[str, TaskScale]:

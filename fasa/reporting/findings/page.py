@@ -77,9 +77,9 @@ class Paper:
     figures: dict[str, Figure]
 
     def judged_by(self, kept: Sequence[Results]) -> list[Results]:
-        """The scales of ``kept`` that have a table whose cells decide a claim; others have nothing to say of them."""
+        """The scales of ``kept`` that have a table whose cells decide a claim, and are no variation of another."""
         deciding = {check.table for claim in self.claims for check in claim.cells}
-        return [results for results in kept if deciding & results.datasets.keys()]
+        return [results for results in kept if deciding & results.datasets.keys() and not results.scale.variation]
 
     def published(self) -> list[Table | Figure]:
         """The paper's own tables, then its figures."""
