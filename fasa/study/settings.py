@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -22,6 +23,9 @@ class Settings(Strict):
     """How large to run the study, and where official data lie."""
 
     scale: str = Field(description="One of configs/scales.")
+    device: Literal["cpu", "cuda"] | None = Field(
+        None, description="What all runs are trained and measured on, whatever their scale asks for."
+    )
     source: str | None = Field(None, description="Archive or folder of CIFAR-100; without it, it is downloaded.")
     lvis: str | None = Field(
         None, description="Folder with lvis_v1_train.json, lvis_v1_val.json, train2017 and val2017."

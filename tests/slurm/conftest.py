@@ -104,7 +104,7 @@ class Clone:
     def snakemake(self, *arguments: str, scale: str) -> Head:
         """Start the workflow by its cluster profile."""
         command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "slurm", *IMPATIENT]
-        command += ["--config", f"scale={scale}"]
+        command += ["--config", f"scale={scale}", "device=cpu"]  # Slurm's GPUs are files here
         output = self.folder / f"head-{time.monotonic_ns()}.txt"
         with output.open("w") as stream:
             started = subprocess.Popen(
@@ -159,7 +159,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: one_node.Clus
     lease.write_text(lease.read_text().replace(*PATIENCE))
     made.fasa("data", RECIPE, "--scale", "long")
     for step in ("train", "evaluate"):
-        made.fasa(step, RECIPE, "--seed", "0", "--scale", "long")
+        made.fasa(step, RECIPE, "--seed", "0", "--scale", "long", "--device", "cpu")
     return made
 
 

@@ -19,6 +19,7 @@ except UserError as error:
 validate(config, "../../configs/schemas/config.json")  # what --config adds, too
 
 SCALE = study.scale.name
+DEVICE = f"--device {config['device']}" if config.get("device") else ""
 # Rules say `python`: the one that runs this, also where its environment was never activated.
 shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
 

@@ -25,4 +25,4 @@ rule evaluate:
     message:
         "evaluate {wildcards.recipe} seed {wildcards.seed}"
     shell:
-        "python -m fasa evaluate {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa evaluate {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} {DEVICE} > {log} 2>&1"

@@ -67,4 +67,4 @@ rule train:
     message:
         "train {wildcards.recipe} seed {wildcards.seed}"
     shell:
-        "python -m fasa train {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa train {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} {DEVICE} > {log} 2>&1"
