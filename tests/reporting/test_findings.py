@@ -11,7 +11,7 @@ from fasa.cli import main
 from fasa.errors import UserError
 from fasa.reporting.cells import summarise
 from fasa.reporting.csv_tables import KeptCell, Results, read_kept
-from fasa.reporting.findings import render_kept, words
+from fasa.reporting.findings import load_paper, render_kept, words
 from fasa.reporting.findings.evidence import holm, judge, spread_ratio, two_sided_p
 from fasa.reporting.findings.page import Paper, insert_summary, render_page, strongest
 from fasa.study import load_study
@@ -301,3 +301,14 @@ def test_a_scale_has_findings_of_its_own_tables(tmp_path, monkeypatch, capsys):
     page = (tmp_path / "results/mini/findings.md").read_text()
     assert re.search(r"Of \d+ claims, at scale mini: \d+ not run, \d+ by eye\.", page)
     assert "[ablation, mini](tables/ablation.md)" in page and "--config scale=mini" in page
+
+
+def test_a_variation_of_a_scale_is_no_evidence_of_its_own():
+    """The sensitivity runs of tail are kept, and the claims are judged without them."""
+    kept = read_kept(ROOT / "results/reference", ROOT / "figures/reference", ROOT / "configs/scales")
+    judged = {results.scale.name for results in load_paper(ROOT).judged_by(kept)}
+    assert {"tail_apart", "tail_close"} <= {results.scale.name for results in kept} and judged == {
+        "proxy",
+        "tail",
+        "mini",
+    }

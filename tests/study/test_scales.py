@@ -130,8 +130,9 @@ def test_what_is_about_several_devices_needs_them(study_root):
 # ---------------------------------------------------------------------------------------- a scale by its difference
 def test_a_scale_is_its_base_but_for_what_it_says(study_root):
     base, derived = (load_study(study_root, name).scale for name in ("mini", "mini_two_devices"))
-    said = {"name", "description", "detection"}
+    said = {"name", "description", "variation", "detection"}
     assert derived.model_dump(exclude=said) == base.model_dump(exclude=said)
+    assert derived.variation and not base.variation
     ours, theirs = derived.detection.model_dump(), base.detection.model_dump()
     assert {key for key in ours if ours[key] != theirs[key]} == {
         *("description", "devices", "threads", "seeds", "resources")
