@@ -304,7 +304,7 @@ def test_a_scale_has_findings_of_its_own_tables(tmp_path, monkeypatch, capsys):
 
 
 def test_a_variation_of_a_scale_is_no_evidence_of_its_own():
-    """The sensitivity runs of tail are kept, and the claims are judged without them."""
+    """Those of tail are kept, and claims are judged without them."""
     kept = read_kept(ROOT / "results/reference", ROOT / "figures/reference", ROOT / "configs/scales")
     judged = {results.scale.name for results in load_paper(ROOT).judged_by(kept)}
     assert {"tail_apart", "tail_close"} <= {results.scale.name for results in kept} and judged == {

@@ -19,7 +19,10 @@ except UserError as error:
 validate(config, "../../configs/schemas/config.json")  # what --config adds, too
 
 SCALE = study.scale.name
-DEVICE = f"--device {config['device']}" if config.get("device") else ""
+# One parameter of two options: without a device it is what it was before there was one, so nothing is made again.
+SCALE_AND_DEVICE = (
+    f"{SCALE} --device {config['device']}" if config.get("device") else SCALE
+)
 # Rules say `python`: the one that runs this, also where its environment was never activated.
 shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
 

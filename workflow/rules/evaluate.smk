@@ -21,8 +21,8 @@ rule evaluate:
         },
     params:
         fingerprint=fingerprint_of_measuring,
-        scale=SCALE,
+        scale=SCALE_AND_DEVICE,
     message:
         "evaluate {wildcards.recipe} seed {wildcards.seed}"
     shell:
-        "python -m fasa evaluate {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} {DEVICE} > {log} 2>&1"
+        "python -m fasa evaluate {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"

@@ -63,8 +63,8 @@ rule train:
         **RESOURCES | {"runtime": runtime_of_training},
     params:
         fingerprint=fingerprint_of,
-        scale=SCALE,
+        scale=SCALE_AND_DEVICE,
     message:
         "train {wildcards.recipe} seed {wildcards.seed}"
     shell:
-        "python -m fasa train {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} {DEVICE} > {log} 2>&1"
+        "python -m fasa train {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"
