@@ -23,6 +23,15 @@ def medians(rivals: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, f
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    """What ``call`` returns, and its wall seconds with all of the device's work."""
+    synchronise()
+    start = time.perf_counter()
+    result = call()
+    synchronise()
+    return result, time.perf_counter() - start
+
+
 def synchronise() -> None:
     """Wait for the GPU, where there is one."""
     if torch.cuda.is_available():

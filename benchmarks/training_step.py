@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.timing import own_stream, synchronise
+from benchmarks.timing import own_stream, timed
 from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.tasks.classification.graphs import EAGER_STEPS
@@ -59,7 +59,7 @@ def measure(base: Job, fasa: Job, device: torch.device, rounds: int) -> Found:
         spent = {}
         for training in pair if turn % 2 else pair[::-1]:
             with torch.cuda.stream(streams[training.name]):
-                spent[training.name] = seconds(training, indices)
+                _, spent[training.name] = timed(partial(training.step, indices))
         times.append((spent[base.run.recipe], spent[fasa.run.recipe]))
     times = times[WARM_UP:]
     without, with_fasa = zip(*times, strict=True)
@@ -74,15 +74,6 @@ def past_the_start(training: Training) -> list[Tensor]:
     if method is not None:
         method.epoch += 1
     return batches
-
-
-def seconds(training: Training, indices: Tensor) -> float:
-    """Wall seconds of one step, the device's work included."""
-    synchronise()
-    start = time.perf_counter()
-    training.step(indices)
-    synchronise()
-    return time.perf_counter() - start
 
 
 def main() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from statistics import median
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.here import Here
-from benchmarks.timing import own_stream, synchronise
+from benchmarks.timing import own_stream, timed
 from benchmarks.training_step import WARM_UP, past_the_start
 from fasa.study import Run
 from fasa.tasks.classification.session import load_data
@@ -40,7 +39,7 @@ def measure(here: Here, recipe: str, precision: str) -> None:
             here.say(way, f"{way} {1e3 * took[way]:.2f} ms a step{_told(memory)}", seconds=took[way], **memory)
         for _ in range(WARM_UP):  # the short batch has a graph of its own
             training.step(batches[-1])
-        ends = [_end_of_epoch(training, len(batches)) for _ in range(2)]  # of the first, cuDNN searches its kernels
+        ends = [timed(lambda: training._end_epoch(len(batches)))[1] for _ in range(2)]  # cuDNN searches in the first
     epochs = job.recipe.schedule.epochs
     whole = (took["graphed"] * len(batches) + ends[-1]) * epochs
     here.say(
@@ -59,24 +58,12 @@ def _seconds(step: Callable[[Tensor], None], batches: list[Tensor], steps: int) 
     whole = [indices for indices in batches if len(indices) == len(batches[0])]
     for number in range(WARM_UP):
         step(whole[number % len(whole)])
-    means = []
-    for _ in range(BLOCKS):
-        synchronise()
-        start = time.perf_counter()
+
+    def block() -> None:
         for number in range(steps):
             step(whole[number % len(whole)])
-        synchronise()
-        means.append((time.perf_counter() - start) / steps)
-    return median(means)
 
-
-def _end_of_epoch(training: Training, steps: int) -> float:
-    """Seconds of adaptation and of the look at the test images."""
-    synchronise()
-    start = time.perf_counter()
-    training._end_epoch(steps)
-    synchronise()
-    return time.perf_counter() - start
+    return median(timed(block)[1] / steps for _ in range(BLOCKS))
 
 
 def _memory(device: torch.device) -> dict[str, float]:

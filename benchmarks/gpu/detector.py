@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from copy import deepcopy
 from statistics import median
 from typing import Any
@@ -16,7 +14,7 @@ from mmengine.logging import MMLogger
 from benchmarks.gpu import operators
 from benchmarks.gpu.here import Here
 from benchmarks.gpu.scenes import CONFIG, SMALL, Size, batch, detector
-from benchmarks.timing import synchronise
+from benchmarks.timing import timed
 from fasa.errors import UserError
 from fasa.mmdet.validation_loss import ValidationLoss, stages
 from fasa.tasks.detection.topk_inference import FLOOR, detections
@@ -78,7 +76,7 @@ def _train(
             optimiser.step()
             return loss.item()
 
-        loss, seconds = _timed(step)
+        loss, seconds = timed(step)
         if not math.isfinite(loss):
             raise UserError(f"the detector's loss is {loss} in step {number}.")
         took.append(seconds)
@@ -88,7 +86,7 @@ def _train(
 
 def _end_of_epoch(here: Here, model: TwoStageDetector, batches: list[dict[str, Any]]) -> None:
     """Validation loss, adaptation and inference."""
-    sums, seconds = _timed(lambda: ValidationLoss(model, [deepcopy(data) for data in batches])()[0])
+    sums, seconds = timed(lambda: ValidationLoss(model, [deepcopy(data) for data in batches])()[0])
     images = sum(len(data["inputs"]) for data in batches)
     here.say("validation loss", f"validation loss {seconds / images:.3f} s an image", seconds=seconds, images=images)
     fasa = stages(model)[0].head.augmenter.fasa
@@ -97,7 +95,7 @@ def _end_of_epoch(here: Here, model: TwoStageDetector, batches: list[dict[str, A
     fasa.mean.normal_()
     fasa.variance.uniform_(0.25, 0.75)
     for _ in range(2):  # the first only sets the mark
-        _, seconds = _timed(lambda: fasa.adapt(sums.loss[:-1], sums.count[:-1]))
+        _, seconds = timed(lambda: fasa.adapt(sums.loss[:-1], sums.count[:-1]))
     here.say("adaptation", f"an adaptation of {classes} classes {seconds:.3f} s", seconds=seconds, classes=classes)
     model.eval()
     thresholds = torch.full((classes,), FLOOR, device=here.device)
@@ -106,14 +104,6 @@ def _end_of_epoch(here: Here, model: TwoStageDetector, batches: list[dict[str, A
             "inference": lambda: len(model.test_step(deepcopy(batches[0]))),
             "AP-Fixed's first pass": lambda: len(list(detections(model, deepcopy(batches[0]), thresholds))),
         }.items():
-            count, seconds = min((_timed(infer) for _ in range(2)), key=lambda found: found[1])
+            count, seconds = min((timed(infer) for _ in range(2)), key=lambda found: found[1])
             told = f"{name} {seconds / count:.2f} s an image ({UNTRAINED})"
             here.say(name, told, seconds=seconds, images=count)
-
-
-def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    synchronise()
-    start = time.perf_counter()
-    result = call()
-    synchronise()
-    return result, time.perf_counter() - start

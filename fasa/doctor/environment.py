@@ -18,7 +18,8 @@ from packaging.version import Version
 import fasa
 from fasa.doctor.check import Check
 from fasa.doctor.chosen import Chosen
-from fasa.doctor.torch_probe import NO_CUDA, Torch
+from fasa.doctor.torch_probe import Torch
+from fasa.tasks.detection.task import NO_CUDA
 
 FILES = ("pyproject.toml", "requirements/lock.txt", "requirements/mmdet.txt")
 WORKFLOW = {"snakemake"}  # needed beside what pyproject.toml names

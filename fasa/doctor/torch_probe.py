@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from fasa.doctor.check import ask, last_line
+from fasa.tasks.detection.task import NO_CUDA
 
 SECONDS = 60.0  # to load torch and mmcv: some, or many where the environment lies on a slow file system
 BROKEN = (ImportError, OSError, RuntimeError)  # what a build that does not fit raises: absent symbols, no library
-NO_CUDA = "not available"  # mmcv's word
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)
 pytest.importorskip("mmdet")
 
+import mmcv._ext
 from mmcv.ops import RoIAlign, batched_nms
 from toys_detection import CLASSES, batch, build, fasa_head, image_batches, tiny_detector
 
+from benchmarks.gpu.operators import runs
 from fasa.evaluation import DetectionWriter, load_detections
 from fasa.mmdet.roi_align import RowRoIAlign
 from fasa.mmdet.validation_loss import ValidationLoss
@@ -21,18 +23,7 @@ CUDA = torch.device("cuda")
 NMS = {"type": "nms", "iou_threshold": 0.5}
 
 
-def lacks_operators() -> bool:
-    """Whether mmcv was built for processors alone."""
-    try:
-        batched_nms(torch.zeros(1, 4, device=CUDA), torch.zeros(1, device=CUDA), torch.zeros(1, device=CUDA), dict(NMS))
-    except RuntimeError as error:
-        if "implementation for device" not in str(error):
-            raise
-        return True
-    return False
-
-
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(lacks_operators(), reason="mmcv was built without CUDA")]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not runs(mmcv._ext, CUDA), reason="mmcv was built without CUDA")]
 
 
 def boxes(n: int, seed: int = 0) -> torch.Tensor:
