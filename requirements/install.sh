@@ -11,7 +11,8 @@ lock=requirements/lock.txt
 mmdet=requirements/mmdet.txt
 environment=${FASA_ENV:-.venv}
 stamp=$environment/.fasa-installed
-wanted=$(cat "$lock" "$mmdet" requirements/install.sh requirements/operators.py pyproject.toml | sha256sum | cut -d' ' -f1)
+wanted=$(cat "$lock" "$mmdet" requirements/install.sh requirements/operators.py pyproject.toml setup.py \
+    fasa/evaluation/native/* | sha256sum | cut -d' ' -f1)
 if [[ -z ${FASA_NVCC:-} && -f $stamp && $(<"$stamp") == "$wanted" ]] && "$environment"/bin/python -c '' 2>/dev/null; then
     exit 0
 fi
@@ -36,7 +37,7 @@ if [[ -z $python ]]; then
     done
 fi
 [[ -n $python ]] || fail "no Python 3.11 or 3.12 on the PATH; on Debian: apt-get install python3 python3-venv python3-dev"
-command -v g++ >/dev/null || fail "no C++ compiler, which mmcv's operators need; on Debian: apt-get install g++ python3-dev"
+command -v g++ >/dev/null || fail "no C++ compiler, which mmcv's operators and the evaluator need; on Debian: apt-get install g++ python3-dev"
 
 if [[ $environment == .venv ]] && ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     say "virtual environment .venv/ ($("$python" --version))"
@@ -94,6 +95,6 @@ printf '%s\n' "$built_with" >"$built"
 
 say "this package, editable"
 pip install --quiet --no-deps --no-build-isolation --editable .
-"$environment"/bin/python -c 'import cv2, mmcv.ops, mmdet.datasets, torch, fasa'
+"$environment"/bin/python -c 'import cv2, mmcv.ops, mmdet.datasets, torch, fasa.evaluation._native'
 printf '%s\n' "$wanted" >"$stamp"
 say "ready"

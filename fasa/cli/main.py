@@ -5,17 +5,28 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from fasa.cli import data, doctor, evaluate, plan, render, status, train
 from fasa.errors import UserError
-from fasa.evaluation.score.arguments import add_arguments as add_score_arguments
 
-COMMANDS = (plan, status, doctor, data, train, evaluate, render)
+HOMES = {  # the modules of the commands, in the order of --help
+    "plan": "fasa.cli.plan",
+    "status": "fasa.cli.status",
+    "doctor": "fasa.cli.doctor",
+    "data": "fasa.cli.data",
+    "pretrain": "fasa.cli.data",
+    "train": "fasa.cli.train",
+    "evaluate": "fasa.cli.evaluate",
+    "render": "fasa.cli.render",
+    "findings": "fasa.cli.render",
+    "score": "fasa.evaluation.score.arguments",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; 0, 2 after a mistake of the user's, told in one sentence, or 130 after Ctrl-C."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(HOMES.get(arguments[0]) if arguments else None).parse_args(arguments)
     try:
         return options.command(options) or 0
     except UserError as error:
@@ -25,20 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def parser(home: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line, or of the commands of one module: the others' take time to import."""
     whole = argparse.ArgumentParser(prog="fasa", description="The reproduction of FASA (ICCV 2021), step by step.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in COMMANDS:
-        module.add_to(commands)
-    command = commands.add_parser("score", help=_score.__doc__, description=_score.__doc__)
-    command.set_defaults(command=_score)
-    add_score_arguments(command)
+    for module in [home] if home else dict.fromkeys(HOMES.values()):
+        import_module(module).add_to(commands)
     return whole
-
-
-def _score(options: argparse.Namespace) -> int:
-    """Score LVIS or COCO results: AP, AP-Fixed, AP-Pool, TIDE, exactly as the official tools, in seconds."""
-    from fasa.evaluation.score.command import score
-
-    return score(options)

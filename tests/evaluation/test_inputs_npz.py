@@ -55,7 +55,7 @@ def test_columns_come_back_mapped_aligned_and_writable(tmp_path: Path):
         assert found[name].dtype == array.dtype
         assert type(found[name]) is np.ndarray
         flags = found[name].flags
-        assert flags.aligned and flags.c_contiguous and flags.writeable  # the same kind for numba as one in memory
+        assert flags.aligned and flags.c_contiguous and flags.writeable  # kernels take no other
     assert not found["floats"].flags.owndata
     assert found["floats"].ctypes.data % 64 == 0 or found["floats"].ctypes.data % 8 == 0
     found["floats"][:] = -1  # private

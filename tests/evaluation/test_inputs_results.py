@@ -18,7 +18,7 @@ from fasa.evaluation.io.files import ByteStream
 from fasa.evaluation.io.result_columns import RawDetections
 
 
-@pytest.mark.parametrize("way", ["both ways", "the careful way"])
+@pytest.mark.parametrize("way", ["as it comes", "msgspec", "the careful way"])
 @pytest.mark.parametrize("seed", range(60))
 def test_every_spelling_and_every_cut_gives_the_same_columns(tmp_path: Path, monkeypatch, seed: int, way: str):
     rng = np.random.default_rng(seed)
@@ -30,10 +30,14 @@ def test_every_spelling_and_every_cut_gives_the_same_columns(tmp_path: Path, mon
     path.write_bytes(gzip.compress(content) if seed % 3 == 0 else content)
     piece = int(rng.choice([1, 2, 3, 7, 50, 200, 1000, 1 << 18]))
     monkeypatch.setattr(
-        detections_module, "read_results", lambda stream, name: results_json.read_results(stream, name, piece)
+        detections_module,
+        "read_results",
+        lambda stream, name, enough: results_json.read_results(stream, name, piece, enough),
     )
-    if way == "the careful way":
-        monkeypatch.setattr(results_json._Reader, "_typed", lambda self, cut: None)
+    if way == "msgspec":
+        monkeypatch.setattr(results_json._Reader, "_quick", results_json._Reader._typed)
+    elif way == "the careful way":
+        monkeypatch.setattr(results_json._Reader, "_quick", lambda self: None)
     monkeypatch.setattr(detections_module, "CHUNK_BYTES", int(rng.choice([1, 1000, 1 << 20])))
     same_columns(load_detections(path), expected_columns(entries))
     source = open_detections(path)
@@ -52,7 +56,7 @@ def test_the_quick_way_is_taken_for_the_usual_file(tmp_path: Path, monkeypatch):
     path.write_text(json.dumps(entries))
     monkeypatch.setattr(results_json._Reader, "_careful", lambda self: pytest.fail("the careful way"))
     with ByteStream(path) as stream:
-        parts = list(results_json.read_results(stream, "results", 2000))
+        parts = list(results_json.read_results(stream, "results", 2000, 2000))
     assert len(parts) > 10
     assert len(RawDetections.join(parts)) == 300
 

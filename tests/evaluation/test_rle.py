@@ -7,6 +7,7 @@ import pycocotools.mask as official
 import pytest
 
 from fasa.evaluation.geometry import rle
+from fasa.evaluation.kernels import kernels
 
 
 def masks(seed: int, count: int) -> list[np.ndarray]:
@@ -50,12 +51,19 @@ def test_areas_boxes_and_runs_are_pycocotools():
 
 def test_intersections_are_those_of_the_pixels():
     rng = np.random.default_rng(1)
+    zero, false = np.zeros(1, np.int32), np.zeros(1, bool)
     for _ in range(300):
         shape = tuple(rng.integers(1, 40, 2))
         a, b = (np.asfortranarray(rng.random(shape) < rng.random()).astype(np.uint8) for _ in range(2))
-        runs, start = rle.to_runs(*columns([official.encode(np.asfortranarray(m))["counts"] for m in (a, b)]))
-        first, second = runs[: start[1]], runs[start[1] :]
-        assert rle.intersection(first, len(first), second, len(second)) == (a & b).sum()
+        (counts, start), other = (columns([official.encode(mask)["counts"]]) for mask in (a, b))
+        area, tight, _ = rle.measure(counts, start, np.array([shape], np.int32))
+        truth_area, truth_tight, _ = rle.measure(*other, np.array([shape], np.int32))
+        _, _, iou = kernels.mask_pairs(
+            0, 1, zero, zero, area, tight, counts, start, np.array([0, 1]), zero, false, truth_area, truth_tight,
+            *rle.to_runs(*other), False, 0.0, 0.0,
+        )  # fmt: skip
+        assert iou.tolist() == ([(a & b).sum() / (a | b).sum()] if (a & b).any() else iou.tolist())
+        assert not iou.any() or (a & b).any()
 
 
 @pytest.mark.parametrize(

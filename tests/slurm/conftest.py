@@ -41,7 +41,7 @@ def cluster() -> Iterator[one_node.Cluster]:
 def clone(folder: Path) -> Path:
     """The working tree as git would clone it, changes that are not committed included, in ``folder``.
 
-    With the code that numba has compiled of it, which takes half a minute for a detector's measurements.
+    With the evaluator's extension that was compiled of it.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -53,9 +53,8 @@ def clone(folder: Path) -> Path:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)  # compiled code is known by the source's time
-    for cache in (ROOT / "fasa").rglob("__pycache__"):
-        unfinished = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
-        shutil.copytree(cache, folder / cache.relative_to(ROOT), ignore=unfinished)
+    for compiled in (ROOT / "fasa").rglob("*.so"):
+        shutil.copy2(compiled, folder / compiled.relative_to(ROOT))
     return folder
 
 

@@ -19,7 +19,7 @@ Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def copy_to(folder: Path) -> Path:
-    """The parts that the workflow reads, in ``folder``, with what Python and numba have compiled of them."""
+    """The parts that the workflow reads, in ``folder``, with what was compiled of them."""
     folder.mkdir()
     for part in PARTS:
         source = ROOT / part

@@ -12,20 +12,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from fasa.errors import UserError
 from fasa.evaluation.arrays import cores
-from fasa.evaluation.geometry import rle
 from fasa.evaluation.io.detections import Detections, DetectionSource, Masks
 from fasa.evaluation.io.ground_truth import GroundTruth
+from fasa.evaluation.kernels import kernels
 
 IOU_TYPES = ("segm", "bbox")
 AREAS = ("mask", "box")
 MATCH_IOU = 0.5  # the lowest threshold at which any protocol matches
 BACKGROUND_IOU = 0.1  # TIDE's t_b: what overlaps less is background
-NEVER = 2.0  # no two shapes overlap as much
 PIECE = 16_384  # detections that one thread takes at a time
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # detection (row in the chunk), truth (row), IoU
@@ -125,9 +123,9 @@ def _check_inputs(ground_truth: GroundTruth, source: DetectionSource, iou_type: 
 
 def _images(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
     """Index of each detection's image, int32 (n,)."""
-    ids = ground_truth.image_ids
-    image = np.minimum(np.searchsorted(ids, chunk.image_id), len(ids) - 1).astype(np.int32)
-    unknown = ids[image] != chunk.image_id
+    image = np.empty(len(chunk), np.int32)
+    kernels.locate(ground_truth.image_ids, chunk.image_id, image)
+    unknown = image < 0
     if unknown.any():
         i = int(np.argmax(unknown))
         raise UserError(
@@ -139,9 +137,8 @@ def _images(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
 
 def _categories(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
     """Index of each detection's category, -1 where the annotations lack it, int32 (n,)."""
-    ids = ground_truth.category_ids
-    category = np.minimum(np.searchsorted(ids, chunk.category_id), len(ids) - 1).astype(np.int32)
-    category[ids[category] != chunk.category_id] = -1
+    category = np.empty(len(chunk), np.int32)
+    kernels.locate(ground_truth.category_ids, chunk.category_id, category)
     return category
 
 
@@ -199,95 +196,12 @@ def _pair_finder(
 ) -> Callable[[int, int], Pairs]:
     """A function of a range of detections that gives their pairs, by IoU of ``masks`` or, without them, of boxes."""
     if masks is None:
-        return lambda lo, hi: _box_pairs(
-            lo, hi, image, category, boxes, truth.image_start, truth.category, truth.crowd, truth.box, all_classes
-        )
-    return lambda lo, hi: _mask_pairs(
+        return lambda lo, hi: kernels.box_pairs(
+            lo, hi, image, category, boxes, truth.image_start, truth.category, truth.crowd, truth.box, all_classes,
+            MATCH_IOU, BACKGROUND_IOU,
+        )  # fmt: skip
+    return lambda lo, hi: kernels.mask_pairs(
         lo, hi, image, category, masks.area, masks.tight, masks.counts, masks.counts_start,
         truth.image_start, truth.category, truth.crowd, truth.mask_area, truth.tight, truth.runs, truth.run_start,
-        all_classes,
+        all_classes, MATCH_IOU, BACKGROUND_IOU,
     )  # fmt: skip
-
-
-@numba.njit(nogil=True, cache=True)
-def _floor(same_class, crowd, all_classes):
-    """Lowest IoU that a pair is kept from."""
-    if crowd or not all_classes:
-        return MATCH_IOU if same_class else NEVER
-    return BACKGROUND_IOU
-
-
-@numba.njit(nogil=True, cache=True)
-def _grown(array):
-    larger = np.empty(2 * len(array), array.dtype)
-    larger[: len(array)] = array
-    return larger
-
-
-@numba.njit(nogil=True, cache=True)
-def _mask_pairs(
-    lo, hi, image, category, area, tight, counts, counts_start,
-    image_start, truth_category, crowd, truth_area, truth_tight, truth_runs, run_start, all_classes,
-):  # fmt: skip
-    detections, truths, ious = np.empty(1024, np.int64), np.empty(1024, np.int32), np.empty(1024, np.float64)
-    pairs = 0
-    runs = np.empty(1024, np.uint32)
-    for d in range(lo, hi):
-        if area[d] <= 0:  # an empty mask overlaps nothing; -1: not stored
-            continue
-        decoded = 0
-        x, y, w, h = tight[d, 0], tight[d, 1], tight[d, 2], tight[d, 3]
-        for g in range(image_start[image[d]], image_start[image[d] + 1]):
-            floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
-            if floor == NEVER:
-                continue
-            across = min(x + w, truth_tight[g, 0] + truth_tight[g, 2]) - max(x, truth_tight[g, 0])
-            down = min(y + h, truth_tight[g, 1] + truth_tight[g, 3]) - max(y, truth_tight[g, 1])
-            if across <= 0 or down <= 0:
-                continue
-            most = min(min(area[d], truth_area[g]), np.int64(across) * down)
-            union = area[d] if crowd[g] else area[d] + truth_area[g] - most
-            if most < (floor - 1e-6) * union:  # the slack: rounding must discard no pair
-                continue
-            if not decoded:
-                length = counts_start[d + 1] - counts_start[d]
-                if length > len(runs):
-                    runs = np.empty(2 * length, np.uint32)
-                decoded = rle.decode(counts, counts_start[d], counts_start[d + 1], runs)
-            of_truth = truth_runs[run_start[g] : run_start[g + 1]]
-            shared = rle.intersection(runs, decoded, of_truth, len(of_truth))
-            union = area[d] if crowd[g] else area[d] + truth_area[g] - shared
-            iou = float(shared) / float(union)
-            if iou >= floor:
-                if pairs == len(ious):
-                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
-                detections[pairs], truths[pairs], ious[pairs] = d, g, iou
-                pairs += 1
-    return detections[:pairs], truths[:pairs], ious[:pairs]
-
-
-@numba.njit(nogil=True, cache=True)
-def _box_pairs(lo, hi, image, category, box, image_start, truth_category, crowd, truth_box, all_classes):
-    detections, truths, ious = np.empty(1024, np.int64), np.empty(1024, np.int32), np.empty(1024, np.float64)
-    pairs = 0
-    for d in range(lo, hi):
-        x, y, w, h = box[d, 0], box[d, 1], box[d, 2], box[d, 3]
-        for g in range(image_start[image[d]], image_start[image[d] + 1]):
-            floor = _floor(category[d] == truth_category[g], crowd[g], all_classes)
-            if floor == NEVER:
-                continue
-            across = min(w + x, truth_box[g, 2] + truth_box[g, 0]) - max(x, truth_box[g, 0])
-            if across <= 0:
-                continue
-            down = min(h + y, truth_box[g, 3] + truth_box[g, 1]) - max(y, truth_box[g, 1])
-            if down <= 0:
-                continue
-            shared = across * down
-            union = w * h if crowd[g] else w * h + truth_box[g, 2] * truth_box[g, 3] - shared
-            iou = shared / union
-            if iou >= floor:
-                if pairs == len(ious):
-                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
-                detections[pairs], truths[pairs], ious[pairs] = d, g, iou
-                pairs += 1
-    return detections[:pairs], truths[:pairs], ious[:pairs]

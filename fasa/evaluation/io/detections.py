@@ -15,12 +15,11 @@ from fasa.evaluation.geometry import rle
 from fasa.evaluation.io.files import ZIP, ByteStream, first_bytes
 from fasa.evaluation.io.npz import Format, expect, read_npz
 from fasa.evaluation.io.result_columns import RawDetections, from_objects
-from fasa.evaluation.io.results_json import read_results
+from fasa.evaluation.io.results_json import CHUNK_BYTES, read_results
 
 FORMAT = Format("fasa-detections", 1, "a file of detections")
 POLICIES = ("all", "verified")
 MASK_COLUMNS = ("size", "mask_area", "tight", "counts", "counts_start")
-CHUNK_BYTES = 24 << 20  # of columns: about 32 MB of JSON
 CHUNK_ROWS = 1 << 16
 
 
@@ -290,7 +289,7 @@ class _JsonSource(DetectionSource):
         parts: list[RawDetections] = []
         with ByteStream(self._path) as stream:
             try:
-                for columns in read_results(stream, self.name):
+                for columns in read_results(stream, self.name, enough=CHUNK_BYTES):
                     self.done_bytes = stream.done
                     parts.append(columns)
                     size += columns.nbytes

@@ -60,6 +60,11 @@ class ByteStream:
         with explained(self.path):
             return self._stream.read(size)
 
+    def readinto(self, target: memoryview) -> int:
+        """Fill ``target`` with the next bytes; how many there were, 0 only at the end."""
+        with explained(self.path):
+            return self._stream.readinto(target)
+
     def __enter__(self) -> ByteStream:
         return self
 

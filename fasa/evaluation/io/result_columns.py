@@ -74,6 +74,14 @@ class RawDetections:
         )
 
     @classmethod
+    def of_scanner(
+        cls, image_id: np.ndarray, category_id: np.ndarray, score: np.ndarray, box: np.ndarray, size: np.ndarray,
+        length: np.ndarray, counts: np.ndarray,
+    ) -> RawDetections:  # fmt: skip
+        """Columns as the compiled scanner gives them, boxes and sizes one after the other."""
+        return cls(image_id, category_id, score, box.reshape(-1, 4), size.reshape(-1, 2), length, counts)
+
+    @classmethod
     def join(cls, parts: list[RawDetections]) -> RawDetections:
         """Parts one after the other; at least one part."""
         if len(parts) == 1:
@@ -173,7 +181,7 @@ def _ids(values: list[Any]) -> np.ndarray:
 
 
 def _bytes(content: bytes) -> np.ndarray:
-    """uint8, writable like every other column: numba would compile its kernels a second time for one that is not."""
+    """uint8, writable like every other column: numba would compile a kernel a second time for one that is not."""
     return np.frombuffer(bytearray(content), np.uint8)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from fasa.evaluation.arrays import by_score, group, in_parallel
 from fasa.evaluation.io.ground_truth import FREQUENCIES
-from fasa.evaluation.metrics.matching import COCO_LIMITS, COUNTED, IOU_THRESHOLDS, UNMATCHED, Matches, limit_of
+from fasa.evaluation.kernels import kernels
+from fasa.evaluation.metrics.matching import COCO_LIMITS, IOU_THRESHOLDS, Matches, limit_of
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 RANGES = ("", "s", "m", "l")
@@ -184,77 +184,16 @@ def _mean(table: np.ndarray) -> float | None:
 def _tables(matches: Matches, ranking: Ranking, weights: Weights | None = None) -> Tables:
     """Precision (T, 101, K, A) and recall (T, K, A) of the K groups, -1 where a group has no truth that counts."""
     groups, thresholds = len(ranking.detection_start) - 1, len(IOU_THRESHOLDS)
-    precision = np.full((thresholds, len(RECALLS), groups, ranking.areas), -1.0)
-    recall = np.full((thresholds, groups, ranking.areas), -1.0)
+    precision = np.full((ranking.areas, thresholds, len(RECALLS), groups), -1.0)  # means are of one area range
+    recall = np.full((ranking.areas, thresholds, groups), -1.0)
     nothing = np.zeros(0, np.int32)
     detection_weight, truth_weight = (weights.detection, weights.truth) if weights else (nothing, nothing)
     in_parallel(
-        lambda lo, hi: _accumulate(
+        lambda lo, hi: kernels.accumulate(
             lo, hi, ranking.detection, ranking.detection_start, ranking.truth, ranking.truth_start, matches.outcome_row,
             matches.outcome, matches.ignored_unmatched, matches.truth_ignored, weights is not None, detection_weight,
             truth_weight, RECALLS, precision, recall,
         ),
         groups, smallest=64,
     )  # fmt: skip
-    return precision, recall
-
-
-@numba.njit(nogil=True, cache=True)
-def _accumulate(
-    lo, hi, order, start, truth_rows, truth_start, outcome_row, outcome, ignored_unmatched,
-    truth_ignored, weighted, detection_weight, truth_weight, recalls, precision, recall,
-):  # fmt: skip
-    thresholds, areas = recall.shape[0], recall.shape[2]
-    for k in range(lo, hi):
-        truths = np.zeros(areas, np.int64)  # that count
-        for g in truth_rows[truth_start[k] : truth_start[k + 1]]:
-            for a in range(areas):
-                if not truth_ignored[g, a]:
-                    truths[a] += truth_weight[g] if weighted else 1
-        if not truths.any():
-            continue
-        hits = 0
-        for d in order[start[k] : start[k + 1]]:
-            hits += outcome_row[d] >= 0
-        # Precision is needed at true positives only: between two of them it falls.
-        true = np.zeros((areas, thresholds), np.int64)  # so far
-        # False positives so far: a detection that overlaps nothing is one at every threshold, or at none.
-        false_anywhere, false_here = np.zeros(areas, np.int64), np.zeros((areas, thresholds), np.int64)
-        found = np.zeros((areas, thresholds), np.int64)
-        precision_at = np.empty((areas, thresholds, hits), np.float64)
-        recall_at = np.empty((areas, thresholds, hits), np.float64)
-        for d in order[start[k] : start[k + 1]]:
-            weight = detection_weight[d] if weighted else 1
-            if weight == 0:
-                continue
-            s = outcome_row[d]
-            for a in range(areas):
-                if s < 0:
-                    if not ignored_unmatched[d, a]:
-                        false_anywhere[a] += weight
-                    continue
-                if truths[a] == 0:
-                    continue
-                for t in range(thresholds):
-                    if outcome[s, a, t] == COUNTED:
-                        true[a, t] += weight
-                        tp, fp = float(true[a, t]), float(false_anywhere[a] + false_here[a, t])
-                        precision_at[a, t, found[a, t]] = tp / (fp + tp + 2.220446049250313e-16)  # np.spacing(1)
-                        recall_at[a, t, found[a, t]] = tp / truths[a]
-                        found[a, t] += 1
-                    elif outcome[s, a, t] == UNMATCHED and not ignored_unmatched[d, a]:
-                        false_here[a, t] += weight
-        for a in range(areas):
-            if truths[a] == 0:
-                continue
-            for t in range(thresholds):
-                n = found[a, t]
-                recall[t, k, a] = recall_at[a, t, n - 1] if n else 0.0
-                for i in range(n - 1, 0, -1):  # the envelope: the best precision at this recall or a higher one
-                    if precision_at[a, t, i] > precision_at[a, t, i - 1]:
-                        precision_at[a, t, i - 1] = precision_at[a, t, i]
-                i = 0
-                for r in range(len(recalls)):
-                    while i < n and recall_at[a, t, i] < recalls[r]:
-                        i += 1
-                    precision[t, r, k, a] = precision_at[a, t, i] if i < n else 0.0
+    return np.moveaxis(precision, 0, -1), np.moveaxis(recall, 0, -1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from fasa.errors import UserError
 from fasa.evaluation.arrays import by_score, group, top
+from fasa.evaluation.codes import UNMATCHED
 from fasa.evaluation.geometry.overlaps import MATCH_IOU, Overlaps
 from fasa.evaluation.io.ground_truth import GroundTruth
+from fasa.evaluation.kernels import kernels
 
 PROTOCOLS = ("standard", "fixed", "pool")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -18,7 +19,6 @@ AREA_RANGES = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])  
 IMAGE_LIMIT = 300  # LVIS: detections of an image, over all classes
 CLASS_LIMIT = 10_000  # AP-Fixed, AP-Pool: detections of a class, over all images
 COCO_LIMITS = (1, 10, 100)  # COCO: detections of a class in an image
-UNMATCHED, COUNTED, IGNORED = 0, 1, 2  # outcomes of a detection
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Matches:
     order: np.ndarray  # int64 (n,): those that take part, by score, then image, then place in the file
     rank_in_image: np.ndarray  # int32 (all,): COCO: place of a detection among its class in its image; else empty
     outcome_row: np.ndarray  # int32 (all,): row of a detection in `outcome`, -1 where it overlaps nothing
-    outcome: np.ndarray  # uint8 (m, A, T): UNMATCHED, COUNTED (its truth counts) or IGNORED (its truth does not)
+    outcome: np.ndarray  # uint8 (m, A, T): UNMATCHED, COUNTED or IGNORED_TRUTH
     ignored_unmatched: np.ndarray  # bool (all, A): outside the area range, or a class that is not exhaustive
     truth_ignored: np.ndarray  # bool (G, A)
 
@@ -87,9 +87,10 @@ def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
     paired, first = np.unique(detection, return_index=True)
     outcome_row = np.full(len(overlaps.score), -1, np.int32)
     outcome_row[paired] = np.arange(len(paired))
-    outcome = _match(
+    outcome = np.full((len(paired), *truth_ignored.shape[1:], len(IOU_THRESHOLDS)), UNMATCHED, np.uint8)
+    kernels.match(
         order[outcome_row[order] >= 0], outcome_row, np.append(first, len(detection)), overlaps.truth[usable],
-        overlaps.iou[usable], truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10),
+        overlaps.iou[usable], truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10), outcome,
     )  # fmt: skip
     return Matches(overlaps, limit, order, rank_in_image, outcome_row, outcome, ignored_unmatched, truth_ignored)
 
@@ -115,31 +116,3 @@ def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.nd
     part[part] = truth.verified[image[part], category[part]]
     part &= (overlaps.area > 0) & (overlaps.area < np.inf)
     return part, np.zeros(0, np.int32)
-
-
-@numba.njit(nogil=True, cache=True)
-def _match(order, outcome_row, first, truth, iou, truth_ignored, crowd, thresholds):
-    """Outcome of every detection that overlaps something: uint8 (m, A, T). ``order``: such detections, best first."""
-    areas = truth_ignored.shape[1]
-    outcome = np.full((len(first) - 1, areas, len(thresholds)), UNMATCHED, np.uint8)
-    taken = np.zeros((len(truth_ignored), areas, len(thresholds)), np.bool_)
-    for d in order:
-        s = outcome_row[d]
-        for a in range(areas):
-            for t in range(len(thresholds)):
-                best, best_iou, best_ignored = -1, thresholds[t], True
-                for p in range(first[s], first[s + 1]):  # in the order of the file
-                    g = truth[p]
-                    ignored = truth_ignored[g, a]
-                    if (taken[g, a, t] and not crowd[g]) or (ignored and not best_ignored):
-                        continue
-                    if ignored == best_ignored:
-                        better = iou[p] >= best_iou
-                    else:  # the first counted one, whatever an ignored one had
-                        better = iou[p] >= thresholds[t]
-                    if better:
-                        best, best_iou, best_ignored = g, iou[p], ignored
-                if best >= 0:
-                    taken[best, a, t] = True
-                    outcome[s, a, t] = IGNORED if best_ignored else COUNTED
-    return outcome

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from fasa.evaluation.arrays import by_score, group, top
-from fasa.evaluation.geometry.overlaps import Overlaps
-from fasa.evaluation.metrics.tide_matching import (
+from fasa.evaluation.codes import (
+    ABSENT,
     BKG,
     BOTH,
     CLS,
     DUPE,
+    FALSE,
     FATES,
     IGNORED,
     KIND,
+    LAST,
     LOC,
     MATCHED,
+    REPAIRED,
     REPAIRS,
-    fates,
+    TRUE,
 )
+from fasa.evaluation.geometry.overlaps import Overlaps
+from fasa.evaluation.kernels import kernels
+from fasa.evaluation.metrics.tide_matching import fates
 
 DETECTIONS_PER_IMAGE = {"lvis": 300, "coco": 100}
 KINDS = {"cls": CLS, "loc": LOC, "both": BOTH, "dupe": DUPE, "bkg": BKG}
-LAST_RECALL = 100  # curves are read at recall 0, 1 / 100 ... 1
-
-# What a detection is in a precision-recall curve; LAST: a false positive behind all true ones, where it costs nothing.
-ABSENT, FALSE, REPAIRED, TRUE, LAST = range(5)
 
 ByClass = tuple[np.ndarray, np.ndarray, np.ndarray]  # fates and scores, class by class, and where each class begins
 
@@ -149,43 +150,10 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
-@numba.njit(nogil=True, cache=True)
-def _class_ap(fate, score, start, truths, role, errors_first):
-    """AP in points (classes,), 0 for a class without truth, and the number of detections in its curve (classes,).
-
-    tidecv lists errors before true positives once it has repaired something (``errors_first``), and equal scores keep
-    that order; in the first list they keep the order of the images.
-    """
-    classes = len(truths)
-    ap, points = np.zeros(classes), np.zeros(classes, np.int64)
-    precision = np.empty(max(1, truths.max()) if classes else 1)  # at each true positive
-    for c in range(classes):
-        true, false = 0, 0
-        low = start[c]
-        while low < start[c + 1]:
-            high = low + 1
-            while errors_first and high < start[c + 1] and score[high] == score[low]:
-                high += 1
-            for errors in (True, False):
-                for i in range(low, high):
-                    kind = role[fate[i]]
-                    if kind == ABSENT or (kind != TRUE) != errors:
-                        continue
-                    points[c] += 1
-                    if kind == FALSE:
-                        false += 1
-                    elif kind != LAST:
-                        true += 1
-                        precision[true - 1] = true / (true + false)
-            low = high
-        for i in range(true - 1, 0, -1):  # the envelope: the best precision at this recall or a higher one
-            precision[i - 1] = max(precision[i - 1], precision[i])
-        total, i = 0.0, 0
-        for r in range(LAST_RECALL + 1):
-            while i < true and (i + 1) / truths[c] < r / LAST_RECALL:
-                i += 1
-            if i == true:
-                break
-            total += precision[i]
-        ap[c] = total / (LAST_RECALL + 1) * 100
+def _class_ap(
+    fate: np.ndarray, score: np.ndarray, start: np.ndarray, truths: np.ndarray, role: np.ndarray, errors_first: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """AP in points (classes,), 0 for a class without truth, and the number of detections in its curve (classes,)."""
+    ap, points = np.zeros(len(truths)), np.zeros(len(truths), np.int64)
+    kernels.tide_curves(fate, score, start, truths, role, errors_first, ap, points)
     return ap, points

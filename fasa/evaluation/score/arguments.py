@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-PROTOCOLS = ("standard", "fixed", "pool")  # fasa.evaluation has the same; importing it would load numba
+PROTOCOLS = ("standard", "fixed", "pool")  # fasa.evaluation has the same; importing it would load numpy
 STDOUT = Path("-")
 
 EXAMPLES = """\
@@ -19,8 +20,10 @@ Exit status: 0; 1 if --verify found a figure that differs; 2 after a mistake in 
 """
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Give ``command`` the arguments of ``fasa score``."""
+def add_to(commands: Any) -> None:
+    """Add the command to argparse's subparsers."""
+    command: argparse.ArgumentParser = commands.add_parser("score", help=score.__doc__, description=score.__doc__)
+    command.set_defaults(command=score)
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.epilog = EXAMPLES
     command.add_argument(
@@ -91,6 +94,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run lvis-api or pycocotools (and tidecv with --tide) on the same files too, and compare every figure",
     )
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score LVIS or COCO results: AP, AP-Fixed, AP-Pool, TIDE, exactly as the official tools, in seconds."""
+    from fasa.evaluation.score import command
+
+    return command.score(options)
 
 
 def _at_least(least: int) -> Callable[[str], int]:
