@@ -16,6 +16,7 @@ test: lint
 lint: setup
 	ruff check .
 	ruff format --check .
+	clang-format --dry-run --Werror fasa/evaluation/native/*
 	snakefmt --check Snakefile workflow
 	mypy
 	snakemake --lint

@@ -4,6 +4,7 @@
 #include "bindings.h"
 #include "matching.h"
 #include "pairs.h"
+#include "polygons.h"
 #include "results.h"
 #include "rle.h"
 #include "tide.h"
@@ -81,7 +82,13 @@ PYBIND11_MODULE(_native, module) {
     module.def("count_runs", &count_runs, Unlocked());
     module.def("fill_runs", &fill_runs, Unlocked());
     module.def("mask_runs", &mask_runs, Unlocked());
-    module.def("run_text", &run_text, Unlocked());
+    module.def("run_text", [](Array<const uint32_t> runs, int64_t n, Array<uint8_t> text) {
+        return write_text(runs.data, n, text.data);
+    });
+    module.def("draw_polygons", [](std::string_view text, int64_t height, int64_t width) -> py::object {
+        const auto string = draw_polygons(text, height, width);
+        return string ? py::object(py::bytes(*string)) : py::none();
+    });
     module.def("mask_pairs", as_columns(&mask_pairs));
     module.def("box_pairs", as_columns(&box_pairs));
     module.def("match", &match, Unlocked());

@@ -35,8 +35,8 @@ Pairs mask_pairs(int64_t lo, int64_t hi, Array<const int32_t> image, Array<const
         const int32_t *box = tight.row(d);
         bool decoded = false;
         for (int64_t g = image_start[image[d]]; g < image_start[image[d] + 1]; ++g) {
-            const double floor = floor_of(category[d] == truth_category[g], crowd[g], all_classes,
-                                          match_iou, background_iou);
+            const double floor =
+                floor_of(category[d] == truth_category[g], crowd[g], all_classes, match_iou, background_iou);
             if (floor == NEVER) continue;
             const int32_t *other = truth_tight.row(g);
             const int64_t across = shared_length(box[0], box[2], other[0], other[2]);
@@ -59,14 +59,15 @@ Pairs mask_pairs(int64_t lo, int64_t hi, Array<const int32_t> image, Array<const
 
 Pairs box_pairs(int64_t lo, int64_t hi, Array<const int32_t> image, Array<const int32_t> category,
                 Array<const double, 2> box, Array<const int64_t> image_start, Array<const int32_t> truth_category,
-                Array<const bool> crowd, Array<const double, 2> truth_box, bool all_classes, double match_iou, double background_iou) {
+                Array<const bool> crowd, Array<const double, 2> truth_box, bool all_classes, double match_iou,
+                double background_iou) {
     Pairs pairs;
     for (int64_t d = lo; d < hi; ++d) {
         const double *own = box.row(d);
         const double x = own[0], y = own[1], w = own[2], h = own[3];
         for (int64_t g = image_start[image[d]]; g < image_start[image[d] + 1]; ++g) {
-            const double floor = floor_of(category[d] == truth_category[g], crowd[g], all_classes,
-                                          match_iou, background_iou);
+            const double floor =
+                floor_of(category[d] == truth_category[g], crowd[g], all_classes, match_iou, background_iou);
             if (floor == NEVER) continue;
             const double *other = truth_box.row(g);
             const double across = std::min(w + x, other[2] + other[0]) - std::max(x, other[0]);

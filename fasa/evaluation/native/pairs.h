@@ -25,6 +25,7 @@ Pairs mask_pairs(int64_t lo, int64_t hi, Array<const int32_t> image, Array<const
 
 Pairs box_pairs(int64_t lo, int64_t hi, Array<const int32_t> image, Array<const int32_t> category,
                 Array<const double, 2> box, Array<const int64_t> image_start, Array<const int32_t> truth_category,
-                Array<const bool> crowd, Array<const double, 2> truth_box, bool all_classes, double match_iou, double background_iou);
+                Array<const bool> crowd, Array<const double, 2> truth_box, bool all_classes, double match_iou,
+                double background_iou);
 
 }  // namespace fasa

@@ -1,10 +1,10 @@
 #include "results.h"
 
-#include <charconv>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string_view>
+
+#include "json.h"
 
 namespace fasa {
 
@@ -12,7 +12,6 @@ namespace {
 
 constexpr int64_t LARGEST_SIDE = 2147483647;
 constexpr int DEEPEST = 32;  // lists and objects inside each other, in a value that nobody reads
-constexpr int LONGEST_WHOLE = 18;  // digits that are sure to fit
 
 struct Entry {
     int64_t image_id, category_id, size[2];
@@ -20,23 +19,10 @@ struct Entry {
     size_t counts_end;
 };
 
-// One entry after the other. Every method that reads says whether it could; `short_of_bytes` tells a cut from a fault.
-class Parser {
+// One entry after the other.
+class Parser : public JsonCursor {
   public:
-    Parser(const char *at, const char *end, std::vector<uint8_t> &counts) : at(at), end_(end), counts_(counts) {}
-
-    bool space() {
-        while (at < end_ && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
-        return at < end_ || cut();
-    }
-
-    // The next byte that is no white space, if it is this one.
-    bool taken(char wanted) {
-        if (!space()) return false;
-        if (*at != wanted) return false;
-        ++at;
-        return true;
-    }
+    Parser(const char *at, const char *end, std::vector<uint8_t> &counts) : JsonCursor(at, end), counts_(counts) {}
 
     bool entry(Entry &found) {
         constexpr unsigned IMAGE = 1, CATEGORY = 2, SCORE = 4, BOX = 8, MASK = 16;
@@ -68,15 +54,7 @@ class Parser {
         return taken('}') && (seen & needed) == needed;
     }
 
-    bool short_of_bytes = false;
-    const char *at;
-
   private:
-    bool cut() {
-        short_of_bytes = true;
-        return false;
-    }
-
     bool name(std::string_view &key) {
         if (!taken('"')) return false;
         const char *const begin = at;
@@ -88,52 +66,6 @@ class Parser {
         key = {begin, static_cast<size_t>(at - begin)};
         ++at;
         return taken(':');
-    }
-
-    // A JSON number's bytes; `fraction`: it has a point or an exponent.
-    bool token(std::string_view &text, bool &fraction) {
-        if (!space()) return false;
-        const char *const begin = at;
-        const auto digits = [this] {
-            const char *const first = at;
-            while (at < end_ && *at >= '0' && *at <= '9') ++at;
-            return at - first;
-        };
-        if (*at == '-') ++at;
-        const char *const first = at;
-        const auto many = digits();
-        fraction = false;
-        bool sound = many > 0 && (many == 1 || *first != '0');
-        if (at < end_ && *at == '.') {
-            ++at;
-            fraction = true;
-            sound &= digits() > 0;
-        }
-        if (at < end_ && (*at == 'e' || *at == 'E')) {
-            ++at;
-            fraction = true;
-            if (at < end_ && (*at == '+' || *at == '-')) ++at;
-            sound &= digits() > 0;
-        }
-        if (at == end_) return cut();
-        text = {begin, static_cast<size_t>(at - begin)};
-        return sound;
-    }
-
-    bool whole(int64_t &value) {
-        std::string_view text;
-        bool fraction;
-        if (!token(text, fraction) || fraction || text.size() > LONGEST_WHOLE) return false;
-        std::from_chars(text.data(), text.data() + text.size(), value);
-        return true;
-    }
-
-    bool number(double &value) {
-        std::string_view text;
-        bool fraction;
-        if (!token(text, fraction)) return false;
-        const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        return error == std::errc{} && stop == text.data() + text.size();
     }
 
     bool box(double (&sides)[4]) {
@@ -150,7 +82,8 @@ class Parser {
             std::string_view key;
             if (!name(key)) return false;
             if (key == "size") {
-                if (sized || !taken('[') || !whole(size[0]) || !taken(',') || !whole(size[1]) || !taken(']')) return false;
+                if (sized || !taken('[') || !whole(size[0]) || !taken(',') || !whole(size[1]) || !taken(']'))
+                    return false;
                 for (const int64_t side : size)
                     if (side < 1 || side > LARGEST_SIDE) return false;
                 sized = true;
@@ -191,7 +124,8 @@ class Parser {
         while (end_ - at >= 8) {
             uint64_t word;
             std::memcpy(&word, at, 8);
-            if ((word & highs) | zero(word ^ (ones * '"')) | zero(word ^ (ones * '\\')) | ((word - ones * 0x20) & highs))
+            if ((word & highs) | zero(word ^ (ones * '"')) | zero(word ^ (ones * '\\')) |
+                ((word - ones * 0x20) & highs))
                 break;
             at += 8;
         }
@@ -249,15 +183,14 @@ class Parser {
         return true;
     }
 
-    const char *end_;
     std::vector<uint8_t> &counts_;
 };
 
 }  // namespace
 
 void ResultScanner::reserve_like(const ResultScanner &other) {
-    for (auto column : {&ResultScanner::image_id, &ResultScanner::category_id, &ResultScanner::mask_size,
-                        &ResultScanner::length})
+    for (auto column :
+         {&ResultScanner::image_id, &ResultScanner::category_id, &ResultScanner::mask_size, &ResultScanner::length})
         (this->*column).reserve((other.*column).size());
     for (auto column : {&ResultScanner::score, &ResultScanner::box}) (this->*column).reserve((other.*column).size());
     counts.reserve(other.counts.size());

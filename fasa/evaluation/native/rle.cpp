@@ -129,7 +129,7 @@ int64_t mask_runs(Array<const uint8_t, 2> pixels, Array<uint8_t> columns, Array<
     return n + 1;
 }
 
-int64_t run_text(Array<const uint32_t> runs, int64_t n, Array<uint8_t> text) {
+int64_t write_text(const uint32_t *runs, int64_t n, uint8_t *text) {
     int64_t length = 0;
     for (int64_t i = 0; i < n; ++i) {
         int64_t value = runs[i];

@@ -66,6 +66,11 @@ inline void decode(const uint8_t *at, const uint8_t *end, std::vector<uint32_t> 
     for (uint32_t run; reader.next(run);) runs.push_back(run);
 }
 
+constexpr int64_t LONGEST_RUN = 7;  // characters of a run at most: five bits each
+
+// The compressed string of n runs (pycocotools' rleToString), written to `text`; how many characters.
+int64_t write_text(const uint32_t *runs, int64_t n, uint8_t *text);
+
 int64_t intersection(const uint32_t *a, int64_t n_a, const uint32_t *b, int64_t n_b);
 
 void measure_masks(Array<const uint8_t> counts, Array<const int64_t> start, Array<const int32_t, 2> sizes, int64_t lo,
@@ -74,6 +79,5 @@ void count_runs(Array<const uint8_t> counts, Array<const int64_t> start, Array<i
 void fill_runs(Array<const uint8_t> counts, Array<const int64_t> start, Array<const int64_t> run_start, int64_t lo,
                int64_t hi, Array<uint32_t> runs);
 int64_t mask_runs(Array<const uint8_t, 2> pixels, Array<uint8_t> columns, Array<uint32_t> runs);
-int64_t run_text(Array<const uint32_t> runs, int64_t n, Array<uint8_t> text);
 
 }  // namespace fasa

@@ -1,12 +1,12 @@
 """LVIS-like annotations and detections, drawn: stars and blobs in 1,203 classes, and what a detector makes of them.
 
-    python -m benchmarks.synthetic FOLDER --images 2000 [--npz] [--no-json]
+    python -m benchmarks.scoring.synthetic FOLDER --images 2000
 
-Writes annotations.json, and detections.json or detections.npz. Sizes, numbers of vertices, lengths of the compressed
-masks, and classes an image follow LVIS's validation images: about 12.4 objects and 12 judged classes an image. 300
-detections an image: near the objects, doubles, confusions, background; 30 % of the scores are rounded, so that many are
-equal, and a few masks are empty. Only the first 500 images are drawn; the others repeat them under new ids with other
-scores (nothing that is scored carries over from one image to another).
+Writes lvis.json and coco.json (the same objects, all judged), segm.json, bbox.json and segm.npz (detections). Sizes,
+numbers of vertices, lengths of the compressed masks, and classes an image follow LVIS's validation images: about 12.4
+objects and 12 judged classes an image. 300 detections an image: near the objects, doubles, confusions, background; 30 %
+of the scores are rounded, so that many are equal, and a few masks are empty. Only the first 500 images are drawn; the
+others repeat them under new ids with other scores (nothing that is scored carries over from one image to another).
 """
 
 from __future__ import annotations
@@ -164,29 +164,28 @@ class Synthetic:
             scores = np.clip(scene.scores * rng.normal(1, 0.1, len(scene.scores)), 1e-4, 1)
             yield number, scene, np.where(scene.rounded, scores.round(2), scores)
 
-    def write_annotations(self, path: Path) -> None:
-        """The official annotations file."""
+    def write_annotations(self, path: Path, federated: bool) -> None:
+        """An annotations file, LVIS's or, without what is ``federated``, COCO's."""
         images, objects = [], []
         for number in range(1, self.images + 1):
             scene = self.scenes[(number - 1) % DRAWN]
-            images.append({"id": number, "coco_url": f"http://images/{number}.jpg", **scene.image})
+            url = {"coco_url": f"http://images/{number}.jpg", "file_name": f"{number}.jpg"}
+            images.append({"id": number, **url, **(scene.image if federated else _without_lists(scene.image))})
             objects += [
-                {"id": len(objects) + i, "image_id": number, **entry} for i, entry in enumerate(scene.objects, 1)
+                {"id": len(objects) + i, "image_id": number, **entry, **({} if federated else {"iscrowd": 0})}
+                for i, entry in enumerate(scene.objects, 1)
             ]
         path.write_text(json.dumps({"images": images, "categories": self.categories, "annotations": objects}))
 
-    def write_results(self, path: Path) -> None:
-        """The official results file, masks only, an image at a time."""
+    def write_results(self, path: Path, boxes: bool) -> None:
+        """An official results file, of masks or of boxes, an image at a time."""
+        shapes = [[_shape(rle, boxes) for rle in scene.rles] for scene in self.scenes]
         with path.open("w") as stream:
             for number, scene, scores in self.scores():
+                own = zip(scene.categories, scores, shapes[(number - 1) % DRAWN], strict=True)
                 entries = [
-                    {
-                        "image_id": number,
-                        "category_id": int(category),
-                        "score": float(score),
-                        "segmentation": _text(rle),
-                    }
-                    for category, score, rle in zip(scene.categories, scores, scene.rles, strict=True)
+                    {"image_id": number, "category_id": int(category), "score": float(score), **shape}
+                    for category, score, shape in own
                 ]
                 stream.write(("[" if number == 1 else ", ") + json.dumps(entries)[1:-1])
             stream.write("]")
@@ -200,24 +199,38 @@ class Synthetic:
                 writer.add(number, scene.categories, scores, masks=scene.rles)
 
 
-def _text(rle: dict[str, Any]) -> dict[str, Any]:
-    return {"size": rle["size"], "counts": rle["counts"].decode()}
+def _without_lists(image: dict[str, Any]) -> dict[str, Any]:
+    return {key: image[key] for key in ("height", "width")}
+
+
+def _shape(rle: dict[str, Any], box: bool) -> dict[str, Any]:
+    """A detection's box or mask, as results files have it."""
+    if box:
+        return {"bbox": [float(v) for v in masks.toBbox(rle)]}
+    return {"segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}}
+
+
+def write(folder: Path, images: int) -> None:
+    """All files of a data set, unless they are there."""
+    last = folder / "segm.npz"
+    if last.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    data = Synthetic(images)
+    data.write_annotations(folder / "lvis.json", federated=True)
+    data.write_annotations(folder / "coco.json", federated=False)
+    data.write_results(folder / "segm.json", boxes=False)
+    data.write_results(folder / "bbox.json", boxes=True)
+    data.write_columns(last)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Write a data set."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]  # it has one
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=DRAWN)
-    parser.add_argument("--npz", action="store_true", help="write detections.npz, too")
-    parser.add_argument("--no-json", action="store_true", help="do not write detections.json")
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    data = Synthetic(options.images)
-    data.write_annotations(options.folder / "annotations.json")
-    if not options.no_json:
-        data.write_results(options.folder / "detections.json")
-    if options.npz:
-        data.write_columns(options.folder / "detections.npz")
+    write(options.folder, options.images)
 
 
 if __name__ == "__main__":

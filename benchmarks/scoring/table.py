@@ -1,0 +1,82 @@
+"""The tables of what ``python -m benchmarks.scoring --write`` measured, in README.md and benchmarks/README.md.
+
+python -m benchmarks.scoring.table      makes them again
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+MEASURED = Path(__file__).with_name("measured.json")
+NAMES = {
+    "lvis-segm": "LVIS AP, masks",
+    "lvis-bbox": "LVIS AP, boxes",
+    "coco-segm": "COCO AP, masks",
+    "coco-bbox": "COCO AP, boxes",
+    "tide": "TIDE, masks",
+}
+REFERENCES = ("lvis-api", "pycocotools", "tidecv")
+COLUMNS = ("official tool", "faster-coco-eval", "hotcoco", "fasa, first time", "fasa", "fasa, .npz")
+HEAD = f"| | images | {' | '.join(COLUMNS)} | fasa / fastest other | memory | apart |"
+BEGIN, END = "<!-- scoring: made by python -m benchmarks.scoring.table -->", "<!-- scoring ends -->"
+
+
+def rows(measured: Sequence[dict[str, Any]]) -> list[str]:
+    """A line of the long table for each comparison: CPU seconds and MB, ratios of both, largest difference of ours."""
+    lines = []
+    for row in measured:
+        costs = {("official tool" if name in REFERENCES else name): cost for name, cost in row["costs"].items()}
+        cells = [
+            f"{costs[name]['cpu']:.2f} s, {costs[name]['peak']:,.0f} MB" if name in costs else "" for name in COLUMNS
+        ]
+        cpu, peak = ratios(row)
+        apart = max(value for name, value in row["apart"].items() if name.startswith("fasa"))
+        lines.append(
+            f"| {NAMES[row['kind']]} | {row['images']:,} | {' | '.join(cells)} | {cpu:.2f} | {peak:.2f} | {apart:.0e} |"
+        )
+    return lines
+
+
+def _cell(cost: dict[str, float] | None) -> str:
+    return f"{cost['cpu']:.2f} s, {cost['peak']:,.0f} MB" if cost else ""
+
+
+def ratios(row: dict[str, Any]) -> tuple[float, float]:
+    """Our CPU seconds and memory, annotations cached, over those of the tool that needs the least of each."""
+    others = [cost for name, cost in row["costs"].items() if not name.startswith("fasa")]
+    ours = row["costs"]["fasa"]
+    return ours["cpu"] / min(cost["cpu"] for cost in others), ours["peak"] / min(cost["peak"] for cost in others)
+
+
+def tables() -> dict[Path, str]:
+    """The text between the marks, by file."""
+    measured = json.loads(MEASURED.read_text())
+    rule = "|---|---:|" + "---:|" * (len(COLUMNS) + 3)
+    versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
+    long = "\n".join([f"{measured['machine']}; {versions}.\n", HEAD, rule, *rows(measured["rows"])])
+    short = ["| | images | official tool | hotcoco | `fasa` | `fasa`, from .npz |", "|---|---:|---:|---:|---:|---:|"]
+    for row in measured["rows"]:
+        costs = row["costs"]
+        official = next((costs[name] for name in REFERENCES if name in costs), None)
+        cells = [
+            f"{c['cpu']:.1f} s" if c else ""
+            for c in (official, *(costs.get(n) for n in ("hotcoco", "fasa", "fasa, .npz")))
+        ]
+        short.append(f"| {NAMES[row['kind']]} | {row['images']:,} | {' | '.join(cells)} |")
+    return {ROOT / "benchmarks/README.md": long, ROOT / "README.md": "\n".join(short)}
+
+
+def update() -> None:
+    """Put the tables where they belong."""
+    for path, table in tables().items():
+        text = path.read_text()
+        before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+        path.write_text(f"{before}\n{table}\n{after}")
+
+
+if __name__ == "__main__":
+    update()
