@@ -15,7 +15,7 @@ EVERYONE = {"errors", "atomic"}
 ROOMS = {
     "method": set(),
     "augmenters": {"method"},
-    "mmdet": {"method", "augmenters", "torch_files"},
+    "mmdet": {"method", "augmenters", "evaluation", "torch_files"},
     "evaluation": set(),
     "datasets": {"evaluation"},  # its reader of annotations
     "tasks": {"method", "augmenters", "mmdet", "evaluation", "datasets", "strict", "signatures", "torch_files"},

@@ -35,6 +35,6 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=500),
     dict(type="MultiStepLR", begin=0, end=24, by_epoch=True, milestones=[16, 22], gamma=0.1),
 ]
-val_evaluator = dict(type="RunnableLVISMetric")
+val_evaluator = dict(type="FasaLVISMetric")
 test_evaluator = val_evaluator
 del fasa, heldout

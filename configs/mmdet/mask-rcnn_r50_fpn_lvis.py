@@ -8,5 +8,5 @@ train_dataloader = dict(
     worker_init_fn=dict(type="seed_worker"),
     dataset=dict(_delete_=True, **_base_.train_dataloader.dataset.dataset),  # MMDetection's file repeats images
 )
-val_evaluator = dict(type="RunnableLVISMetric")
+val_evaluator = dict(type="FasaLVISMetric")
 test_evaluator = val_evaluator

@@ -2,6 +2,7 @@
 
 Call ``average_precision(annotations, detections)`` or ``tide_errors(…)``; for several figures of one file ``overlaps``
 first, which reads it once, then ``evaluate``, ``tide`` and ``bootstrap``. ``DetectionWriter`` writes detections.
+``LVIS``, ``LVISResults``, ``LVISEval`` and ``COCOeval`` are for code that is written for lvis-api or pycocotools.
 Where: ``api`` these functions, ``io`` files, ``geometry`` masks and IoU, ``metrics`` AP, TIDE and intervals, ``score``
 the command ``fasa score``. Everything is loaded on first use, so that importing the package is quick.
 """
@@ -13,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fasa.evaluation.api import average_precision, evaluate, overlaps, tide_errors
+    from fasa.evaluation.drop_in.coco_eval import COCOeval
+    from fasa.evaluation.drop_in.lvis_annotations import LVIS
+    from fasa.evaluation.drop_in.lvis_eval import LVISEval
+    from fasa.evaluation.drop_in.lvis_results import LVISResults
     from fasa.evaluation.geometry.overlaps import Overlaps
     from fasa.evaluation.io.detections import Detections, load_detections, open_detections
     from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth, save_ground_truth
@@ -23,10 +28,14 @@ if TYPE_CHECKING:
     from fasa.evaluation.metrics.tide import Tide, tide
 
 __all__ = [
+    "LVIS",
+    "COCOeval",
     "DetectionWriter",
     "Detections",
     "Evaluation",
     "GroundTruth",
+    "LVISEval",
+    "LVISResults",
     "Matches",
     "Overlaps",
     "Tide",
@@ -45,6 +54,10 @@ __all__ = [
 ]
 _HOMES = {
     "api": ("average_precision", "evaluate", "overlaps", "tide_errors"),
+    "drop_in.coco_eval": ("COCOeval",),
+    "drop_in.lvis_annotations": ("LVIS",),
+    "drop_in.lvis_eval": ("LVISEval",),
+    "drop_in.lvis_results": ("LVISResults",),
     "geometry.overlaps": ("Overlaps",),
     "io.detections": ("Detections", "load_detections", "open_detections"),
     "io.ground_truth": ("GroundTruth", "load_ground_truth", "save_ground_truth"),

@@ -1,4 +1,4 @@
-"""The plug-in for MMDetection: importing this registers heads, losses, hooks, data sets and samplers.
+"""The plug-in for MMDetection: importing this registers heads, losses, hooks, data sets, samplers and a metric.
 
 In a config: ``custom_imports = dict(imports=['fasa.mmdet'])``.
 """
@@ -19,6 +19,7 @@ from fasa.mmdet import (
     decoupling,
     instaboost,
     losses,
+    lvis_metric,
     micro_batches,
     nms_resampling,
     roi_align,
@@ -35,6 +36,7 @@ __all__ = [
     "decoupling",
     "instaboost",
     "losses",
+    "lvis_metric",
     "micro_batches",
     "nms_resampling",
     "roi_align",

@@ -1,4 +1,4 @@
-"""Data sets for MMDetection: any file in LVIS's format, the balanced subset of a validation set, and LVIS's metric.
+"""Data sets for MMDetection: any file in LVIS's format, and the balanced subset of a validation set.
 
 LVIS v1 itself is MMDetection's ``LVISV1Dataset``, COCO-LT its ``CocoDataset`` with the rebuilt file, and repeat factor
 sampling mmengine's ``ClassBalancedDataset``; for the validation loss each is built with ``test_mode=False``.
@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmdet.datasets import LVISV1Dataset
-from mmdet.evaluation.metrics import LVISMetric
-from mmdet.registry import DATASETS, METRICS
+from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from fasa.errors import UserError
@@ -110,21 +108,3 @@ class FrequencySubset:
         """Labels of the annotations of an image."""
         self.full_init()
         return self.dataset.get_cat_ids(self.indices[index])
-
-
-@METRICS.register_module()
-class RunnableLVISMetric(LVISMetric):
-    """mmdet's ``LVISMetric``, with ``np.float`` there while it computes: lvis 0.5.3 asks for it.
-
-    It rounds to three decimals and scores as lvis-api does; this project's own figures are from ``fasa.evaluation``.
-    """
-
-    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Figures by their names, as fractions."""
-        if hasattr(np, "float"):
-            return super().compute_metrics(results)
-        vars(np)["float"] = float
-        try:
-            return super().compute_metrics(results)
-        finally:
-            del vars(np)["float"]

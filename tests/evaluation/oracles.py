@@ -1,7 +1,6 @@
 """What the official tools say: lvis-api 0.5.3, pycocotools, and two readings of AP-Pool, none of them our own code.
 
-They get deep copies, for they write into what they are given. lvis-api needs ``np.float``, which numpy dropped in 1.24:
-it exists only while that tool runs.
+They get deep copies, for they write into what they are given.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from official_lvis import lvis_api
 from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -35,24 +32,6 @@ class Official:
     precision: np.ndarray
     recall: np.ndarray
     summary: dict[str, float]
-
-
-@contextlib.contextmanager
-def lvis_api() -> Iterator[Any]:
-    """The module ``lvis`` in the numpy it was written for, silent; nothing of this outlives the block."""
-    log, handlers, level = logging.getLogger(), list(logging.getLogger().handlers), logging.root.manager.disable
-    np.float = float
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import lvis  # on its first import it configures the root logger
-
-            yield lvis
-    finally:
-        logging.disable(level)
-        log.handlers[:] = handlers
-        del np.float
 
 
 def lvis_official(

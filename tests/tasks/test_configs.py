@@ -153,7 +153,7 @@ def test_instaboost_is_for_training_images_alone(study, monkeypatch):
     assert hooks[0]["AdaptationHook"] == hooks[1]["AdaptationHook"]
 
 
-@pytest.mark.parametrize(("name", "metric"), [("rfs", "RunnableLVISMetric"), ("coco_lt", "CocoMetric")])
+@pytest.mark.parametrize(("name", "metric"), [("rfs", "FasaLVISMetric"), ("coco_lt", "CocoMetric")])
 def test_mmdets_tools_have_a_metric_and_the_file_to_score(study, name, metric):
     config = build(study.job(Run(name, 0)))
     assert config.test_evaluator == {"type": metric, "ann_file": "val.json", "metric": ["bbox", "segm"]}

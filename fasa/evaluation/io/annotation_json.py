@@ -119,6 +119,12 @@ class ScoringDocument(msgspec.Struct, gc=False):
     annotations: list[Annotation]
 
 
+class ParsedDocument(ScoringDocument, gc=False):
+    """The same of a document that is in memory."""
+
+    annotations: list[ParsedAnnotation]  # type: ignore[assignment]  # what these add replaces JSON by objects
+
+
 class _Counted(msgspec.Struct):
     categories: list[Category]
     annotations: list[Instance]
@@ -212,6 +218,12 @@ def from_objects(document: Any, name: str) -> ScoringDocument:
     Raises:
         UserError: the first faulty entry and field.
     """
+    try:
+        quick = msgspec.convert(document, type=ParsedDocument)
+    except msgspec.ValidationError:
+        quick = None
+    if quick and all(_is_finite(entry) for entry in quick.annotations):
+        return quick
     if isinstance(document, list):
         raise UserError(f"{name} is a list, like results: give the annotations, an object with images and categories.")
     document = fields.record(document, name)
@@ -220,6 +232,11 @@ def from_objects(document: Any, name: str) -> ScoringDocument:
         _each(document, "categories", name, _category),
         _each(document, "annotations", name, _annotation),
     )
+
+
+def _is_finite(entry: Annotation) -> bool:
+    """Whether no number of an entry is NaN and its box not infinite, which JSON's quick way cannot hold."""
+    return not math.isnan(entry.area) and all(map(math.isfinite, entry.bbox))
 
 
 def _each(document: Any, key: str, name: str, build: Callable[[Any, str], Built]) -> list[Built]:

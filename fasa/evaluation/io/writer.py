@@ -99,7 +99,7 @@ class DetectionWriter:
         sizes, strings = [NO_SIZE] * n, [b""] * n
         if masks is not None and n:
             chosen = np.flatnonzero(self.judged(image_id, category_ids)).tolist()
-            for i, (size, string) in zip(chosen, _encoded(masks, chosen, where), strict=True):
+            for i, (size, string) in zip(chosen, encode_masks(masks, chosen, where), strict=True):
                 sizes[i], strings[i] = size, string
         raw = RawDetections.of(np.full(n, image_id), category_ids, scores, boxes, sizes, strings)
         self._spool.append(validate(raw, self._name, self._rows, self._policy))
@@ -238,8 +238,12 @@ class _DetectionSpool:
         self._spool.close()
 
 
-def _encoded(masks: Any, chosen: Sequence[int], where: str) -> list[tuple[tuple[int, int], bytes]]:
-    """(height, width) and compressed string of the chosen masks."""
+def encode_masks(masks: Any, chosen: Sequence[int], where: str) -> list[tuple[tuple[int, int], bytes]]:
+    """(height, width) and compressed string of the chosen masks, of RLE objects or bool (k, height, width).
+
+    Raises:
+        UserError: they are neither; ``where`` is what the sentence calls them.
+    """
     if isinstance(masks, list | tuple) and not (masks and isinstance(masks[0], np.ndarray)):
         return [from_rle(masks[i], f"{where}: mask {i}") for i in chosen]
     masks = np.asarray(masks)

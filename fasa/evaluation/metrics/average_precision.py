@@ -5,7 +5,7 @@ Precision at 101 recalls of every class, threshold and area range, and the means
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def evaluate_matches(matches: Matches, protocol: str, instance_counts: np.ndarra
     ranked = rank(matches, protocol)
     if protocol == "pool":
         return Evaluation(protocol, iou_type, truth.kind, summarise(ranked))
-    precision, recall = _tables(matches, ranked.rankings["AP"])
+    precision, recall = tables(matches, ranked.rankings["AP"])
     summary = _summary(ranked, precision, recall)
     if instance_counts is not None:
         summary |= {
@@ -94,24 +94,36 @@ def rank(matches: Matches, protocol: str) -> Ranked:
         raise ValueError(f"these matches are limited by {matches.limit}: match again for protocol '{protocol}'")
     if protocol == "pool":
         return Ranked(matches, protocol, _pools(matches))
-    truth, category = matches.overlaps.ground_truth, matches.overlaps.category
-    classes = len(truth.category_ids)
-    truths = group(np.arange(len(truth.category)), truth.category, classes)
-    rankings = {"AP": Ranking(*group(matches.order, category, classes), *truths, areas=len(RANGES))}
-    if truth.kind == "coco":
-        for limit in COCO_LIMITS[:-1]:
-            order = matches.order[matches.rank_in_image[matches.order] < limit]
-            rankings[f"AR{limit}"] = Ranking(*group(order, category, classes), *truths, areas=1)
+    rankings = {"AP": rank_classes(matches)}
+    if matches.overlaps.ground_truth.kind == "coco":
+        rankings |= {f"AR{most}": replace(rank_classes(matches, most), areas=1) for most in COCO_LIMITS[:-1]}
     return Ranked(matches, protocol, rankings)
+
+
+def rank_classes(matches: Matches, most: int | None = None, images: np.ndarray | None = None) -> Ranking:
+    """One group for every class.
+
+    Args:
+        most: only the best so many detections of a class in an image (COCO).
+        images: bool (N,), those that count; the others' detections and objects are left out.
+    """
+    overlaps, truth = matches.overlaps, matches.overlaps.ground_truth
+    classes, order, rows = len(truth.category_ids), matches.order, np.arange(len(truth.category))
+    if most is not None:
+        order = order[matches.rank_in_image[order] < most]
+    if images is not None:
+        order, rows = order[images[overlaps.image[order]]], rows[images[truth.image]]
+    areas = matches.truth_ignored.shape[1]
+    return Ranking(*group(order, overlaps.category, classes), *group(rows, truth.category, classes), areas)
 
 
 def summarise(ranked: Ranked, weights: Weights | None = None) -> Summary:
     """The figures of a protocol, without COCO-LT's bins; images counted by ``weights``, else once each."""
     if ranked.protocol != "pool":
-        return _summary(ranked, *_tables(ranked.matches, ranked.rankings["AP"], weights), weights)
+        return _summary(ranked, *tables(ranked.matches, ranked.rankings["AP"], weights), weights)
     figures: list[float | None] = []
     for ranking, pools in ((ranked.rankings["AP"], 1), (ranked.rankings["frequency"], len(FREQUENCIES))):
-        precision, _ = _tables(ranked.matches, ranking, weights)
+        precision, _ = tables(ranked.matches, ranking, weights)
         figures += [_mean(precision[:, :, [pool], 0]) for pool in range(pools)]
     return dict(zip(("AP", "APr", "APc", "APf"), figures, strict=True))
 
@@ -149,7 +161,7 @@ def _summary(ranked: Ranked, precision: np.ndarray, recall: np.ndarray, weights:
             summary[f"AP{letter}"] = _mean(precision[:, :, truth.frequencies == letter, 0])
     for name, ranking in ranked.rankings.items():
         if name != "AP":
-            summary[name] = _mean(_tables(ranked.matches, ranking, weights)[1][..., 0])
+            summary[name] = _mean(tables(ranked.matches, ranking, weights)[1][..., 0])
     for a, name in enumerate(RANGES):
         summary[f"AR{name}"] = _mean(recall[..., a])
     return summary
@@ -181,10 +193,17 @@ def _mean(table: np.ndarray) -> float | None:
     return float(np.mean(present)) if len(present) else None
 
 
-def _tables(matches: Matches, ranking: Ranking, weights: Weights | None = None) -> Tables:
-    """Precision (T, 101, K, A) and recall (T, K, A) of the K groups, -1 where a group has no truth that counts."""
-    groups, thresholds = len(ranking.detection_start) - 1, len(IOU_THRESHOLDS)
-    precision = np.full((ranking.areas, thresholds, len(RECALLS), groups), -1.0)  # means are of one area range
+def tables(
+    matches: Matches, ranking: Ranking, weights: Weights | None = None, recalls: np.ndarray | None = None
+) -> Tables:
+    """Precision (T, R, K, A) and recall (T, K, A) of the K groups, -1 where a group has no truth that counts.
+
+    Args:
+        recalls: (R,), ascending; the 101 of the official tools if not given.
+    """
+    recalls = RECALLS if recalls is None else recalls
+    groups, thresholds = len(ranking.detection_start) - 1, matches.outcome.shape[2]
+    precision = np.full((ranking.areas, thresholds, len(recalls), groups), -1.0)  # means are of one area range
     recall = np.full((ranking.areas, thresholds, groups), -1.0)
     nothing = np.zeros(0, np.int32)
     detection_weight, truth_weight = (weights.detection, weights.truth) if weights else (nothing, nothing)
@@ -192,7 +211,7 @@ def _tables(matches: Matches, ranking: Ranking, weights: Weights | None = None) 
         lambda lo, hi: kernels.accumulate(
             lo, hi, ranking.detection, ranking.detection_start, ranking.truth, ranking.truth_start, matches.outcome_row,
             matches.outcome, matches.ignored_unmatched, matches.truth_ignored, weights is not None, detection_weight,
-            truth_weight, RECALLS, precision, recall,
+            truth_weight, recalls, precision, recall,
         ),
         groups, smallest=64,
     )  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fasa.errors import UserError
 from fasa.evaluation.arrays import by_score, group, top
 from fasa.evaluation.codes import UNMATCHED
-from fasa.evaluation.geometry.overlaps import MATCH_IOU, Overlaps
+from fasa.evaluation.geometry.overlaps import Overlaps
 from fasa.evaluation.io.ground_truth import GroundTruth
 from fasa.evaluation.kernels import kernels
 
@@ -19,6 +19,16 @@ AREA_RANGES = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])  
 IMAGE_LIMIT = 300  # LVIS: detections of an image, over all classes
 CLASS_LIMIT = 10_000  # AP-Fixed, AP-Pool: detections of a class, over all images
 COCO_LIMITS = (1, 10, 100)  # COCO: detections of a class in an image
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What decides a matching; the defaults are the official tools'."""
+
+    limit: str  # "image", "class" or "coco": see ``limit_of``
+    most: int | None  # detections that the limit leaves of each; None: all
+    thresholds: np.ndarray = field(default_factory=lambda: IOU_THRESHOLDS)  # (T,), IoU
+    area_ranges: np.ndarray = field(default_factory=lambda: AREA_RANGES)  # (A, 2), square pixels, ends included
 
 
 @dataclass(frozen=True)
@@ -53,65 +63,83 @@ def check_protocol(truth: GroundTruth, protocol: str) -> None:
         )
 
 
-def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
-    """Select the detections of a protocol and match them with ground truth.
+def short_classes(overlaps: Overlaps) -> int:
+    """How many classes with objects have fewer detections than AP-Fixed ranks."""
+    classes = len(overlaps.ground_truth.category_ids)
+    there = np.bincount(overlaps.category, minlength=classes)[:classes]
+    wanted = np.bincount(overlaps.ground_truth.category[~overlaps.ground_truth.ignore], minlength=classes) > 0
+    return int((wanted & (there < CLASS_LIMIT)).sum())
 
-    A detection takes, at every threshold and area range by itself, the free counted truth of highest IoU, or else the
-    free ignored one; of equal IoUs the one that is later in the file (lvis-api and pycocotools). Both ends of an area
-    range belong to it.
+
+def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
+    """Select the detections of a protocol and match them with ground truth, see ``match_by``.
 
     Raises:
         UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
     """
+    check_protocol(overlaps.ground_truth, protocol)
+    limit = limit_of(overlaps.ground_truth.kind, protocol)
+    most = {"image": IMAGE_LIMIT, "class": CLASS_LIMIT, "coco": COCO_LIMITS[-1]}[limit]
+    return match_by(overlaps, Rules(limit, most))
+
+
+def match_by(overlaps: Overlaps, rules: Rules) -> Matches:
+    """Select detections by ``rules`` and match them with ground truth.
+
+    A detection takes, at every threshold and area range by itself, the free counted truth of highest IoU, or else the
+    free ignored one; of equal IoUs the one that is later in the file (lvis-api and pycocotools). Both ends of an area
+    range belong to it. ``overlaps`` must hold the pairs from the lowest threshold on.
+    """
     truth = overlaps.ground_truth
-    check_protocol(truth, protocol)
-    limit = limit_of(truth.kind, protocol)
     by_file = by_score(overlaps.score)
     order = by_file
     if (np.diff(overlaps.image) < 0).any():  # equal scores: by image, and only then by place in the file
         by_image = group(np.arange(len(order)), overlaps.image, len(truth.image_ids))[0]
         order = by_image[by_score(overlaps.score[by_image])]
-    part, rank_in_image = _selection(overlaps, limit, by_file, order)
+    part, rank_in_image = _selection(overlaps, rules, by_file, order)
     order = order[part[order]]
-    area, low, high = overlaps.area[:, None], AREA_RANGES[:, 0], AREA_RANGES[:, 1]
+    area, low, high = overlaps.area[:, None], rules.area_ranges[:, 0], rules.area_ranges[:, 1]
     ignored_unmatched = (area < low) | (area > high)
     if truth.kind == "lvis":
         known = overlaps.category < len(truth.category_ids)
         ignored_unmatched[known] |= truth.not_exhaustive[overlaps.image[known], overlaps.category[known]][:, None]
     truth_ignored = truth.ignore[:, None] | (truth.area[:, None] < low) | (truth.area[:, None] > high)
 
-    usable = part[overlaps.detection] & (overlaps.iou >= MATCH_IOU)
+    usable = part[overlaps.detection] & (overlaps.iou >= rules.thresholds.min())
     if overlaps.all_classes:
         usable &= overlaps.category[overlaps.detection] == truth.category[overlaps.truth]
     detection = overlaps.detection[usable]
     paired, first = np.unique(detection, return_index=True)
     outcome_row = np.full(len(overlaps.score), -1, np.int32)
     outcome_row[paired] = np.arange(len(paired))
-    outcome = np.full((len(paired), *truth_ignored.shape[1:], len(IOU_THRESHOLDS)), UNMATCHED, np.uint8)
+    outcome = np.full((len(paired), *truth_ignored.shape[1:], len(rules.thresholds)), UNMATCHED, np.uint8)
     kernels.match(
         order[outcome_row[order] >= 0], outcome_row, np.append(first, len(detection)), overlaps.truth[usable],
-        overlaps.iou[usable], truth_ignored, truth.crowd, np.minimum(IOU_THRESHOLDS, 1 - 1e-10), outcome,
+        overlaps.iou[usable], truth_ignored, truth.crowd, np.minimum(rules.thresholds, 1 - 1e-10), outcome,
     )  # fmt: skip
-    return Matches(overlaps, limit, order, rank_in_image, outcome_row, outcome, ignored_unmatched, truth_ignored)
+    return Matches(overlaps, rules.limit, order, rank_in_image, outcome_row, outcome, ignored_unmatched, truth_ignored)
 
 
-def _selection(overlaps: Overlaps, limit: str, by_file: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _selection(
+    overlaps: Overlaps, rules: Rules, by_file: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """bool (n,): whether a detection takes part; COCO: also its place among its class in its image, int32 (n,)."""
     truth = overlaps.ground_truth
     image, category, classes = overlaps.image, overlaps.category, len(truth.category_ids)
     known = category < classes
-    if limit == "coco":
+    most = len(order) if rules.most is None else rules.most
+    if rules.limit == "coco":
         pair = image.astype(np.int64) * (category.max(initial=classes - 1) + 1) + category
         occupied, pair = np.unique(pair, return_inverse=True)
         grouped, start = group(order, pair.ravel(), len(occupied))
         rank_in_image = np.empty(len(order), np.int32)
         rank_in_image[grouped] = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
-        return known & (rank_in_image < COCO_LIMITS[-1]), rank_in_image
+        return known & (rank_in_image < most), rank_in_image
     # The limit comes first: detections of unknown or unjudged classes, and empty ones, use it up and leave afterwards.
-    if limit == "image":
-        part = top(order, image, len(truth.image_ids), IMAGE_LIMIT)
+    if rules.limit == "image":
+        part = top(order, image, len(truth.image_ids), most)
     else:  # equal scores at the limit: the first in the file stays
-        part = top(by_file, category, int(category.max(initial=classes - 1)) + 1, CLASS_LIMIT)
+        part = top(by_file, category, int(category.max(initial=classes - 1)) + 1, most)
     part &= known
     part[part] = truth.verified[image[part], category[part]]
     part &= (overlaps.area > 0) & (overlaps.area < np.inf)

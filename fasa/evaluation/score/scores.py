@@ -27,7 +27,7 @@ from fasa.evaluation import (
 )
 from fasa.evaluation.io.annotation_json import read_instance_counts
 from fasa.evaluation.metrics.bootstrap import Interval
-from fasa.evaluation.metrics.matching import CLASS_LIMIT, check_protocol, limit_of
+from fasa.evaluation.metrics.matching import check_protocol, limit_of, short_classes
 from fasa.evaluation.score.progress import Display
 from fasa.evaluation.score.verification import Comparison, check_tools, verify
 
@@ -144,7 +144,7 @@ def _score(file: FileScores, request: ScoreRequest, truth: GroundTruth, display:
             progress=progress,
         )
     file.detections = len(found.score)
-    file.short_classes = _short_classes(found)
+    file.short_classes = short_classes(found)
     matched: dict[str, Matches] = {}  # by limit, which AP-Fixed and AP-Pool share
     for protocol in request.protocols:
         with display.stage(f"{file.label}: {protocol}"), file.clock(protocol):
@@ -155,13 +155,6 @@ def _score(file: FileScores, request: ScoreRequest, truth: GroundTruth, display:
         with display.stage(f"{file.label}: TIDE"), file.clock("tide"):
             file.tide = tide(found)
     return found
-
-
-def _short_classes(found: Overlaps) -> int:
-    classes = len(found.ground_truth.category_ids)
-    there = np.bincount(found.category, minlength=classes)[:classes]
-    wanted = np.bincount(found.ground_truth.category[~found.ground_truth.ignore], minlength=classes) > 0
-    return int((wanted & (there < CLASS_LIMIT)).sum())
 
 
 def _resample(

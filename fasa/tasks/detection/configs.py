@@ -17,7 +17,7 @@ from fasa.tasks.task import Job
 
 DATASETS = {"lvis": "LVISV1Dataset", "glyphs": "LVISFormatDataset", "coco_lt": "CocoDataset"}
 BY_INSTANCES = {"bags": "BalancedGroupSoftmax", "balanced_softmax": "BalancedSoftmax"}  # losses of the same arguments
-METRICS = {"lvis": "RunnableLVISMetric", "glyphs": "RunnableLVISMetric", "coco_lt": "CocoMetric"}
+METRICS = {"lvis": "FasaLVISMetric", "glyphs": "FasaLVISMetric", "coco_lt": "CocoMetric"}
 
 
 class PlainConfig(Config):

@@ -1,0 +1,1 @@
+"""The names of lvis-api and pycocotools before this package's evaluation, for code that is written for those."""
