@@ -1,8 +1,9 @@
 """LVIS and COCO scores, equal to the official tools' to the last bit, in seconds and in little memory.
 
 Call ``average_precision(annotations, detections)`` or ``tide_errors(…)``; for several figures of one file ``overlaps``
-first, which reads it once, then ``evaluate``, ``tide`` and ``bootstrap``. ``DetectionWriter`` writes detections.
-``LVIS``, ``LVISResults``, ``LVISEval`` and ``COCOeval`` are for code that is written for lvis-api or pycocotools.
+first, which reads it once, then ``evaluate``, ``tide``, ``bootstrap`` and ``mistakes``. ``subset`` cuts annotations to
+some images, ``DetectionWriter`` writes detections. ``LVIS``, ``LVISResults``, ``LVISEval`` and ``COCOeval`` are for
+code that is written for lvis-api or pycocotools.
 Where: ``api`` these functions, ``io`` files, ``geometry`` masks and IoU, ``metrics`` AP, TIDE and intervals, ``score``
 the command ``fasa score``. Everything is loaded on first use, so that importing the package is quick.
 """
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from fasa.evaluation.drop_in.lvis_eval import LVISEval
     from fasa.evaluation.drop_in.lvis_results import LVISResults
     from fasa.evaluation.geometry.overlaps import Overlaps
-    from fasa.evaluation.io.detections import Detections, load_detections, open_detections
+    from fasa.evaluation.io.detection_columns import Detections
+    from fasa.evaluation.io.detections import load_detections, open_detections
     from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth, save_ground_truth
+    from fasa.evaluation.io.subset import subset
     from fasa.evaluation.io.writer import DetectionWriter, save_detections
     from fasa.evaluation.metrics.average_precision import Evaluation
     from fasa.evaluation.metrics.bootstrap import bootstrap
     from fasa.evaluation.metrics.matching import Matches, match
+    from fasa.evaluation.metrics.mistakes import mistakes
     from fasa.evaluation.metrics.tide import Tide, tide
 
 __all__ = [
@@ -45,10 +49,12 @@ __all__ = [
     "load_detections",
     "load_ground_truth",
     "match",
+    "mistakes",
     "open_detections",
     "overlaps",
     "save_detections",
     "save_ground_truth",
+    "subset",
     "tide",
     "tide_errors",
 ]
@@ -59,12 +65,15 @@ _HOMES = {
     "drop_in.lvis_eval": ("LVISEval",),
     "drop_in.lvis_results": ("LVISResults",),
     "geometry.overlaps": ("Overlaps",),
-    "io.detections": ("Detections", "load_detections", "open_detections"),
+    "io.detection_columns": ("Detections",),
+    "io.detections": ("load_detections", "open_detections"),
     "io.ground_truth": ("GroundTruth", "load_ground_truth", "save_ground_truth"),
+    "io.subset": ("subset",),
     "io.writer": ("DetectionWriter", "save_detections"),
     "metrics.average_precision": ("Evaluation",),
     "metrics.bootstrap": ("bootstrap",),
     "metrics.matching": ("Matches", "match"),
+    "metrics.mistakes": ("mistakes",),
     "metrics.tide": ("Tide", "tide"),
 }
 

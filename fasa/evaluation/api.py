@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from fasa.evaluation.geometry.overlaps import Overlaps, find_overlaps
-from fasa.evaluation.io.detections import Detections, DetectionSource, open_detections
+from fasa.evaluation.io.detection_columns import Detections
+from fasa.evaluation.io.detections import DetectionSource, open_detections
 from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth
 from fasa.evaluation.metrics.average_precision import Evaluation, Summary, evaluate_matches
 from fasa.evaluation.metrics.matching import Matches, check_protocol, match
+from fasa.evaluation.metrics.mistakes import mistakes
 from fasa.evaluation.metrics.tide import tide
 
 AnyAnnotations = str | Path | dict[str, Any] | GroundTruth
@@ -24,6 +27,8 @@ def average_precision(
 ) -> Summary:
     """AP, AP50, AP75, APr, APc, APf, … as fractions; None where no class of a group has ground truth.
 
+    What looks like a mistake in the detections (``mistakes``) is a Python warning.
+
     Args:
         annotations: of LVIS or COCO: a path (.json, .json.gz, our .npz), the parsed dict, or a ``GroundTruth``.
         detections: official results: a path (.json, .json.gz, our .npz), the list of entries, or ``Detections``.
@@ -34,8 +39,10 @@ def average_precision(
     Raises:
         UserError: whatever is wrong with an input, in one sentence.
     """
-    truth = load_ground_truth(annotations)
+    truth = load_ground_truth(annotations, masks=iou_type == "segm")
+    check_protocol(truth, protocol)
     found = find_overlaps(truth, open_detections(detections), iou_type)
+    _warn(found, protocol)
     return evaluate_matches(match(found, protocol), protocol).summary
 
 
@@ -45,12 +52,19 @@ def tide_errors(annotations: AnyAnnotations, detections: AnyDetections, iou_type
     Arguments and errors as ``average_precision``; ``tide`` also gives the counts, the special errors and the mean over
     classes with ground truth.
     """
-    truth = load_ground_truth(annotations)
-    return tide(find_overlaps(truth, open_detections(detections), iou_type, all_classes=True)).errors
+    truth = load_ground_truth(annotations, masks=iou_type == "segm")
+    found = find_overlaps(truth, open_detections(detections), iou_type, all_classes=True)
+    _warn(found)
+    return tide(found).errors
+
+
+def _warn(found: Overlaps, *protocols: str) -> None:
+    for sentence in mistakes(found, protocols):
+        warnings.warn(sentence, stacklevel=3)
 
 
 def overlaps(
-    ground_truth: GroundTruth,
+    ground_truth: AnyAnnotations,
     detections: AnyDetections,
     iou_type: str = "segm",
     all_classes: bool = False,
@@ -60,6 +74,7 @@ def overlaps(
     """Read ``detections`` once and pair them with ``ground_truth``: for several figures of one file.
 
     Args:
+        ground_truth: annotations; they and the next two as for ``average_precision``.
         all_classes: also keep the pairs of different classes, which ``tide`` needs.
         area: whether a detection's size for APs, APm, APl is its mask's or, as the official tools do when an entry of
             mask results has a "bbox", its box's.
@@ -68,7 +83,8 @@ def overlaps(
     Raises:
         UserError: an unknown image, a mask of another size than its image, no masks or no boxes where they are needed.
     """
-    return find_overlaps(ground_truth, open_detections(detections), iou_type, all_classes, area, progress)
+    truth = load_ground_truth(ground_truth, masks=iou_type == "segm")
+    return find_overlaps(truth, open_detections(detections), iou_type, all_classes, area, progress)
 
 
 def evaluate(
@@ -81,7 +97,7 @@ def evaluate(
         instance_counts: (K,) training instances of each class; adds the four bins of COCO-LT to the summary.
 
     Raises:
-        UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
+        UserError: an unknown protocol, an LVIS protocol on annotations that are not federated, or no overlaps.
     """
     if isinstance(overlaps, Matches):
         check_protocol(overlaps.overlaps.ground_truth, protocol)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from cases import lvis_problem
 
 from fasa import evaluation
 from fasa.errors import UserError
-from fasa.evaluation import evaluate, load_ground_truth, match, overlaps
+from fasa.evaluation import bootstrap, evaluate, load_ground_truth, match, overlaps, tide
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,3 +46,23 @@ def test_matches_serve_the_protocols_of_their_limit_only():
         evaluate(matches, "standard")
     with pytest.raises(UserError, match="there is no protocol 'best'"):
         evaluate(matches, "best")
+
+
+def test_no_public_name_hides_a_module():
+    for name in evaluation.__all__:
+        assert importlib.util.find_spec(f"fasa.evaluation.{name}") is None
+
+
+@pytest.mark.parametrize("function", [evaluate, match, tide, bootstrap, lambda path: bootstrap([path])])
+def test_a_path_where_overlaps_belong_is_a_sentence(function):
+    with pytest.raises(UserError, match=r"overlaps\(annotations, detections\)"):
+        function("x.json")
+
+
+def test_overlaps_take_annotations_in_every_form(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASA_CACHE", str(tmp_path / "cache"))
+    annotations, results = lvis_problem(5)
+    (tmp_path / "gt.json").write_text(json.dumps(annotations))
+    expected = evaluate(overlaps(load_ground_truth(annotations), results)).summary
+    for form in (annotations, tmp_path / "gt.json", str(tmp_path / "gt.json")):
+        assert evaluate(overlaps(form, results)).summary == expected

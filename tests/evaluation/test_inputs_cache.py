@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +35,9 @@ def parses(monkeypatch) -> list[str]:
     """Names of the files that were parsed."""
     names = []
     parse = module.read_annotations
-    monkeypatch.setattr(module, "read_annotations", lambda content, name: names.append(name) or parse(content, name))
+    monkeypatch.setattr(
+        module, "read_annotations", lambda content, name, masks: names.append(name) or parse(content, name, masks)
+    )
     return names
 
 
@@ -63,9 +69,9 @@ def test_a_damaged_or_foreign_one_is_made_anew(source: Path, folder: Path, parse
 
 def test_another_version_has_a_file_of_its_own(source: Path, folder: Path, monkeypatch, parses: list[str]):
     load_ground_truth(source)
-    monkeypatch.setattr(module, "FORMAT", module.Format("fasa-ground-truth", 2, "annotations"))
+    monkeypatch.setattr(module, "FORMAT", module.Format("fasa-ground-truth", 99, "annotations"))
     load_ground_truth(source)
-    assert sorted(path.name[-6:] for path in folder.iterdir()) == ["v1.npz", "v2.npz"] and len(parses) == 2
+    assert sorted(path.stem.split("-")[-1] for path in folder.iterdir()) == ["v2", "v99"] and len(parses) == 2
 
 
 def test_without_a_folder_to_write_to_it_goes_on(source: Path, tmp_path: Path, monkeypatch, parses: list[str]):
@@ -102,3 +108,23 @@ def test_the_folder_is_the_users(monkeypatch, tmp_path: Path):
     assert cache_folder() == tmp_path / ".cache/fasa"
     monkeypatch.setattr(Path, "home", no_home)
     assert cache_folder() is None
+
+
+def test_what_a_kill_left_is_deleted(source: Path, folder: Path):
+    code = f"""
+import os, signal
+from fasa.evaluation import load_ground_truth
+from fasa.evaluation.io import npz
+npz._write_member = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+load_ground_truth({str(source)!r})
+"""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = folder.iterdir()
+    load_ground_truth(source)
+    assert left.exists()  # another process might be at it
+    os.utime(left, (0, 0))
+    load_ground_truth(source)
+    assert not left.exists() and len(list(folder.iterdir())) == 1

@@ -47,7 +47,8 @@ def test_columns_come_back_mapped_aligned_and_writable(tmp_path: Path):
     }
     path = tmp_path / "columns.npz"
     write(path, header={"more": [1, "ü"]}, **arrays)
-    header, found, _ = read_npz(path, FORM)
+    header, found, _, sealed = read_npz(path, FORM)
+    assert sealed
     assert header == {"format": "fasa-test", "version": 3, "columns": list(arrays), "more": [1, "ü"]}
     assert list(found) == list(arrays)
     for name, array in arrays.items():
@@ -76,7 +77,8 @@ def test_a_repacked_file_is_read_with_a_copy(tmp_path: Path):
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
-    _, found, _ = read_npz(other, FORM)
+    _, found, _, sealed = read_npz(other, FORM)
+    assert not sealed
     assert found["x"].tolist() == [0, 1, 2, 3, 4] and found["x"].flags.aligned and found["y"].flags.aligned
 
 
@@ -189,6 +191,60 @@ def test_a_file_that_is_not_quite_ours_is_refused(detections_file: Path, changes
     repack(detections_file, **changes)
     sentence = refused(load_detections, detections_file)
     assert sentence.startswith(str(detections_file)) and says in sentence, sentence
+
+
+def columns_of(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files if key != "header"}
+
+
+def changed(column: np.ndarray, at: int, value: object) -> bytes:
+    column = column.copy()
+    column[at] = value
+    return npy(column)
+
+
+def test_columns_that_another_program_changed_are_judged(tmp_path: Path):
+    path, other = tmp_path / "a.npz", tmp_path / "b.npz"
+    save_detections(random_results(np.random.default_rng(3), 9, boxes=1, masks=1), path)
+    own, content = columns_of(path), path.read_bytes()
+    starts = own["counts_start"]
+    shifted, crossed, huge = starts.copy(), starts.copy(), starts.copy()
+    shifted[1:-1] += 1
+    crossed[3:5] = crossed[4:2:-1]
+    huge[4] = 2**62
+    cases = [
+        ({"score": changed(own["score"], 4, np.nan)}, 'detection 4 has a faulty "score"'),
+        ({"box": changed(own["box"], 2, [0, 0, -1, 5])}, 'detection 2 has a faulty "bbox"'),
+        ({"mask_area": changed(own["mask_area"], 6, own["mask_area"][6] + 1)}, "detection 6 has a mask_area or tight"),
+        ({"tight": changed(own["tight"], 7, [0, 0, 99, 1])}, "detection 7 has a mask_area or tight box"),
+        ({"mask_area": changed(own["mask_area"], 5, -1)}, "contradict each other"),
+        ({"size": changed(own["size"], 5, 0)}, "contradict each other"),
+        ({"counts_start": npy(shifted)}, "encode that mask again"),
+        ({"counts_start": npy(crossed)}, "begin in the wrong places"),
+        ({"counts_start": npy(huge)}, "begin in the wrong places"),
+        ({"counts": changed(own["counts"], 3, own["counts"][3] ^ 1)}, "encode that mask again"),
+    ]
+    for change, says in cases:
+        other.write_bytes(content)
+        repack(other, **change)
+        sentence = refused(open_detections, other)
+        assert sentence.startswith(str(other)) and says in sentence, sentence
+    other.write_bytes(content)
+    repack(other)  # by another program, but the same
+    same_columns(load_detections(other), load_detections(path))
+
+
+def test_what_we_wrote_is_not_judged_again(detections_file: Path, monkeypatch):
+    from fasa.evaluation.io import detections
+
+    monkeypatch.setattr(detections, "validate", lambda *_, **__: pytest.fail("judged"))
+    assert len(load_detections(detections_file)) == 5
+
+
+def test_annotations_that_another_program_changed_are_refused(truth_file: Path):
+    repack(truth_file)
+    assert "was changed after fasa wrote it" in refused(load_ground_truth, truth_file)
 
 
 def test_foreign_archives_are_refused(tmp_path: Path, detections_file: Path, truth_file: Path):

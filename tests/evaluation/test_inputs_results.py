@@ -32,7 +32,7 @@ def test_every_spelling_and_every_cut_gives_the_same_columns(tmp_path: Path, mon
     monkeypatch.setattr(
         detections_module,
         "read_results",
-        lambda stream, name, enough: results_json.read_results(stream, name, piece, enough),
+        lambda stream, name, enough, masks: results_json.read_results(stream, name, piece, enough, masks),
     )
     if way == "msgspec":
         monkeypatch.setattr(results_json._Reader, "_quick", results_json._Reader._typed)

@@ -96,8 +96,9 @@ def test_masks_of_classes_nobody_judges_are_left_out(tmp_path: Path):
         assert writer.judged(30, classes).tolist() == [True, True, True, False, False]
         assert writer.judged(20, classes).tolist() == [True, False, False, False, False]
         writer.add(30, classes, np.arange(5) / 10, masks=masks)
-        rles = [coco.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
-        writer.add(20, classes, np.arange(5) / 10, masks=[rles[0], None, None, None, None])
+        (small,) = dense(np.random.default_rng(2), 1, (8, 9))
+        smaller = coco.encode(np.asfortranarray(small.astype(np.uint8)))
+        writer.add(20, classes, np.arange(5) / 10, masks=[smaller, None, None, None, None])
         writer.add(10, [5], [0.5], masks=np.zeros((1, 10, 12), bool))
     found = load_detections(path)
     assert found.policy == "verified" and len(found) == 11
@@ -108,6 +109,20 @@ def test_masks_of_classes_nobody_judges_are_left_out(tmp_path: Path):
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
     save_detections(load_detections(path), tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("policy", ["all", "verified"])
+def test_what_does_not_fit_the_annotations_is_refused_at_once(tmp_path: Path, policy: str):
+    path = tmp_path / "x.npz"
+    writer = DetectionWriter(path, load_ground_truth(lvis_document()), policy)
+    assert "image_id 77 is not in annotations" in refused(writer.add, 77, [1], [0.5], [[1, 2, 3, 4]])
+    assert "image_id 77 is not in annotations" in refused(writer.add, 77, [], [])
+    for masks in (dense(np.random.default_rng(0), 1, (12, 10)), [{"size": [12, 10], "counts": [120]}]):
+        sentence = refused(writer.add, 30, [1], [0.5], None, masks)
+        assert "image 30 have a mask of size [12, 10], but the image is [10, 12] in the annotations" in sentence
+    writer.add(30, [1], [0.5], None, dense(np.random.default_rng(0), 1))
+    writer.close()
+    assert len(load_detections(path)) == 1
 
 
 def test_coco_judges_every_class_it_knows(tmp_path: Path):

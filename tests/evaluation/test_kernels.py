@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import coco_problem, lvis_problem
+from pycocotools import mask as coco
 
 from fasa.evaluation import evaluate, load_ground_truth, overlaps, portable, tide
 from fasa.evaluation.geometry import rle
@@ -87,6 +89,31 @@ def test_both_encode_and_decode_the_same(both: Both):
             rle.measure(counts, start, np.full((5, 2), shape, np.int32))
     assert both.calls["measure_masks"] == 400
     assert min(both.calls[name] for name in ("mask_runs", "run_text", "count_runs", "fill_runs")) >= 40
+
+
+def test_polygons_are_drawn_as_pycocotools_draws_them():
+    native = pytest.importorskip("fasa.evaluation._native", reason="the extension is not built: no C++ compiler")
+    rng = np.random.default_rng(0)
+    for _ in range(3000):
+        height, width = (int(v) for v in rng.integers(1, 60, 2))
+        polygons = []
+        for _ in range(rng.integers(1, 4)):
+            points = rng.uniform(-20, 80, 2 * rng.integers(3, 9))
+            kind = rng.integers(4)  # any, on pixels, on tenths of one, a single point
+            points = [points, points.round(), points.round(1), np.full(len(points), points[0])][kind]
+            polygons.append(points.tolist())
+        drawn = coco.frPyObjects(polygons, height, width)
+        expected = drawn[0]["counts"] if len(drawn) == 1 else coco.merge(drawn)["counts"]
+        assert native.draw_polygons(json.dumps(polygons).encode(), height, width) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "null", "[[1,2,3,4]]", "[[1,2,3,4,NaN,3]]", "[[1,2,3,4,5,1e7]]", '[[1,2,3,4,5,"6"]]', "[[1,2,3,4,5,6"],
+)
+def test_other_segmentations_are_left_to_python(text: str):
+    native = pytest.importorskip("fasa.evaluation._native", reason="the extension is not built: no C++ compiler")
+    assert native.draw_polygons(text.encode(), 5, 5) is None
 
 
 def test_an_array_of_another_kind_is_refused_rather_than_converted():

@@ -148,6 +148,20 @@ def test_a_tool_that_fails_is_a_sentence(lvis, score, monkeypatch):
     assert status == 2 and "an official tool failed (ValueError: unusual)" in error
 
 
+@pytest.mark.parametrize("broken, works", [("tidecv", "lvis 0.5.3"), ("lvis_api", "tidecv 1.0.1")])
+def test_what_works_is_shown_though_a_tool_fails(lvis, score, monkeypatch, tmp_path, broken, works):
+    def fail(*_):
+        raise ValueError("unusual")
+
+    expected = score(*lvis, "--tide")[1]
+    monkeypatch.setattr(f"fasa.evaluation.score.official.{broken}", fail)
+    status, text, error = score(*lvis, "--tide", "--verify", "--json", tmp_path / "scores.json")
+    assert status == 2 and "an official tool failed (ValueError: unusual)" in error
+    assert text.startswith(expected) and f"{works}: all" in text
+    told = json.loads((tmp_path / "scores.json").read_text())["files"][0]
+    assert {c["tool"] for c in told["verification"]} == {works} and told["verification_failed"] in error
+
+
 def test_much_memory_is_told_beforehand():
     large, small = (SimpleNamespace(kind="lvis", image_ids=range(n)) for n in (19_809, 100))
     assert "lvis about 26 GB and tidecv about 20 GB" in verification.memory_warning(large, True)

@@ -136,6 +136,7 @@ def columns(annotations: Json) -> GroundTruth:
         image_ids=np.array(image_ids, np.int64),
         image_sizes=nothing,
         image_positions=np.array([place[i] for i in image_ids], np.int32),
+        val2017=nothing,
         category_ids=np.array(category_ids, np.int64),
         category_names=(),
         frequencies=nothing,

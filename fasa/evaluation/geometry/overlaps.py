@@ -16,14 +16,17 @@ import numpy as np
 
 from fasa.errors import UserError
 from fasa.evaluation.arrays import cores
-from fasa.evaluation.io.detections import Detections, DetectionSource, Masks
+from fasa.evaluation.io.detection_columns import Detections, Masks
+from fasa.evaluation.io.detections import DetectionSource
 from fasa.evaluation.io.ground_truth import GroundTruth
+from fasa.evaluation.io.masks import NOT_READ
 from fasa.evaluation.kernels import kernels
 
 IOU_TYPES = ("segm", "bbox")
 AREAS = ("mask", "box")
 MATCH_IOU = 0.5  # the lowest threshold at which any protocol matches
 BACKGROUND_IOU = 0.1  # TIDE's t_b: what overlaps less is background
+BEYOND = 0.02  # of a side of the image: a box that ends farther outside is no rounding
 PIECE = 16_384  # detections that one thread takes at a time
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # detection (row in the chunk), truth (row), IoU
@@ -47,6 +50,9 @@ class Overlaps:
     truth: np.ndarray  # int32 (P,): row of the ground truth
     iou: np.ndarray  # float64 (P,)
     all_classes: bool  # pairs of any two classes from BACKGROUND_IOU on; else of one class from MATCH_IOU on
+    unknown_ids: tuple[int, ...] = ()  # the category ids that the annotations lack, ascending
+    boxes_beyond: int = 0  # boxes that were asked for and end clearly outside their image
+    left_out: int = 0  # detections of images outside the ground truth, which is a subset
 
 
 def find_overlaps(
@@ -64,6 +70,8 @@ def find_overlaps(
     if iou_type not in IOU_TYPES or area not in AREAS:
         raise UserError(f"iou_type is one of {', '.join(IOU_TYPES)} and area one of {', '.join(AREAS)}.")
     _check_inputs(ground_truth, source, iou_type, all_classes)
+    by_mask = iou_type == "segm"
+    beyond = left_out = rows = 0
     threads = cores()
     columns: list[tuple[np.ndarray, ...]] = []
     pairs: list[tuple[np.ndarray, ...]] = []
@@ -76,15 +84,21 @@ def find_overlaps(
             pairs.append(((detection + first).astype(np.int32), truth, iou))
 
     with ThreadPoolExecutor(threads) as pool:
-        for chunk in source.chunks():
-            image, category = _images(ground_truth, chunk), _categories(ground_truth, chunk)
-            masks = _masks(ground_truth, chunk, image, category, required=iou_type == "segm")
-            boxes, areas = _boxes_and_areas(chunk, masks, by_mask=iou_type == "segm" and area == "mask")
+        for chunk in source.chunks(masks=by_mask):
+            image, there = _images(ground_truth, chunk)
+            category = _categories(ground_truth, chunk)
+            masks = _masks(ground_truth, chunk, image, category, there, required=by_mask)
+            boxes, areas = _boxes_and_areas(chunk, masks, by_mask=by_mask and area == "mask")
+            if not there.all():
+                left_out += int((~there).sum())
+                chunk, image, category, areas = chunk.select(there), image[there], category[there], areas[there]
+                masks, boxes = chunk.masks, boxes[there] if len(boxes) else boxes
+            beyond += _beyond(boxes, ground_truth.image_sizes[image]) if len(boxes) else 0
             columns.append((image, chunk.category_id, category, chunk.score.astype(np.float64), areas))
-            compared = masks if iou_type == "segm" else None
-            find = _pair_finder(ground_truth, image, category, boxes, compared, all_classes)
+            find = _pair_finder(ground_truth, image, category, boxes, masks if by_mask else None, all_classes)
             for lo in range(0, len(image), PIECE):
-                pending.append((chunk.first, pool.submit(find, lo, min(lo + PIECE, len(image)))))
+                pending.append((rows, pool.submit(find, lo, min(lo + PIECE, len(image)))))
+            rows += len(image)
             collect(leave=4 * threads)  # the next chunk is read meanwhile; no more than this one waits in memory
             if progress:
                 progress(source.done_bytes, source.total_bytes)
@@ -92,10 +106,12 @@ def find_overlaps(
     image, category_id, category, score, areas = _joined(columns, (np.int32, np.int64, np.int32, float, float))
     detection, truth, iou = _joined(pairs, (np.int32, np.int32, float))
     unknown = category < 0
-    if unknown.any():
-        extra = np.unique(category_id[unknown], return_inverse=True)[1]
-        category[unknown] = len(ground_truth.category_ids) + extra.ravel()
-    return Overlaps(ground_truth, iou_type, image, category, score, areas, detection, truth, iou, all_classes)
+    unknown_ids, extra = np.unique(category_id[unknown], return_inverse=True)
+    category[unknown] = len(ground_truth.category_ids) + extra.ravel()
+    return Overlaps(
+        ground_truth, iou_type, image, category, score, areas, detection, truth, iou, all_classes,
+        tuple(unknown_ids.tolist()), beyond, left_out,
+    )  # fmt: skip
 
 
 def _joined(parts: list[tuple[np.ndarray, ...]], dtypes: tuple[Any, ...]) -> list[np.ndarray]:
@@ -109,10 +125,14 @@ def _joined(parts: list[tuple[np.ndarray, ...]], dtypes: tuple[Any, ...]) -> lis
 
 
 def _check_inputs(ground_truth: GroundTruth, source: DetectionSource, iou_type: str, all_classes: bool) -> None:
-    if iou_type == "segm" and (ground_truth.mask_area < 0).any():
-        entry = int(ground_truth.position[np.argmax(ground_truth.mask_area < 0)])
+    if iou_type == "segm" and (ground_truth.mask_area == NOT_READ).any():
+        raise UserError(f"{ground_truth.name} was loaded without masks: load it with them, or use iou_type bbox.")
+    lacking = ground_truth.mask_area < 0 if iou_type == "segm" else np.isnan(ground_truth.box).any(axis=1)
+    if lacking.any():
+        entry = int(ground_truth.position[np.argmax(lacking)])
+        missing, what, other = ("segmentation", "masks", "bbox") if iou_type == "segm" else ("bbox", "boxes", "segm")
         raise UserError(
-            f"{ground_truth.name}: annotation {entry} has no segmentation; masks cannot be scored, use iou_type bbox."
+            f"{ground_truth.name}: annotation {entry} has no {missing}; {what} cannot be scored, use iou_type {other}."
         )
     if iou_type == "segm" and all_classes and source.policy != "all":
         raise UserError(
@@ -121,18 +141,18 @@ def _check_inputs(ground_truth: GroundTruth, source: DetectionSource, iou_type: 
         )
 
 
-def _images(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
-    """Index of each detection's image, int32 (n,)."""
+def _images(ground_truth: GroundTruth, chunk: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Index of each detection's image, int32 (n,), and whether the ground truth has it, bool (n,): a subset may not."""
     image = np.empty(len(chunk), np.int32)
     kernels.locate(ground_truth.image_ids, chunk.image_id, image)
-    unknown = image < 0
-    if unknown.any():
-        i = int(np.argmax(unknown))
+    there = image >= 0
+    if not there.all() and not ground_truth.subset:
+        i = int(np.argmax(~there))
         raise UserError(
             f"{chunk.name}: detection {chunk.first + i} has image_id {chunk.image_id[i]}, which {ground_truth.name} "
             "does not list; score it against the annotations it was made for."
         )
-    return image
+    return image, there
 
 
 def _categories(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
@@ -143,21 +163,33 @@ def _categories(ground_truth: GroundTruth, chunk: Detections) -> np.ndarray:
 
 
 def _masks(
-    ground_truth: GroundTruth, chunk: Detections, image: np.ndarray, category: np.ndarray, required: bool
+    ground_truth: GroundTruth,
+    chunk: Detections,
+    image: np.ndarray,
+    category: np.ndarray,
+    there: np.ndarray,
+    required: bool,
 ) -> Masks | None:
-    """The masks of a chunk, None if it has none; checked for their size and, if ``required``, that none is missing."""
+    """The masks of a chunk, None if it has none; checked for their size and, if ``required``, that none is missing.
+
+    If they are not required, those of detections with a box are not checked, and of images that are not ``there`` none.
+    """
     masks = chunk.masks
     if masks is not None:
-        wrong = (masks.area >= 0) & (masks.size != ground_truth.image_sizes[image]).any(axis=1)
+        sizes = ground_truth.image_sizes[image]
+        judged = there & (masks.area >= 0) & (sizes > 0).all(axis=1)
+        if not required and chunk.box is not None:
+            judged &= np.isnan(chunk.box[:, 0])
+        wrong = judged & (masks.size != sizes).any(axis=1)
         if wrong.any():
             i = int(np.argmax(wrong))
-            height, width = ground_truth.image_sizes[image[i]]
+            height, width = sizes[i]
             raise UserError(
                 f"{chunk.name}: detection {chunk.first + i} has a mask of size {masks.size[i].tolist()}, but image "
                 f"{chunk.image_id[i]} is [{height}, {width}]; write masks at the size of the original image."
             )
     if required:
-        missing = np.ones(len(image), bool) if masks is None else masks.area < 0
+        missing = there.copy() if masks is None else there & (masks.area < 0)
         if masks is not None and chunk.policy == "verified":
             missing = missing & (category >= 0) & ground_truth.verified[image, category]
         if missing.any():
@@ -184,6 +216,13 @@ def _boxes_and_areas(chunk: Detections, masks: Masks | None, by_mask: bool) -> t
         place = chunk.first + int(np.argmax(missing))
         raise UserError(f"{chunk.name}: detection {place} has neither a bbox nor a mask; add its bbox.")
     return boxes, areas
+
+
+def _beyond(boxes: np.ndarray, sizes: np.ndarray) -> int:
+    """How many boxes end more than ``BEYOND`` of a side outside their image, where its size is known."""
+    height, width = sizes[:, 0], sizes[:, 1]
+    outside = (boxes[:, 0] + boxes[:, 2] > (1 + BEYOND) * width) | (boxes[:, 1] + boxes[:, 3] > (1 + BEYOND) * height)
+    return int((outside & (sizes > 0).all(axis=1)).sum())
 
 
 def _pair_finder(

@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fasa.errors import UserError
 from fasa.evaluation.io import fields
+from fasa.evaluation.io.files import explained, opened
 
 Side = Annotated[int, Meta(ge=1, le=fields.LARGEST_SIDE)]
 Id = Annotated[int, Meta(ge=-fields.LARGEST_ID, le=fields.LARGEST_ID)]
@@ -25,6 +26,7 @@ Length = Annotated[float, Meta(ge=0)]
 Parts = TypeVar("Parts")
 Built = TypeVar("Built")
 
+LIKE_RESULTS = "{} is a list, like results: give the annotations, an object with images and categories."
 _BOM = b"\xef\xbb\xbf"
 _ARCHIVES = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "compressed by gzip"}
 
@@ -61,9 +63,13 @@ class Image(ImageSize, gc=False):
     not_exhaustive_category_ids: Raw = Raw(b"")
 
 
-class FederatedImage(ImageSize, gc=False):
-    """An image to score on, with LVIS's lists."""
+class ScoredImage(msgspec.Struct, gc=False):
+    """An image to score on: boxes need no size (0: not given), and LVIS's lists are in LVIS alone."""
 
+    id: Id
+    height: Side = 0
+    width: Side = 0
+    coco_url: str = ""
     neg_category_ids: list[Id] | UnsetType = UNSET
     not_exhaustive_category_ids: list[Id] | UnsetType = UNSET
 
@@ -75,18 +81,29 @@ class Instance(msgspec.Struct, gc=False):
     category_id: Id
 
 
-class Annotation(Instance, gc=False, kw_only=True):
-    """An object; the quick way leaves its segmentation JSON (``Raw``), as 1.3 GB of polygons make 6 GB of lists."""
+class _Object(Instance, gc=False, kw_only=True):
+    """The quick way leaves the segmentation JSON (``Raw``), as 1.3 GB of polygons make 6 GB of lists."""
 
     id: Id
     area: float
-    bbox: tuple[float, float, Length, Length]
     iscrowd: bool | int | float = False
     ignore: bool | int | float = False
     segmentation: Raw = Raw(b"null")
 
 
-class ParsedAnnotation(Annotation, gc=False, kw_only=True):
+class Annotation(_Object, gc=False, kw_only=True):
+    """An object to train on."""
+
+    bbox: tuple[float, float, Length, Length]
+
+
+class ScoredAnnotation(_Object, gc=False, kw_only=True):
+    """An object to score on: masks need no box, boxes no segmentation."""
+
+    bbox: tuple[float, float, Length, Length] | UnsetType = UNSET
+
+
+class ParsedAnnotation(ScoredAnnotation, gc=False, kw_only=True):
     """An object of a document that is in memory already, or that the quick way does not take."""
 
     segmentation: Any = None
@@ -114,9 +131,9 @@ class Document(Categories):
 class ScoringDocument(msgspec.Struct, gc=False):
     """The parts that scores are made from."""
 
-    images: list[FederatedImage]
+    images: list[ScoredImage]
     categories: list[Category]
-    annotations: list[Annotation]
+    annotations: list[ScoredAnnotation]
 
 
 class ParsedDocument(ScoringDocument, gc=False):
@@ -163,10 +180,10 @@ def read_instance_counts(path: Path) -> dict[int, int]:
     Raises:
         UserError: the file is missing or none of these.
     """
+    with explained(path), opened(path) as stream:
+        content = stream.read()
     try:
-        return _instance_counts(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): name a file of instance counts.") from error
+        return _instance_counts(content)
     except msgspec.DecodeError as error:
         raise UserError(
             f"{path} holds no instance counts ({error}); give {{category id: count}}, a list of categories with "
@@ -225,7 +242,7 @@ def from_objects(document: Any, name: str) -> ScoringDocument:
     if quick and all(_is_finite(entry) for entry in quick.annotations):
         return quick
     if isinstance(document, list):
-        raise UserError(f"{name} is a list, like results: give the annotations, an object with images and categories.")
+        raise UserError(LIKE_RESULTS.format(name))
     document = fields.record(document, name)
     return ScoringDocument(
         _each(document, "images", name, _image),
@@ -255,12 +272,13 @@ def _id(entry: Any, key: str, where: str) -> int:
     return fields.whole(fields.present(entry, key, where), where, key)
 
 
-def _image(entry: Any, where: str) -> FederatedImage:
-    height, width = (
-        fields.whole(fields.present(entry, key, where), where, key, 1, fields.LARGEST_SIDE)
-        for key in ("height", "width")
-    )
-    image = FederatedImage(_id(entry, "id", where), height, width)
+def _image(entry: Any, where: str) -> ScoredImage:
+    image = ScoredImage(_id(entry, "id", where))
+    for key in ("height", "width"):
+        if entry.get(key) is not None:
+            setattr(image, key, fields.whole(entry[key], where, key, 1, fields.LARGEST_SIDE))
+    if isinstance(entry.get("coco_url"), str):
+        image.coco_url = entry["coco_url"]
     for key in ("neg_category_ids", "not_exhaustive_category_ids"):
         if key in entry:
             if not isinstance(entry[key], list | tuple):
@@ -285,7 +303,12 @@ def _annotation(entry: Any, where: str) -> ParsedAnnotation:
         category_id=_id(entry, "category_id", where),
         # infinity is dealt with later: lvis-api leaves such an annotation out
         area=area if isinstance(area, float) and math.isinf(area) else fields.finite(area, where, "area"),
-        bbox=fields.box(fields.present(entry, "bbox", where), where),
+        bbox=fields.box(entry["bbox"], where) if _given(entry.get("bbox")) else UNSET,
         **{key: fields.flag(entry[key], where, key) for key in ("iscrowd", "ignore") if key in entry},
         segmentation=entry.get("segmentation"),
     )
+
+
+def _given(bbox: Any) -> bool:
+    """Whether there is a box at all: null and [] are none."""
+    return bbox is not None and not (isinstance(bbox, list | tuple) and not bbox)

@@ -22,7 +22,7 @@ _SHOWN = 40  # characters of a wrong value that a sentence repeats
 
 def wrong(where: str, field: str, value: Any, fix: str) -> UserError:
     """The error of a field with a wrong value; ``fix`` says what belongs there."""
-    shown = repr(value)
+    shown = " ".join(repr(value).split())  # an array's has lines
     if len(shown) > _SHOWN:
         shown = shown[:_SHOWN] + "…"
     return UserError(f'{where} has {shown} for its "{field}": {fix}.')

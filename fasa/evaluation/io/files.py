@@ -1,23 +1,34 @@
-"""Files as bytes, gzip unpacked, errors in one sentence; and the cache folder, which may be emptied at any time."""
+"""Files as bytes, gzip unpacked, errors in one sentence; and the cache folder, which may be emptied at any time.
+
+An input is read more than once (its first bytes, its hash, its content), so it is a file: pipes and devices are
+refused.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import os
+import stat
+import sys
+import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from fasa.errors import UserError
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_ABANDONED = 3600.0  # seconds since the last byte of a temporary file whose writer must be dead
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn the exceptions of opening and reading ``path`` into a ``UserError``."""
+    if "\0" in str(path):
+        raise UserError(f"{str(path)!r} has a NUL character, which no path has: check the path.")
     try:
         yield
     except FileNotFoundError as error:
@@ -32,10 +43,29 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def first_bytes(path: Path) -> bytes:
-    """The first four bytes of a file, which tell gzip, zip and text apart."""
-    with explained(path), path.open("rb") as stream:
-        return stream.read(4)
+def real(path: Path) -> Path:
+    """Where ``path`` leads, links followed; to tell whether two paths are one file."""
+    with explained(path):
+        return Path(os.path.realpath(path))  # Path.resolve fails where links lead in a circle
+
+
+def opened(path: Path) -> BufferedReader:
+    """A file to read.
+
+    Raises:
+        UserError: there is none, it cannot be read, or it is a pipe or a device.
+    """
+    with explained(path):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe without a writer would wait for ever
+            raise UserError(f"{path} is a pipe or a device and can be read once only: write a file first and name it.")
+        return path.open("rb")
+
+
+def first_bytes(path: Path, size: int = 4) -> bytes:
+    """The first bytes of a file; four tell gzip, zip and text apart."""
+    with explained(path), opened(path) as stream:
+        return stream.read(size)
 
 
 class ByteStream:
@@ -43,8 +73,8 @@ class ByteStream:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = opened(path)
         with explained(path):
-            self._file = path.open("rb")
             magic = self._file.read(2)
             self._file.seek(0)
         packed = gzip.GzipFile(fileobj=self._file) if magic == GZIP else None
@@ -73,6 +103,13 @@ class ByteStream:
         self._file.close()
 
 
+def memory() -> int:
+    """Bytes of this machine's memory; where the system does not say, as many as there can be."""
+    if not hasattr(os, "sysconf"):
+        return sys.maxsize
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def cache_folder() -> Path | None:
     """$FASA_CACHE, else $XDG_CACHE_HOME/fasa, else ~/.cache/fasa; None if there is no home folder either."""
     if own := os.environ.get("FASA_CACHE"):
@@ -92,11 +129,20 @@ def file_sha256(path: Path) -> str:
     Raises:
         UserError: the file cannot be read.
     """
-    with explained(path), path.open("rb") as stream:
+    with explained(path), opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def cached_path(kind: str, sha256: str, version: int) -> Path | None:
-    """Where the cache keeps what this version of ``kind`` makes of the file with that hash; None without a folder."""
+    """Where the cache keeps what this version of ``kind`` makes of the file with that hash; None without a folder.
+
+    What processes that were killed while they wrote have left there is deleted.
+    """
     folder = cache_folder()
-    return folder / f"{kind}-{sha256}-v{version}.npz" if folder else None
+    if folder is None:
+        return None
+    with suppress(OSError):  # not there yet, or another process was faster
+        for left in folder.glob(f".{kind}-*.tmp"):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
+    return folder / f"{kind}-{sha256}-v{version}.npz"

@@ -13,11 +13,13 @@ from pycocotools import mask as coco
 from fasa.errors import UserError
 from fasa.evaluation.geometry import rle
 from fasa.evaluation.io import fields
-from fasa.evaluation.io.annotation_json import Annotation
+from fasa.evaluation.io.annotation_json import ScoredAnnotation
+from fasa.evaluation.kernels import kernels
 
 FIELD = "segmentation"
 _FARTHEST = 1e6  # pixels; a polygon's edges are drawn point by point, so a far-off vertex would fill the memory
 _LONGEST_RUN = 2**32 - 1
+NOT_READ = -2  # area of a mask that may be there, but was not asked for
 _POLYGONS = msgspec.json.Decoder(list[list[float]])
 
 
@@ -30,7 +32,12 @@ def from_rle(value: Any, where: str) -> tuple[tuple[int, int], bytes]:
         UserError: a field is missing or of the wrong kind, or the runs of a list do not fill the mask.
     """
     if not isinstance(value, Mapping):
-        raise fields.wrong(where, FIELD, value, 'write a mask as RLE, {"size": [height, width], "counts": "…"}')
+        raise fields.wrong(
+            where,
+            FIELD,
+            value,
+            'write a mask as RLE, {"size": [height, width], "counts": "…"}, as pycocotools.mask.encode makes it',
+        )
     inside = f'{where}, in its "{FIELD}",'
     size = fields.size(fields.present(value, "size", inside), inside)
     counts = fields.present(value, "counts", inside)
@@ -50,8 +57,14 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int], wh
     """The compressed string of the union of polygons x0, y0, x1, y1, …, as ``COCO.annToRLE`` draws them.
 
     Raises:
-        UserError: a polygon of too few points, or a coordinate that is no finite number or far off.
+        UserError: a polygon of too few points, a coordinate that is no finite number or far off, or an image of 2**32
+            pixels or more, on which pycocotools writes outside its memory.
     """
+    if size[0] * size[1] > _LONGEST_RUN:
+        raise UserError(
+            f"{where} has polygons on an image of {size[0]} x {size[1]}, and they can be drawn on fewer than 2**32 "
+            "pixels: correct the image's height and width, or score boxes."
+        )
     arrays: list[np.ndarray] = []
     for polygon in polygons:
         if not isinstance(polygon, Sequence) or isinstance(polygon, str):
@@ -74,18 +87,18 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int], wh
 
 
 def masks_of_annotations(
-    entries: list[Annotation], positions: np.ndarray, sizes: np.ndarray, name: str
+    entries: list[ScoredAnnotation], positions: np.ndarray, sizes: np.ndarray, name: str
 ) -> dict[str, np.ndarray]:
     """The columns runs, run_start, mask_area and tight of ``GroundTruth``.
 
     Args:
         entries: the annotations, of which some or all may be without a mask (none, null or an empty list).
         positions: place of each in the file's list.
-        sizes: int32 (G, 2) height and width of each one's image.
+        sizes: int32 (G, 2) height and width of each one's image, zeros if they are not given.
         name: what sentences call the file.
 
     Raises:
-        UserError: the first mask that is broken or has another size than its image.
+        UserError: the first mask that is broken, has another size than its image, or whose image has none.
     """
     strings = []
     missing = np.zeros(len(entries), bool)
@@ -101,6 +114,16 @@ def masks_of_annotations(
     return {"runs": runs, "run_start": run_start, "mask_area": np.where(missing, -1, area), "tight": tight}
 
 
+def no_masks(objects: int) -> dict[str, np.ndarray]:
+    """The same columns where masks are not read."""
+    return {
+        "runs": np.empty(0, np.uint32),
+        "run_start": np.zeros(objects + 1, np.int64),
+        "mask_area": np.full(objects, NOT_READ, np.int64),
+        "tight": np.zeros((objects, 4), np.int32),
+    }
+
+
 def _runs(counts: Any, inside: str) -> np.ndarray:
     """Run lengths of an uncompressed mask as whole numbers."""
     try:
@@ -114,15 +137,21 @@ def _runs(counts: Any, inside: str) -> np.ndarray:
 
 
 def _string(segmentation: Any, size: tuple[int, int], where: str) -> bytes | None:
-    """The compressed string of one mask, None if there is none."""
+    """The compressed string of one mask of an image of ``size``, None if there is none."""
     if isinstance(segmentation, msgspec.Raw):
         content = bytes(segmentation)
+        if all(size) and (drawn := kernels.draw_polygons(content, *size)) is not None:
+            return drawn
         try:
             segmentation = _POLYGONS.decode(content)
         except (msgspec.MsgspecError, ValueError):
             segmentation = json.loads(content)
     if segmentation is None or (isinstance(segmentation, list) and not segmentation):
         return None
+    if not all(size):
+        raise UserError(
+            f'{where} has a "segmentation", but its image no "height" and "width": add them, or score boxes.'
+        )
     if isinstance(segmentation, list):
         return from_polygons(segmentation, size, where)
     found, string = from_rle(segmentation, where)

@@ -2,10 +2,14 @@
 
 Beside the arrays it has ``header.npy``, JSON as bytes: the format's name and version, the arrays' names, and more.
 Every member begins at a multiple of 64 bytes, so that a mapped column is aligned. ``np.load`` reads it, too.
+
+The zip's comment is a seal: a hash of the members' checksums. Where it fits, the columns are those that we checked when
+we wrote them; where a program changed some, checksums and all, it does not.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import struct
@@ -17,13 +21,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from fasa import atomic
 from fasa.errors import UserError
-from fasa.evaluation.io.files import explained
+from fasa.evaluation.io.files import explained, opened
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes of a zip member's local header before its name
@@ -55,6 +59,15 @@ class Member:
         return cls(array.dtype, array.shape, [as_bytes(array)])
 
 
+class Container(NamedTuple):
+    """A container as read: ``columns`` look into ``mapping``; ``sealed``: nothing was changed since we wrote it."""
+
+    header: dict[str, Any]
+    columns: dict[str, np.ndarray]
+    mapping: mmap.mmap
+    sealed: bool
+
+
 def as_bytes(array: np.ndarray) -> memoryview:
     """An array's bytes in C order."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
@@ -73,22 +86,26 @@ def write_npz(path: Path, form: Format, header: Mapping[str, Any], columns: Mapp
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             for name, column in members.items():
                 _write_member(archive, stream, f"{name}.npy", column)
+            archive.comment = _seal(archive.infolist())
 
     atomic.write(path, write)
 
 
-def read_npz(path: Path, form: Format) -> tuple[dict[str, Any], dict[str, np.ndarray], mmap.mmap]:
-    """Header, arrays and the mapping that they look into; private, so that a write to them never reaches the file.
+def read_npz(path: Path, form: Format) -> Container:
+    """A container; its mapping is private, so that a write to an array never reaches the file.
 
     Every member's CRC-32 is checked (0.25 s a gigabyte): a flipped bit is refused here and not scored.
 
     Raises:
         UserError: the file is damaged, cut off, of another kind or of a newer version; nothing is ever unpickled.
     """
-    with explained(path), path.open("rb") as stream:
+    with explained(path), opened(path) as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
-                members = archive.infolist()
+                members, comment = archive.infolist(), archive.comment
+            stream.seek(-len(comment) - 2, 2)
+            if int.from_bytes(stream.read(2), "little") != len(comment):  # zipfile does not mind
+                raise ValueError("it ends too early")
             if "header.npy" not in {member.filename for member in members}:
                 raise UserError(f"{path} was not written by fasa: give {form.what}, as JSON or as fasa writes them.")
             places = {member.filename.removesuffix(".npy"): _checked(stream, member) for member in members}
@@ -107,7 +124,7 @@ def read_npz(path: Path, form: Format) -> tuple[dict[str, Any], dict[str, np.nda
     if version != form.version:
         fix = "update fasa" if version > form.version else "write it again"
         raise UserError(f"{path} has version {version} of its format and this fasa reads {form.version}: {fix}.")
-    return header, arrays, mapping
+    return Container(header, arrays, mapping, comment == _seal(members))
 
 
 def expect(path: Path, columns: Mapping[str, np.ndarray], expected: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:
@@ -134,6 +151,11 @@ def _write_member(archive: zipfile.ZipFile, stream: BinaryIO, name: str, column:
         member.write(top.getvalue())
         for block in column.blocks:
             member.write(block)
+
+
+def _seal(members: Iterable[zipfile.ZipInfo]) -> bytes:
+    checksums = "".join(f"{member.filename} {member.file_size} {member.CRC}\n" for member in members)
+    return b"fasa " + hashlib.sha256(checksums.encode()).hexdigest().encode()
 
 
 def _checked(stream: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:

@@ -37,9 +37,18 @@ class Entry(msgspec.Struct, gc=False):
     segmentation: Rle | UnsetType = UNSET
 
 
+class BoxedEntry(msgspec.Struct, gc=False):
+    """A detection in the usual form, of which the box alone is asked for."""
+
+    image_id: int
+    category_id: int
+    score: float
+    bbox: tuple[float, float, Length, Length]
+
+
 @dataclasses.dataclass
 class RawDetections:
-    """Columns of n entries as read, not yet validated: see ``fasa.evaluation.io.detections.Detections``."""
+    """Columns of n entries as read, not yet validated: see ``fasa.evaluation.Detections``."""
 
     image_id: np.ndarray  # int64 (n,)
     category_id: np.ndarray  # int64 (n,)
@@ -110,7 +119,41 @@ def from_typed(entries: list[Entry]) -> RawDetections:
     )
 
 
-def from_objects(entries: Sequence[Any], name: str, first: int) -> tuple[RawDetections, UserError | None]:
+def from_boxed(entries: list[BoxedEntry]) -> RawDetections:
+    """Columns of entries of which the box alone is asked for.
+
+    Raises:
+        OverflowError: an id beyond 64 bits.
+    """
+    n = len(entries)
+    return RawDetections(
+        np.array([entry.image_id for entry in entries], dtype=np.int64),
+        np.array([entry.category_id for entry in entries], dtype=np.int64),
+        np.array([entry.score for entry in entries], dtype=np.float64),
+        np.fromiter(chain.from_iterable([entry.bbox for entry in entries]), np.float64, 4 * n).reshape(n, 4),
+        np.zeros((n, 2), np.int64),
+        np.zeros(n, np.int64),
+        _bytes(b""),
+    )
+
+
+def without_masks(raw: RawDetections, dropped: np.ndarray) -> RawDetections:
+    """Columns without the masks of the rows ``dropped``, bool (n,)."""
+    masked = raw.size[:, 0] > 0
+    if not (masked & dropped).any():
+        return raw
+    keep = masked & ~dropped
+    return dataclasses.replace(
+        raw,
+        size=np.where(keep[:, None], raw.size, 0),
+        length=np.where(keep, raw.length, 0),
+        counts=raw.counts[np.repeat(keep, raw.length)],
+    )
+
+
+def from_objects(
+    entries: Sequence[Any], name: str, first: int, masks: bool = True
+) -> tuple[RawDetections, UserError | None]:
     """Columns of entries as ``json.loads`` or pycocotools give them, up to the first with a faulty field; its fault.
 
     The fault is not raised, since a fault in a mask of the entries before it comes first.
@@ -118,13 +161,14 @@ def from_objects(entries: Sequence[Any], name: str, first: int) -> tuple[RawDete
     Args:
         name: what sentences call the file.
         first: place of the first entry in the whole file.
+        masks: False does not look at the masks of entries that have a box.
     """
     if (columns := _from_plain(entries)) is not None:
         return columns, None
     rows, strings, fault = [], [], None
     try:
         for i, value in enumerate(entries, first):
-            row, string = _row(value, f"{name}: detection {i}")
+            row, string = _row(value, f"{name}: detection {i}", masks)
             rows.append(row)
             strings.append(string)
     except UserError as error:
@@ -145,7 +189,7 @@ def _from_plain(entries: Sequence[Any]) -> RawDetections | None:
         strings = [mask["counts"] for mask in masks]
         numbers = [*chain.from_iterable(boxes)]
         sides = [*chain.from_iterable(sizes)]
-    except (KeyError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         return None
     real = (image_id, category_id, score, numbers)
     if any(set(map(type, values)) - _REAL for values in real):
@@ -185,7 +229,7 @@ def _bytes(content: bytes) -> np.ndarray:
     return np.frombuffer(bytearray(content), np.uint8)
 
 
-def _row(value: Any, where: str) -> tuple[tuple[Any, ...], bytes]:
+def _row(value: Any, where: str, masks: bool) -> tuple[tuple[Any, ...], bytes]:
     """image_id, category_id, score, box and mask size of one entry, and its mask's string."""
     entry = fields.record(value, where)
     image_id = fields.whole(fields.present(entry, "image_id", where), where, "image_id")
@@ -194,7 +238,8 @@ def _row(value: Any, where: str) -> tuple[tuple[Any, ...], bytes]:
     # pycocotools takes an empty list of mask results for no box
     boxed = "bbox" in entry and not (isinstance(entry["bbox"], list) and not entry["bbox"])
     box = fields.box(entry["bbox"], where) if boxed else NO_BOX
-    size, string = from_rle(entry["segmentation"], where) if "segmentation" in entry else (NO_SIZE, b"")
+    masked = "segmentation" in entry and (masks or not boxed)
+    size, string = from_rle(entry["segmentation"], where) if masked else (NO_SIZE, b"")
     return (image_id, category_id, score, box, size), string
 
 

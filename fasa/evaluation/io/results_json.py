@@ -28,13 +28,17 @@ _SPACE = b" \t\n\r"
 _SKIP = re.compile(r"[ \t\n\r]*")
 _TOKEN = 32  # characters; no number, literal or escape that a cut can make faulty is longer
 _TYPED = msgspec.json.Decoder(list[result_columns.Entry])
+_BOXED = msgspec.json.Decoder(list[result_columns.BoxedEntry])
 _PLAIN = json.JSONDecoder()
+_REFUSED = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 
 
 def read_results(
-    stream: ByteStream, name: str, piece: int = PIECE, enough: int = CHUNK_BYTES
+    stream: ByteStream, name: str, piece: int = PIECE, enough: int = CHUNK_BYTES, masks: bool = True
 ) -> Iterator[RawDetections]:
     """Columns of one part of the file after the other.
+
+    Without ``masks`` those of entries that have a box are passed over, whatever they are.
 
     Args:
         piece: bytes of the file that are read at once, about.
@@ -43,17 +47,17 @@ def read_results(
     Raises:
         UserError: the file is no list of detections, or an entry is faulty; ``name`` is what sentences call the file.
     """
-    return _Reader(stream, name, piece, enough).parts()
+    return _Reader(stream, name, piece, enough, masks).parts()
 
 
 class _Reader:
-    def __init__(self, stream: ByteStream, name: str, piece: int, enough: int) -> None:
-        self._stream, self._name, self._piece, self._enough = stream, name, piece, enough
+    def __init__(self, stream: ByteStream, name: str, piece: int, enough: int, masks: bool) -> None:
+        self._stream, self._name, self._piece, self._enough, self._masks = stream, name, piece, enough, masks
         self._buffer = b""  # what was read and is in no column yet; from the first entry on it begins at an entry
         self._ended = False  # the stream has no more
         self._entries = 0  # in columns so far
         self._fault: UserError | None = None  # of the entry after those
-        self._scanner: Any = kernels.ResultScanner() if hasattr(kernels, "ResultScanner") else None
+        self._scanner: Any = kernels.ResultScanner(masks) if hasattr(kernels, "ResultScanner") else None
 
     def parts(self) -> Iterator[RawDetections]:
         going = self._open_list()
@@ -143,12 +147,8 @@ class _Reader:
         while (cut := _last_gap(self._buffer)) is None and not self._ended:
             self._read_more()
         piece = b"[" + (self._buffer[: cut[0]] + b"]" if cut else self._buffer)
-        try:
-            entries = _TYPED.decode(piece)
-            columns = result_columns.from_typed(entries)
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-            return None
-        if not entries:  # "]" behind a comma
+        columns = (None if self._masks else _boxes(piece)) or _columns(piece)
+        if not columns:  # none: "]" behind a comma
             return None
         self._buffer = self._buffer[cut[1] :] if cut else b""
         return columns, cut is not None
@@ -186,7 +186,7 @@ class _Reader:
             self._read_more()
             text = self._text()
         self._buffer = self._buffer[len(text[:at].encode()) :]
-        columns, self._fault = result_columns.from_objects(values, self._name, self._entries)
+        columns, self._fault = result_columns.from_objects(values, self._name, self._entries, self._masks)
         return columns, not closed
 
     def _text(self) -> str:
@@ -197,6 +197,20 @@ class _Reader:
             raise UserError(
                 f"{self._name} is not UTF-8 text at detection {self._entries} or soon after: write it again as JSON."
             ) from error
+
+
+def _columns(piece: bytes) -> RawDetections | None:
+    try:
+        return result_columns.from_typed(_TYPED.decode(piece))
+    except _REFUSED:
+        return None
+
+
+def _boxes(piece: bytes) -> RawDetections | None:
+    try:
+        return result_columns.from_boxed(_BOXED.decode(piece))
+    except _REFUSED:
+        return None
 
 
 def _skipped(text: str, at: int) -> int:

@@ -14,7 +14,8 @@ from fasa import atomic
 from fasa.errors import UserError
 from fasa.evaluation.geometry.rle import encode
 from fasa.evaluation.io import fields
-from fasa.evaluation.io.detections import FORMAT, MASK_COLUMNS, POLICIES, Detections, open_detections, validate
+from fasa.evaluation.io.detection_columns import MASK_COLUMNS, POLICIES, Detections, validate
+from fasa.evaluation.io.detections import FORMAT, open_detections
 from fasa.evaluation.io.ground_truth import GroundTruth
 from fasa.evaluation.io.masks import from_rle
 from fasa.evaluation.io.npz import Spool, write_npz
@@ -33,7 +34,8 @@ class DetectionWriter:
 
     Args:
         path: the file to write.
-        annotations: what "verified" is decided by.
+        annotations: what "verified" is decided by; with them, images that they do not list and masks of another size
+            than their image are refused at once, and not after hours by the scoring.
         policy: "all" or "verified".
 
     Raises:
@@ -59,14 +61,27 @@ class DetectionWriter:
             UserError: the annotations do not know the image.
         """
         category_ids = np.asarray(category_ids).reshape(-1)
-        truth = self._annotations
+        image, truth = self._image(image_id), self._annotations
         if self._policy == "all" or truth is None:
             return np.ones(len(category_ids), bool)
-        image = np.searchsorted(truth.image_ids, image_id)
-        if image == len(truth.image_ids) or truth.image_ids[image] != image_id:
-            raise UserError(f"image_id {image_id} is not in {truth.name}: write detections of its images.")
         category = np.minimum(np.searchsorted(truth.category_ids, category_ids), len(truth.category_ids) - 1)
         return truth.verified[image, category] & (truth.category_ids[category] == category_ids)
+
+    def _image(self, image_id: int) -> int:
+        """Place of the image in the annotations; 0 without annotations."""
+        if (truth := self._annotations) is None:
+            return 0
+        image = int(np.searchsorted(truth.image_ids, image_id))
+        if image == len(truth.image_ids) or truth.image_ids[image] != image_id:
+            raise UserError(f"image_id {image_id} is not in {truth.name}: write detections of its images.")
+        return image
+
+    def _size(self, image_id: int) -> tuple[int, ...]:
+        """Height and width of the image, nothing where they are not known."""
+        if self._annotations is None:
+            return ()
+        size = tuple(self._annotations.image_sizes[self._image(image_id)].tolist())
+        return size if all(size) else ()
 
     def add(self, image_id: int, category_ids: Any, scores: Any, boxes: Any = None, masks: Any = None) -> None:
         """Add the k detections of an image; an image may come in parts.
@@ -97,9 +112,15 @@ class DetectionWriter:
                 f"{where} do not fit together: give k whole category_ids, k scores, boxes of shape (k, 4), and k masks."
             )
         sizes, strings = [NO_SIZE] * n, [b""] * n
+        chosen = np.flatnonzero(self.judged(image_id, category_ids)).tolist()
         if masks is not None and n:
-            chosen = np.flatnonzero(self.judged(image_id, category_ids)).tolist()
+            expected = self._size(image_id)
             for i, (size, string) in zip(chosen, encode_masks(masks, chosen, where), strict=True):
+                if expected and tuple(size) != expected:
+                    raise UserError(
+                        f"{where} have a mask of size {list(size)}, but the image is {list(expected)} in the "
+                        "annotations: write masks at the size of the original image."
+                    )
                 sizes[i], strings[i] = size, string
         raw = RawDetections.of(np.full(n, image_id), category_ids, scores, boxes, sizes, strings)
         self._spool.append(validate(raw, self._name, self._rows, self._policy))

@@ -10,7 +10,7 @@ import numpy as np
 from fasa.errors import UserError
 from fasa.evaluation.geometry.overlaps import Overlaps
 from fasa.evaluation.metrics.average_precision import Ranked, Summary, Weights, rank, summarise
-from fasa.evaluation.metrics.matching import match
+from fasa.evaluation.metrics.matching import check_overlaps, match
 
 LEVEL = 0.95
 
@@ -41,7 +41,9 @@ def bootstrap(
     """
     if samples < 2:
         raise UserError(f"a bootstrap needs at least 2 samples, not {samples}.")
-    images = files[0].ground_truth.image_ids
+    if isinstance(files, str | Overlaps):
+        raise UserError("a bootstrap takes a list of overlaps(annotations, detections), one for each file.")
+    images = check_overlaps(files[0]).ground_truth.image_ids
     if any(not np.array_equal(file.ground_truth.image_ids, images) for file in files):
         raise UserError("a paired bootstrap needs files on the same images.")
     ranked = [rank(match(file, protocol), protocol) for file in files]

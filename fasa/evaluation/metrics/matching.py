@@ -71,13 +71,23 @@ def short_classes(overlaps: Overlaps) -> int:
     return int((wanted & (there < CLASS_LIMIT)).sum())
 
 
+def check_overlaps(overlaps: Overlaps) -> Overlaps:
+    """``overlaps``; raises a UserError if they are something else, such as a path."""
+    if not isinstance(overlaps, Overlaps):
+        raise UserError(
+            f"a {type(overlaps).__name__} is given where overlaps(annotations, detections) belong: call that first, or "
+            "average_precision(annotations, detections) in place of both."
+        )
+    return overlaps
+
+
 def match(overlaps: Overlaps, protocol: str = "standard") -> Matches:
     """Select the detections of a protocol and match them with ground truth, see ``match_by``.
 
     Raises:
         UserError: an unknown protocol, or an LVIS protocol on annotations that are not federated.
     """
-    check_protocol(overlaps.ground_truth, protocol)
+    check_protocol(check_overlaps(overlaps).ground_truth, protocol)
     limit = limit_of(overlaps.ground_truth.kind, protocol)
     most = {"image": IMAGE_LIMIT, "class": CLASS_LIMIT, "coco": COCO_LIMITS[-1]}[limit]
     return match_by(overlaps, Rules(limit, most))

@@ -26,6 +26,7 @@ from fasa.evaluation.codes import (
 )
 from fasa.evaluation.geometry.overlaps import Overlaps
 from fasa.evaluation.kernels import kernels
+from fasa.evaluation.metrics.matching import check_overlaps
 from fasa.evaluation.metrics.tide_matching import fates
 
 DETECTIONS_PER_IMAGE = {"lvis": 300, "coco": 100}
@@ -62,8 +63,9 @@ def tide(overlaps: Overlaps) -> Tide:
 
     Raises:
         ValueError: ``overlaps`` lacks the pairs of different classes.
+        UserError: it is something else.
     """
-    if not overlaps.all_classes:
+    if not check_overlaps(overlaps).all_classes:
         raise ValueError("TIDE needs overlaps(..., all_classes=True)")
     order, walk = _orders(overlaps)
     found = fates(overlaps, walk)

@@ -62,13 +62,12 @@ void locate(Array<const int64_t> ids, Array<const int64_t> wanted, Array<int32_t
 
 PYBIND11_MODULE(_native, module) {
     py::class_<ResultScanner>(module, "ResultScanner")
-        .def(py::init<>())
+        .def(py::init<bool>())
         .def("scan", &scan)
         .def("__len__", &ResultScanner::size)
         .def_property_readonly("nbytes", &ResultScanner::bytes)
         .def("take", [](ResultScanner &scanner) {
-            ResultScanner taken;
-            taken.reserve_like(scanner);
+            ResultScanner taken = scanner.emptied();
             std::swap(taken, scanner);
             return py::make_tuple(hand_over(std::move(taken.image_id)), hand_over(std::move(taken.category_id)),
                                   hand_over(std::move(taken.score)), hand_over(std::move(taken.box)),

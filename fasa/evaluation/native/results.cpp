@@ -1,5 +1,6 @@
 #include "results.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string_view>
@@ -24,7 +25,7 @@ class Parser : public JsonCursor {
   public:
     Parser(const char *at, const char *end, std::vector<uint8_t> &counts) : JsonCursor(at, end), counts_(counts) {}
 
-    bool entry(Entry &found) {
+    bool entry(Entry &found, bool masks) {
         constexpr unsigned IMAGE = 1, CATEGORY = 2, SCORE = 4, BOX = 8, MASK = 16;
         unsigned seen = 0;
         found.size[0] = found.size[1] = 0;
@@ -44,7 +45,7 @@ class Parser : public JsonCursor {
             else if (key == "bbox")
                 field = BOX, read = box(found.box);
             else if (key == "segmentation")
-                field = MASK, read = mask(found.size);
+                field = MASK, read = masks ? mask(found.size) : skipped(0);
             else
                 read = skipped(0);
             if (!read || seen & field) return false;
@@ -188,12 +189,14 @@ class Parser : public JsonCursor {
 
 }  // namespace
 
-void ResultScanner::reserve_like(const ResultScanner &other) {
+ResultScanner ResultScanner::emptied() const {
+    ResultScanner next(masks_);
     for (auto column :
          {&ResultScanner::image_id, &ResultScanner::category_id, &ResultScanner::mask_size, &ResultScanner::length})
-        (this->*column).reserve((other.*column).size());
-    for (auto column : {&ResultScanner::score, &ResultScanner::box}) (this->*column).reserve((other.*column).size());
-    counts.reserve(other.counts.size());
+        (next.*column).reserve((this->*column).size());
+    for (auto column : {&ResultScanner::score, &ResultScanner::box}) (next.*column).reserve((this->*column).size());
+    next.counts.reserve(counts.size());
+    return next;
 }
 
 ResultScanner::State ResultScanner::scan(const char *&at, const char *end) {
@@ -201,7 +204,11 @@ ResultScanner::State ResultScanner::scan(const char *&at, const char *end) {
     for (;;) {
         const size_t before = counts.size();
         Entry entry;
-        const bool read = parser.entry(entry);
+        bool read = parser.entry(entry, masks_);
+        if (read && !masks_ && std::isnan(entry.box[0])) {
+            parser.at = at;
+            read = parser.entry(entry, true);
+        }
         const bool ends = read && parser.taken(']');
         if (!read || (!ends && !parser.taken(','))) {
             counts.resize(before);

@@ -13,10 +13,13 @@ STDOUT = Path("-")
 EXAMPLES = """\
 examples:
   fasa score lvis_v1_val.json baseline.segm.json fasa.segm.json --tide --bootstrap 1000
+  fasa score lvis_v1_val.json results.segm.json --images minival --protocol fixed
   fasa score instances_val2017.json results.npz --instance-counts instances_train2017_lt.json --json scores.json
 
 Options that take several values, or one that may be left out (--protocol, --json), go after the files.
-Exit status: 0; 1 if --verify found a figure that differs; 2 after a mistake in the input, explained in one sentence.
+What looks like a mistake but can be scored (classes counted from 0, boxes of corners, …) is told on the error stream.
+Exit status: 0; 1 if --verify found a figure that differs; 2 after a mistake in the input, explained in one sentence, or
+if an official tool fails.
 """
 
 
@@ -54,6 +57,12 @@ def add_to(commands: Any) -> None:
         choices=("segm", "bbox"),
         default="segm",
         help="compare masks or boxes (default: %(default)s)",
+    )
+    command.add_argument(
+        "--images",
+        metavar="minival|FILE",
+        help="score these images only, and leave out detections of others: minival, those of val2017 (4,809 of LVIS "
+        "v1's validation set); or a file of ids, one a line, a JSON list, or annotations",
     )
     command.add_argument(
         "--tide", action="store_true", help="TIDE's six errors at IoU 0.5, as tidecv 1.0.1 counts them"

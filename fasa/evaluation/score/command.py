@@ -14,7 +14,9 @@ from rich.console import Console
 
 from fasa import atomic
 from fasa.errors import UserError
-from fasa.evaluation import load_ground_truth
+from fasa.evaluation import load_ground_truth, subset
+from fasa.evaluation.io.files import real
+from fasa.evaluation.io.subset import MINIVAL
 from fasa.evaluation.score import scores, verification
 from fasa.evaluation.score.arguments import STDOUT
 from fasa.evaluation.score.document import document, per_class_csv, protocol_by_class
@@ -25,7 +27,7 @@ WIDE = 10_000  # columns of a file: nothing is cut off
 
 
 def score(options: argparse.Namespace) -> int:
-    """Score, print and write; 0, or 1 if a figure differs from the official tools'.
+    """Score, print and write; 0, or 1 if a figure differs from the official tools', or 2 if one of those fails.
 
     Raises:
         UserError: a mistake in the input; nothing is written then, unless only the second output cannot be.
@@ -37,7 +39,9 @@ def score(options: argparse.Namespace) -> int:
         protocol_by_class(protocols)
     with Display() as display:
         with display.stage(options.annotations.name):
-            truth = load_ground_truth(options.annotations)
+            truth = load_ground_truth(options.annotations, masks=options.iou_type == "segm")
+            if options.images:
+                truth = subset(truth, options.images)
         counts = options.instance_counts
         request = scores.ScoreRequest(
             protocols=protocols,
@@ -53,6 +57,8 @@ def score(options: argparse.Namespace) -> int:
         if warning:
             print(f"fasa: {warning}", file=sys.stderr)
         files = scores.score_files(request, options.annotations, truth, options.detections, display)
+    for warning in (w for file in files for w in file.warnings):
+        print(f"fasa: {warning}", file=sys.stderr)
     described = (
         document(request, options.annotations, truth, files, time.perf_counter() - begin) if options.json else None
     )
@@ -70,23 +76,28 @@ def score(options: argparse.Namespace) -> int:
         atomic.write_json(options.json, described)
     if options.per_class:
         atomic.write_text(options.per_class, per_class_csv(files))
+    failures = [file.failure for file in files if file.failure]
+    for failure in failures:
+        print(f"fasa: {failure}", file=sys.stderr)
     different = [c for file in files for c in file.comparisons if not c.equal]
     if different:
         print(f"fasa: {len(different)} figures differ from the official tools'.", file=sys.stderr)
-    return 1 if different else 0
+    return 2 if failures else 1 if different else 0
 
 
 def _refuse_overwriting(options: argparse.Namespace) -> None:
-    read = {path.resolve() for path in [options.annotations, *options.detections, options.instance_counts] if path}
+    images = Path(options.images) if options.images and options.images != MINIVAL else None
+    inputs = [options.annotations, *options.detections, options.instance_counts, images]
+    read = {real(path) for path in inputs if path}
     written: set[Path] = set()
     for option, path in (("--json", options.json), ("--per-class", options.per_class)):
         if path is None or path == STDOUT:
             continue
-        if path.resolve() in read | written:
+        if real(path) in read | written:
             raise UserError(f"{path} would be overwritten; give {option} a file of its own.")
-        if path.is_dir():
+        if os.path.isdir(path):  # Path.is_dir fails where it may not look
             raise UserError(f"{path} is a folder; give {option} a file in it.")
-        written.add(path.resolve())
+        written.add(real(path))
 
 
 def _console() -> Console:

@@ -45,6 +45,7 @@ def document(
         "protocols": {protocol: _limits(truth.kind, protocol, request.areas) for protocol in request.protocols},
         "tide": _tide_limits(truth.kind) if request.tide else None,
         "bootstrap": {"samples": request.samples, "seed": SEED, "level": LEVEL} if request.samples else None,
+        "warnings": [warning for file in files for warning in file.warnings],
         "files": [_describe(file, files[0], request) for file in files],
         "seconds": round(seconds, 3),
     }
@@ -113,6 +114,7 @@ def _describe(file: FileScores, first: FileScores, request: ScoreRequest) -> dic
             {"metric": c.metric, "ours": c.ours, "official": c.official, "tool": c.tool, "equal": c.equal}
             for c in file.comparisons
         ]
+        described["verification_failed"] = file.failure
     described["seconds"] = file.seconds
     return described
 

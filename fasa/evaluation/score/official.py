@@ -25,7 +25,8 @@ import numpy as np
 from pycocotools import mask
 
 from fasa.errors import UserError
-from fasa.evaluation.io.detections import Detections, load_detections
+from fasa.evaluation.io.detection_columns import Detections
+from fasa.evaluation.io.detections import load_detections
 from fasa.evaluation.io.files import GZIP
 from fasa.evaluation.io.ground_truth import GroundTruth
 from fasa.evaluation.io.writer import write_results_json
@@ -213,8 +214,8 @@ def _quiet() -> Iterator[None]:
         root.handlers[:] = handlers  # importing lvis adds one
 
 
-def plain_json(annotations: Path, detections: Path, folder: Path) -> tuple[Path, Path]:
-    """The two files as uncompressed JSON: themselves, or copies in ``folder``.
+def plain_json(annotations: Path, detections: Path, folder: Path, truth: GroundTruth) -> tuple[Path, Path]:
+    """The two files as uncompressed JSON, with the images of ``truth`` alone: themselves, or copies in ``folder``.
 
     Raises:
         UserError: the annotations are not JSON.
@@ -225,7 +226,19 @@ def plain_json(annotations: Path, detections: Path, folder: Path) -> tuple[Path,
         write_results_json(_complete(load_detections(detections)), copy)
     else:
         copy = _unzipped(detections, folder / "detections.json")
-    return _unzipped(annotations, folder / "annotations.json"), copy
+    plain = _unzipped(annotations, folder / "annotations.json")
+    return _cut(plain, copy, folder, truth) if truth.subset else (plain, copy)
+
+
+def _cut(annotations: Path, detections: Path, folder: Path, truth: GroundTruth) -> tuple[Path, Path]:
+    kept = set(truth.image_ids.tolist())
+    document, listed = json.loads(annotations.read_bytes()), json.loads(detections.read_bytes())
+    document["images"] = [image for image in document["images"] if image["id"] in kept]
+    document["annotations"] = [entry for entry in document["annotations"] if entry["image_id"] in kept]
+    paths = folder / "cut-annotations.json", folder / "cut-detections.json"
+    for path, content in zip(paths, (document, [e for e in listed if e["image_id"] in kept]), strict=True):
+        path.write_text(json.dumps(content))
+    return paths
 
 
 def _complete(detections: Detections) -> Detections:

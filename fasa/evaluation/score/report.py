@@ -67,6 +67,8 @@ def print_report(console: Console, request: ScoreRequest, truth: GroundTruth, fi
 def print_comparisons(console: Console, files: Sequence[FileScores]) -> None:
     """Print a table for each file: AP as fractions, TIDE in points; and the largest differences."""
     for file in files:
+        if not file.comparisons:
+            continue
         _say(console, f"\n{file.label}: beside the official tools", style="bold")
         for tool in dict.fromkeys(c.tool for c in file.comparisons):
             mine = [c for c in file.comparisons if c.tool == tool]

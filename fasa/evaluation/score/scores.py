@@ -21,6 +21,7 @@ from fasa.evaluation import (
     bootstrap,
     evaluate,
     match,
+    mistakes,
     open_detections,
     overlaps,
     tide,
@@ -29,7 +30,7 @@ from fasa.evaluation.io.annotation_json import read_instance_counts
 from fasa.evaluation.metrics.bootstrap import Interval
 from fasa.evaluation.metrics.matching import check_protocol, limit_of, short_classes
 from fasa.evaluation.score.progress import Display
-from fasa.evaluation.score.verification import Comparison, check_tools, verify
+from fasa.evaluation.score.verification import Comparison, ToolFailed, check_tools, verify
 
 SEED = 0  # of the bootstrap
 
@@ -60,6 +61,8 @@ class FileScores:
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)  # by protocol and metric
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)  # of the difference from the first file
     comparisons: list[Comparison] = field(default_factory=list)
+    failure: str | None = None  # of an official tool
+    warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -118,19 +121,26 @@ def score_files(
     if request.verify:
         for file in files:
             with display.stage(f"{file.label}: official tools"), file.clock("verify"):
-                file.comparisons = verify(
-                    annotations,
-                    file.path,
-                    request.iou_type,
-                    request.protocols,
-                    request.tide,
-                    request.areas,
-                    instance_counts=request.instance_counts,
-                    evaluations=file.evaluations,
-                    tide_result=file.tide,
-                    ground_truth=truth,
-                )
+                _verify(file, request, annotations, truth)
     return files
+
+
+def _verify(file: FileScores, request: ScoreRequest, annotations: Path, truth: GroundTruth) -> None:
+    try:
+        file.comparisons = verify(
+            annotations,
+            file.path,
+            request.iou_type,
+            request.protocols,
+            request.tide,
+            request.areas,
+            instance_counts=request.instance_counts,
+            evaluations=file.evaluations,
+            tide_result=file.tide,
+            ground_truth=truth,
+        )
+    except ToolFailed as error:  # the figures are there all the same
+        file.comparisons, file.failure = error.compared, str(error)
 
 
 def _score(file: FileScores, request: ScoreRequest, truth: GroundTruth, display: Display) -> Overlaps:
@@ -145,6 +155,7 @@ def _score(file: FileScores, request: ScoreRequest, truth: GroundTruth, display:
         )
     file.detections = len(found.score)
     file.short_classes = short_classes(found)
+    file.warnings = tuple(f"{file.label}: {sentence}" for sentence in mistakes(found, request.protocols))
     matched: dict[str, Matches] = {}  # by limit, which AP-Fixed and AP-Pool share
     for protocol in request.protocols:
         with display.stage(f"{file.label}: {protocol}"), file.clock(protocol):

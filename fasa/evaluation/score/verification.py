@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,14 @@ RELEASES = {"lvis": "lvis==0.5.3", "pycocotools": "pycocotools", "tidecv": "tide
 # What the tools need per image, measured with 1,203 classes; they make a record for every class of every image.
 MEGABYTES = {"lvis": 1.3, "tidecv": 1.0}
 LARGE = 2_000  # megabytes; from here on there is a warning
+
+
+class ToolFailed(UserError):
+    """An official tool failed; ``compared`` is what the others say."""
+
+    def __init__(self, message: str, compared: list[Comparison]) -> None:
+        super().__init__(message)
+        self.compared = compared
 
 
 @dataclass(frozen=True)
@@ -65,35 +74,46 @@ def verify(
     ``ground_truth``, ``evaluations`` (by protocol) and ``tide_result`` are given if they were computed before.
 
     Raises:
-        UserError: a tool is missing or fails, or the annotations are not JSON.
+        UserError: a tool is missing, or the annotations are not JSON.
+        ToolFailed: a tool fails.
     """
-    truth = ground_truth or evaluation.load_ground_truth(annotations_path)
+    truth = ground_truth or evaluation.load_ground_truth(annotations_path, masks=iou_type == "segm")
     check_tools(annotations_path, truth, tide)
     if evaluations is None:
         found = evaluation.overlaps(truth, detections_path, iou_type, all_classes=tide, area=areas)
         evaluations = {protocol: evaluation.evaluate(found, protocol, instance_counts) for protocol in protocols}
         tide_result = evaluation.tide(found) if tide else None
-    compared = []
+    compared: list[Comparison] = []
+    failures: list[str] = []
     with TemporaryDirectory(prefix="fasa-verify-") as folder:
-        annotations, detections = official.plain_json(Path(annotations_path), Path(detections_path), Path(folder))
+        annotations, detections = official.plain_json(
+            Path(annotations_path), Path(detections_path), Path(folder), truth
+        )
         read = partial(official.result_entries, detections, str(detections_path), iou_type, areas, truth)
-        try:
+        with _noting(failures, detections_path):
             if truth.kind == "lvis":
                 theirs = official.lvis_api(annotations, read, iou_type, protocols)
             else:
                 theirs = {"standard": official.pycocotools(annotations, read, iou_type, _bins(instance_counts))}
             for protocol in protocols:
                 compared += _compare(evaluations[protocol], theirs[protocol])
-            if tide_result is not None:
+        if tide_result is not None:
+            with _noting(failures, detections_path):
                 complete = official.for_tidecv(annotations, detections, Path(folder), iou_type, truth)
                 compared += _compare_tide(tide_result, official.tidecv(*complete, truth.kind, iou_type))
-        except UserError:
-            raise
-        except Exception as error:  # what the tools raise at unusual files is anything
-            raise UserError(
-                f"{detections_path} cannot be verified: an official tool failed ({type(error).__name__}: {error})."
-            ) from error
+    if failures:
+        raise ToolFailed(" ".join(failures), compared)
     return compared
+
+
+@contextmanager
+def _noting(failures: list[str], path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # what the tools raise at unusual files is anything
+        failures.append(f"{path} cannot be verified: an official tool failed ({type(error).__name__}: {error}).")
 
 
 def check_tools(annotations_path: Path, truth: GroundTruth, tide: bool) -> None:
