@@ -1,11 +1,12 @@
 """LVIS and COCO scores, equal to the official tools' to the last bit, in seconds and in little memory.
 
-Call ``average_precision(annotations, detections)`` or ``tide_errors(…)``; for several figures of one file ``overlaps``
-first, which reads it once, then ``evaluate``, ``tide``, ``bootstrap`` and ``mistakes``. ``subset`` cuts annotations to
-some images, ``DetectionWriter`` writes detections. ``LVIS``, ``LVISResults``, ``LVISEval`` and ``COCOeval`` are for
-code that is written for lvis-api or pycocotools.
-Where: ``api`` these functions, ``io`` files, ``geometry`` masks and IoU, ``metrics`` AP, TIDE and intervals, ``score``
-the command ``fasa score``. Everything is loaded on first use, so that importing the package is quick.
+Call ``average_precision(annotations, detections)``, ``tide_errors(…)`` or ``localisation_recall_precision(…)``; for
+several figures of one file ``overlaps`` first, which reads it once, then ``evaluate``, ``tide``, ``optimal_lrp``,
+``bootstrap`` and ``mistakes``. ``subset`` cuts annotations to some images, ``DetectionWriter`` writes detections.
+``LVIS``, ``LVISResults``, ``LVISEval`` and ``COCOeval`` are for code that is written for lvis-api or pycocotools.
+Where: ``api`` these functions, ``io`` files, ``geometry`` masks, boundaries and IoU, ``metrics`` AP, TIDE, LRP and
+intervals, ``score`` the command ``fasa score``. Everything is loaded on first use, so that importing the package is
+quick.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fasa.evaluation.api import average_precision, evaluate, overlaps, tide_errors
+    from fasa.evaluation.api import (
+        average_precision,
+        evaluate,
+        localisation_recall_precision,
+        overlaps,
+        tide_errors,
+    )
     from fasa.evaluation.drop_in.coco_eval import COCOeval
     from fasa.evaluation.drop_in.lvis_annotations import LVIS
     from fasa.evaluation.drop_in.lvis_eval import LVISEval
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from fasa.evaluation.io.writer import DetectionWriter, save_detections
     from fasa.evaluation.metrics.average_precision import Evaluation
     from fasa.evaluation.metrics.bootstrap import bootstrap
+    from fasa.evaluation.metrics.lrp import OptimalLRP, optimal_lrp
     from fasa.evaluation.metrics.matching import Matches, match
     from fasa.evaluation.metrics.mistakes import mistakes
     from fasa.evaluation.metrics.tide import Tide, tide
@@ -41,6 +49,7 @@ __all__ = [
     "LVISEval",
     "LVISResults",
     "Matches",
+    "OptimalLRP",
     "Overlaps",
     "Tide",
     "average_precision",
@@ -48,9 +57,11 @@ __all__ = [
     "evaluate",
     "load_detections",
     "load_ground_truth",
+    "localisation_recall_precision",
     "match",
     "mistakes",
     "open_detections",
+    "optimal_lrp",
     "overlaps",
     "save_detections",
     "save_ground_truth",
@@ -59,7 +70,7 @@ __all__ = [
     "tide_errors",
 ]
 _HOMES = {
-    "api": ("average_precision", "evaluate", "overlaps", "tide_errors"),
+    "api": ("average_precision", "evaluate", "localisation_recall_precision", "overlaps", "tide_errors"),
     "drop_in.coco_eval": ("COCOeval",),
     "drop_in.lvis_annotations": ("LVIS",),
     "drop_in.lvis_eval": ("LVISEval",),
@@ -72,6 +83,7 @@ _HOMES = {
     "io.writer": ("DetectionWriter", "save_detections"),
     "metrics.average_precision": ("Evaluation",),
     "metrics.bootstrap": ("bootstrap",),
+    "metrics.lrp": ("OptimalLRP", "optimal_lrp"),
     "metrics.matching": ("Matches", "match"),
     "metrics.mistakes": ("mistakes",),
     "metrics.tide": ("Tide", "tide"),

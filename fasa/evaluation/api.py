@@ -14,6 +14,7 @@ from fasa.evaluation.io.detection_columns import Detections
 from fasa.evaluation.io.detections import DetectionSource, open_detections
 from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth
 from fasa.evaluation.metrics.average_precision import Evaluation, Summary, evaluate_matches
+from fasa.evaluation.metrics.lrp import optimal_lrp, refuse_pool
 from fasa.evaluation.metrics.matching import Matches, check_protocol, match
 from fasa.evaluation.metrics.mistakes import mistakes
 from fasa.evaluation.metrics.tide import tide
@@ -32,27 +33,40 @@ def average_precision(
     Args:
         annotations: of LVIS or COCO: a path (.json, .json.gz, our .npz), the parsed dict, or a ``GroundTruth``.
         detections: official results: a path (.json, .json.gz, our .npz), the list of entries, or ``Detections``.
-        iou_type: "segm" or "bbox".
+        iou_type: "segm", "bbox", or "boundary": the smaller of mask and Boundary IoU (Cheng et al. 2021).
         protocol: "standard" (LVIS: 300 detections an image; COCO: 100 of a class in an image), "fixed" (AP-Fixed:
             10,000 of a class over the set) or "pool" (AP-Pool), both by Dave et al. 2021.
 
     Raises:
         UserError: whatever is wrong with an input, in one sentence.
     """
-    truth = load_ground_truth(annotations, masks=iou_type == "segm")
+    truth = load_ground_truth(annotations, masks=iou_type != "bbox")
     check_protocol(truth, protocol)
     found = find_overlaps(truth, open_detections(detections), iou_type)
     _warn(found, protocol)
     return evaluate_matches(match(found, protocol), protocol).summary
 
 
+def localisation_recall_precision(
+    annotations: AnyAnnotations, detections: AnyDetections, iou_type: str = "segm", protocol: str = "standard"
+) -> Summary:
+    """oLRP, oLRP_loc, oLRP_fp, oLRP_fn (Oksuz et al. 2018) at IoU 0.5, LVIS: also oLRPr, …; errors, lower is better.
+
+    Arguments and errors as ``average_precision``, but not "pool"; ``optimal_lrp`` also gives each class's figures and
+    the score where they are reached.
+    """
+    refuse_pool(protocol)
+    truth = load_ground_truth(annotations)
+    return optimal_lrp(match(find_overlaps(truth, open_detections(detections), iou_type), protocol)).summary
+
+
 def tide_errors(annotations: AnyAnnotations, detections: AnyDetections, iou_type: str = "segm") -> dict[str, float]:
     """TIDE's errors cls, loc, both, dupe, bkg, miss in AP points at IoU 0.5 (Bolya et al. 2020), as tidecv 1.0.1.
 
-    Arguments and errors as ``average_precision``; ``tide`` also gives the counts, the special errors and the mean over
-    classes with ground truth.
+    Arguments and errors as ``average_precision``, but no boundaries; ``tide`` also gives the counts, the special errors
+    and the mean over classes with ground truth.
     """
-    truth = load_ground_truth(annotations, masks=iou_type == "segm")
+    truth = load_ground_truth(annotations, masks=iou_type != "bbox")
     found = find_overlaps(truth, open_detections(detections), iou_type, all_classes=True)
     _warn(found)
     return tide(found).errors
@@ -83,7 +97,7 @@ def overlaps(
     Raises:
         UserError: an unknown image, a mask of another size than its image, no masks or no boxes where they are needed.
     """
-    truth = load_ground_truth(ground_truth, masks=iou_type == "segm")
+    truth = load_ground_truth(ground_truth, masks=iou_type != "bbox")
     return find_overlaps(truth, open_detections(detections), iou_type, all_classes, area, progress)
 
 

@@ -157,10 +157,10 @@ def coco_document() -> dict[str, Any]:
     return document
 
 
-def refused(call: Any, *arguments: Any) -> str:
+def refused(call: Any, *arguments: Any, **options: Any) -> str:
     """The one sentence with which ``call`` refuses its arguments."""
     with pytest.raises(UserError) as caught:
-        call(*arguments)
+        call(*arguments, **options)
     sentence = str(caught.value)
     assert sentence.endswith(".") and "\n" not in sentence, sentence
     return sentence

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import lvis_problem
+from cases import coco_problem, lvis_problem
 
 from fasa.errors import UserError
 from fasa.evaluation import Overlaps, bootstrap, evaluate, load_ground_truth, match, overlaps
 from fasa.evaluation.metrics.average_precision import Summary, rank
 from fasa.evaluation.metrics.bootstrap import resampled
+from fasa.evaluation.metrics.resampling import Resampling
+from fasa.evaluation.portable.resampling import DRAWS
 
 Json = dict[str, Any]
 
@@ -57,12 +59,44 @@ def test_a_weight_is_a_repetition(seed, protocol):
     assert draw(file, protocol, count) == literal
 
 
-def test_once_each_is_the_figure_itself():
-    annotations, results = lvis_problem(3)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_weight_is_a_repetition_in_coco(seed):
+    annotations, results = coco_problem(seed)
+    results = distinct(results, seed)
     file = overlaps(load_ground_truth(annotations), results)
-    for protocol in ("standard", "fixed", "pool"):
+    ids = file.ground_truth.image_ids.tolist()
+    count = np.random.default_rng(seed).integers(0, 4, len(ids)).astype(np.int32)
+    count[0] = max(count[0], 1)
+    more = repeated(annotations, results, dict(zip(ids, count.tolist(), strict=True)))
+    assert draw(file, "standard", count) == evaluate(overlaps(load_ground_truth(more[0]), more[1])).summary
+
+
+@pytest.mark.parametrize("problem", [lvis_problem, coco_problem])
+def test_once_each_is_the_figure_itself(problem):
+    annotations, results = problem(3)
+    file = overlaps(load_ground_truth(annotations), results)
+    for protocol in ("standard", "fixed", "pool") if problem is lvis_problem else ("standard",):
         once = np.ones(len(file.ground_truth.image_ids), np.int32)
-        assert draw(file, protocol, once) == evaluate(file, protocol).summary
+        mine, whole = draw(file, protocol, once), evaluate(file, protocol).summary
+        assert mine == whole and list(mine) == list(whole)
+
+
+@pytest.mark.parametrize(
+    ("problem", "protocol"),
+    [(lvis_problem, "standard"), (lvis_problem, "fixed"), (lvis_problem, "pool"), (coco_problem, "standard")],
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_block_of_draws_is_its_draws_one_by_one(problem, protocol, seed):
+    annotations, results = problem(seed)
+    file = overlaps(load_ground_truth(annotations), results)
+    images = len(file.ground_truth.image_ids)
+    # Some draws lack most images, so that classes and whole groups are absent from some and present in others.
+    counts = np.random.default_rng(seed).poisson(0.7, (DRAWS, images)).astype(np.int32)
+    resampling = Resampling(rank(match(file, protocol), protocol))
+    alone = [draw(file, protocol, count) for count in counts]
+    assert resampling.summaries(counts) == alone
+    assert resampling.summaries(counts[:3]) == alone[:3]
+    assert len({str(one) for one in alone}) > 1
 
 
 def test_intervals_are_reproducible_and_paired():

@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 from evaluation_toys import disc_problem
 
-from fasa.evaluation import average_precision, load_detections, save_detections, tide_errors
+from fasa.evaluation import (
+    average_precision,
+    load_detections,
+    localisation_recall_precision,
+    save_detections,
+    tide_errors,
+)
 
 PROTOCOLS = ("standard", "fixed", "pool")
 
@@ -135,6 +141,41 @@ def test_coco_and_the_bins_of_coco_lt(coco, write, score):
     assert figures(text, "AR10") == [[f"{100 * expected['AR10']:.2f}"]]
     assert [len(figures(text, metric)) for metric in ("AP_1_20", "AP_20_400", "AP_400_8000", "AP_8000")] == [1] * 4
     assert figures(text, "AP_20_400") == [["—"]]
+
+
+@pytest.mark.parametrize("files", ["lvis", "coco"])
+def test_boundary_ap(files, score, request):
+    paths = request.getfixturevalue(files)
+    status, text, _ = score(*paths, "--iou-type", "boundary")
+    expected = average_precision(*paths, iou_type="boundary")
+    assert status == 0 and "Masks and their boundaries are compared." in text
+    assert figures(text, "AP") == [[f"{100 * expected['AP']:.2f}"]] != figures(score(*paths)[1], "AP")
+    for option in ("--tide", "--verify"):
+        status, _, error = score(*paths, "--iou-type", "boundary", option)
+        assert status == 2 and f"{option} knows masks and boxes only" in error
+
+
+def test_lrp_beside_ap_and_by_class(lvis, score, tmp_path):
+    expected = localisation_recall_precision(*lvis)
+    written = ("--json", tmp_path / "all.json", "--per-class", tmp_path / "classes.csv")
+    status, text, error = score(*lvis, lvis[1], "--protocol", *PROTOCOLS, "--lrp", *written)
+    assert status == 0 and error == ""
+    for name, value in expected.items():
+        shown = "—" if value is None else f"{100 * value:.2f}"
+        rows = figures(text, name)
+        assert len(rows) == 2 and rows[0][:2] == [shown, shown], name  # of standard and fixed; a pool has no classes
+    assert figures(text, "oLRPc") == [["—", "—", "—"]] * 2
+    (file, _) = json.loads((tmp_path / "all.json").read_text())["files"]
+    assert file["protocols"]["standard"]["lrp"] == {"unit": "fraction", "figures": expected}
+    assert "lrp" not in file["protocols"]["pool"]
+    rows = list(csv.DictReader((tmp_path / "classes.csv").open()))[:6]
+    assert [*rows[0]][-5:] == ["oLRP", "oLRP_loc", "oLRP_fp", "oLRP_fn", "oLRP_score"]
+    assert np.mean([float(row["oLRP"]) for row in rows if row["oLRP"]]) == pytest.approx(expected["oLRP"])
+    assert file["protocols"]["standard"]["per_class"]["oLRP"][2] is None and rows[2]["oLRP"] == ""
+    scores = [entry["score"] for entry in json.loads(Path(lvis[1]).read_text())]
+    assert {float(row["oLRP_score"]) for row in rows if row["oLRP_score"]} <= set(scores)
+    status, _, error = score(*lvis, "--protocol", "pool", "--lrp")
+    assert status == 2 and "AP-Pool has no figures by class, so --lrp needs the protocol" in error
 
 
 def test_packed_files_give_the_same(lvis, score, tmp_path):

@@ -22,7 +22,7 @@ from fasa.evaluation.io.ground_truth import GroundTruth
 from fasa.evaluation.io.masks import NOT_READ
 from fasa.evaluation.kernels import kernels
 
-IOU_TYPES = ("segm", "bbox")
+IOU_TYPES = ("segm", "bbox", "boundary")
 AREAS = ("mask", "box")
 MATCH_IOU = 0.5  # the lowest threshold at which any protocol matches
 BACKGROUND_IOU = 0.1  # TIDE's t_b: what overlaps less is background
@@ -70,9 +70,8 @@ def find_overlaps(
     if iou_type not in IOU_TYPES or area not in AREAS:
         raise UserError(f"iou_type is one of {', '.join(IOU_TYPES)} and area one of {', '.join(AREAS)}.")
     _check_inputs(ground_truth, source, iou_type, all_classes)
-    by_mask = iou_type == "segm"
+    threads, masked = cores(), iou_type != "bbox"
     beyond = left_out = rows = 0
-    threads = cores()
     columns: list[tuple[np.ndarray, ...]] = []
     pairs: list[tuple[np.ndarray, ...]] = []
     pending: deque[tuple[int, Future[Pairs]]] = deque()
@@ -84,18 +83,19 @@ def find_overlaps(
             pairs.append(((detection + first).astype(np.int32), truth, iou))
 
     with ThreadPoolExecutor(threads) as pool:
-        for chunk in source.chunks(masks=by_mask):
+        for chunk in source.chunks(masks=masked):
             image, there = _images(ground_truth, chunk)
             category = _categories(ground_truth, chunk)
-            masks = _masks(ground_truth, chunk, image, category, there, required=by_mask)
-            boxes, areas = _boxes_and_areas(chunk, masks, by_mask=by_mask and area == "mask")
+            masks = _masks(ground_truth, chunk, image, category, there, required=masked)
+            boxes, areas = _boxes_and_areas(chunk, masks, by_mask=masked and area == "mask")
             if not there.all():
                 left_out += int((~there).sum())
                 chunk, image, category, areas = chunk.select(there), image[there], category[there], areas[there]
                 masks, boxes = chunk.masks, boxes[there] if len(boxes) else boxes
             beyond += _beyond(boxes, ground_truth.image_sizes[image]) if len(boxes) else 0
             columns.append((image, chunk.category_id, category, chunk.score.astype(np.float64), areas))
-            find = _pair_finder(ground_truth, image, category, boxes, masks if by_mask else None, all_classes)
+            compared = masks if masked else None
+            find = _pair_finder(ground_truth, image, category, boxes, compared, all_classes, iou_type == "boundary")
             for lo in range(0, len(image), PIECE):
                 pending.append((rows, pool.submit(find, lo, min(lo + PIECE, len(image)))))
             rows += len(image)
@@ -125,12 +125,15 @@ def _joined(parts: list[tuple[np.ndarray, ...]], dtypes: tuple[Any, ...]) -> lis
 
 
 def _check_inputs(ground_truth: GroundTruth, source: DetectionSource, iou_type: str, all_classes: bool) -> None:
-    if iou_type == "segm" and (ground_truth.mask_area == NOT_READ).any():
+    if iou_type == "boundary" and all_classes:
+        raise UserError("TIDE compares masks or boxes, not boundaries: use iou_type segm or bbox.")
+    masked = iou_type != "bbox"
+    if masked and (ground_truth.mask_area == NOT_READ).any():
         raise UserError(f"{ground_truth.name} was loaded without masks: load it with them, or use iou_type bbox.")
-    lacking = ground_truth.mask_area < 0 if iou_type == "segm" else np.isnan(ground_truth.box).any(axis=1)
+    lacking = ground_truth.mask_area < 0 if masked else np.isnan(ground_truth.box).any(axis=1)
     if lacking.any():
         entry = int(ground_truth.position[np.argmax(lacking)])
-        missing, what, other = ("segmentation", "masks", "bbox") if iou_type == "segm" else ("bbox", "boxes", "segm")
+        missing, what, other = ("segmentation", "masks", "bbox") if masked else ("bbox", "boxes", "segm")
         raise UserError(
             f"{ground_truth.name}: annotation {entry} has no {missing}; {what} cannot be scored, use iou_type {other}."
         )
@@ -232,15 +235,34 @@ def _pair_finder(
     boxes: np.ndarray,
     masks: Masks | None,
     all_classes: bool,
+    boundary: bool,
 ) -> Callable[[int, int], Pairs]:
-    """A function of a range of detections that gives their pairs, by IoU of ``masks`` or, without them, of boxes."""
+    """A function of a range of detections that gives their pairs, by IoU of ``masks`` or, without them, of boxes.
+
+    With ``boundary`` a pair's IoU is the smaller of its masks' and its boundaries'.
+    """
     if masks is None:
         return lambda lo, hi: kernels.box_pairs(
             lo, hi, image, category, boxes, truth.image_start, truth.category, truth.crowd, truth.box, all_classes,
             MATCH_IOU, BACKGROUND_IOU,
         )  # fmt: skip
-    return lambda lo, hi: kernels.mask_pairs(
-        lo, hi, image, category, masks.area, masks.tight, masks.counts, masks.counts_start,
-        truth.image_start, truth.category, truth.crowd, truth.mask_area, truth.tight, truth.runs, truth.run_start,
-        all_classes, MATCH_IOU, BACKGROUND_IOU,
-    )  # fmt: skip
+
+    def find(lo: int, hi: int) -> Pairs:
+        return kernels.mask_pairs(
+            lo, hi, image, category, masks.area, masks.tight, masks.counts, masks.counts_start,
+            truth.image_start, truth.category, truth.crowd, truth.mask_area, truth.tight, truth.runs, truth.run_start,
+            all_classes, MATCH_IOU, BACKGROUND_IOU,
+        )  # fmt: skip
+
+    if not boundary:
+        return find
+
+    from fasa.evaluation.geometry.boundary import boundary_iou  # loads numba
+
+    def narrow(lo: int, hi: int) -> Pairs:
+        detection, truth_row, iou = find(lo, hi)
+        iou = boundary_iou(detection, truth_row, iou, image, masks, truth)
+        kept = iou >= MATCH_IOU
+        return detection[kept], truth_row[kept], iou[kept]
+
+    return narrow

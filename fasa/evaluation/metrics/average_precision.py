@@ -36,14 +36,6 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """How often each image is counted (bootstrap), for detections int32 (n,) and for ground truth int32 (G,)."""
-
-    detection: np.ndarray
-    truth: np.ndarray
-
-
-@dataclass(frozen=True)
 class Ranking:
     """Detections, best first, and ground truth, each in groups one after the other; every group has its own curves."""
 
@@ -117,13 +109,13 @@ def rank_classes(matches: Matches, most: int | None = None, images: np.ndarray |
     return Ranking(*group(order, overlaps.category, classes), *group(rows, truth.category, classes), areas)
 
 
-def summarise(ranked: Ranked, weights: Weights | None = None) -> Summary:
-    """The figures of a protocol, without COCO-LT's bins; images counted by ``weights``, else once each."""
+def summarise(ranked: Ranked) -> Summary:
+    """The figures of a protocol, without COCO-LT's bins."""
     if ranked.protocol != "pool":
-        return _summary(ranked, *tables(ranked.matches, ranked.rankings["AP"], weights), weights)
+        return _summary(ranked, *tables(ranked.matches, ranked.rankings["AP"]))
     figures: list[float | None] = []
     for ranking, pools in ((ranked.rankings["AP"], 1), (ranked.rankings["frequency"], len(FREQUENCIES))):
-        precision, _ = tables(ranked.matches, ranking, weights)
+        precision, _ = tables(ranked.matches, ranking)
         figures += [_mean(precision[:, :, [pool], 0]) for pool in range(pools)]
     return dict(zip(("AP", "APr", "APc", "APf"), figures, strict=True))
 
@@ -148,7 +140,7 @@ def _pools(matches: Matches) -> dict[str, Ranking]:
     return {"AP": pooled(np.zeros(classes, np.int64), 1), "frequency": pooled(letters, len(FREQUENCIES))}
 
 
-def _summary(ranked: Ranked, precision: np.ndarray, recall: np.ndarray, weights: Weights | None = None) -> Summary:
+def _summary(ranked: Ranked, precision: np.ndarray, recall: np.ndarray) -> Summary:
     """The figures that the official tools print, from tables; means are taken in their order, so that bits agree."""
     truth = ranked.matches.overlaps.ground_truth
     summary: Summary = {"AP": _mean(precision[..., 0])}
@@ -161,7 +153,7 @@ def _summary(ranked: Ranked, precision: np.ndarray, recall: np.ndarray, weights:
             summary[f"AP{letter}"] = _mean(precision[:, :, truth.frequencies == letter, 0])
     for name, ranking in ranked.rankings.items():
         if name != "AP":
-            summary[name] = _mean(tables(ranked.matches, ranking, weights)[1][..., 0])
+            summary[name] = _mean(tables(ranked.matches, ranking)[1][..., 0])
     for a, name in enumerate(RANGES):
         summary[f"AR{name}"] = _mean(recall[..., a])
     return summary
@@ -193,9 +185,7 @@ def _mean(table: np.ndarray) -> float | None:
     return float(np.mean(present)) if len(present) else None
 
 
-def tables(
-    matches: Matches, ranking: Ranking, weights: Weights | None = None, recalls: np.ndarray | None = None
-) -> Tables:
+def tables(matches: Matches, ranking: Ranking, recalls: np.ndarray | None = None) -> Tables:
     """Precision (T, R, K, A) and recall (T, K, A) of the K groups, -1 where a group has no truth that counts.
 
     Args:
@@ -205,13 +195,10 @@ def tables(
     groups, thresholds = len(ranking.detection_start) - 1, matches.outcome.shape[2]
     precision = np.full((ranking.areas, thresholds, len(recalls), groups), -1.0)  # means are of one area range
     recall = np.full((ranking.areas, thresholds, groups), -1.0)
-    nothing = np.zeros(0, np.int32)
-    detection_weight, truth_weight = (weights.detection, weights.truth) if weights else (nothing, nothing)
     in_parallel(
         lambda lo, hi: kernels.accumulate(
             lo, hi, ranking.detection, ranking.detection_start, ranking.truth, ranking.truth_start, matches.outcome_row,
-            matches.outcome, matches.ignored_unmatched, matches.truth_ignored, weights is not None, detection_weight,
-            truth_weight, recalls, precision, recall,
+            matches.outcome, matches.ignored_unmatched, matches.truth_ignored, recalls, precision, recall,
         ),
         groups, smallest=64,
     )  # fmt: skip

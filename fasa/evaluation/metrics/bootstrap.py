@@ -1,4 +1,7 @@
-"""Confidence intervals by resampling images: the same draws for every file, so that differences are paired."""
+"""Confidence intervals by resampling images: the same draws for every file, so that differences are paired.
+
+``fasa.evaluation.metrics.resampling`` says how a draw's figures are computed quickly and why not a bit changes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 
 from fasa.errors import UserError
 from fasa.evaluation.geometry.overlaps import Overlaps
-from fasa.evaluation.metrics.average_precision import Ranked, Summary, Weights, rank, summarise
+from fasa.evaluation.metrics.average_precision import Ranked, Summary, rank
 from fasa.evaluation.metrics.matching import check_overlaps, match
 
 LEVEL = 0.95
@@ -46,15 +49,18 @@ def bootstrap(
     images = check_overlaps(files[0]).ground_truth.image_ids
     if any(not np.array_equal(file.ground_truth.image_ids, images) for file in files):
         raise UserError("a paired bootstrap needs files on the same images.")
-    ranked = [rank(match(file, protocol), protocol) for file in files]
+    from fasa.evaluation.metrics.resampling import Resampling  # loads numba
+    from fasa.evaluation.portable.resampling import DRAWS
+
+    resamplings = [Resampling(rank(match(file, protocol), protocol)) for file in files]
     rng = np.random.default_rng(seed)
     draws: list[list[Summary]] = [[] for _ in files]
-    for done in range(samples):
-        count = np.bincount(rng.integers(len(images), size=len(images)), minlength=len(images)).astype(np.int32)
-        for file, own in zip(ranked, draws, strict=True):
-            own.append(resampled(file, count))
+    for done in range(0, samples, DRAWS):
+        counts = np.stack([_draw(rng, len(images)) for _ in range(min(DRAWS, samples - done))])
+        for resampling, own in zip(resamplings, draws, strict=True):
+            own += resampling.summaries(counts)
         if progress:
-            progress(done + 1, samples)
+            progress(len(draws[0]), samples)
     values = [_complete(own) for own in draws]
     differences = [{name: own[name] - values[0][name] for name in own if name in values[0]} for own in values]
     return [_intervals(own) for own in values], [_intervals(difference) for difference in differences]
@@ -62,8 +68,14 @@ def bootstrap(
 
 def resampled(ranked: Ranked, count: np.ndarray) -> Summary:
     """The figures of one draw that has image i ``count[i]`` times, int32 (N,)."""
-    overlaps = ranked.matches.overlaps
-    return summarise(ranked, Weights(count[overlaps.image], count[overlaps.ground_truth.image]))
+    from fasa.evaluation.metrics.resampling import Resampling  # loads numba
+
+    return Resampling(ranked).summaries(count[None])[0]
+
+
+def _draw(rng: np.random.Generator, images: int) -> np.ndarray:
+    """How often each image is drawn, int32 (N,)."""
+    return np.bincount(rng.integers(images, size=images), minlength=images).astype(np.int32)
 
 
 def _complete(draws: list[Summary]) -> dict[str, np.ndarray]:

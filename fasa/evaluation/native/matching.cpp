@@ -36,8 +36,7 @@ void match(Array<const int64_t> order, Array<const int32_t> outcome_row, Array<c
 void accumulate(int64_t lo, int64_t hi, Array<const int64_t> order, Array<const int64_t> start,
                 Array<const int64_t> truth_rows, Array<const int64_t> truth_start, Array<const int32_t> outcome_row,
                 Array<const uint8_t, 3> outcome, Array<const bool, 2> ignored_unmatched,
-                Array<const bool, 2> truth_ignored, bool weighted, Array<const int32_t> detection_weight,
-                Array<const int32_t> truth_weight, Array<const double> recalls, Array<double, 4> precision,
+                Array<const bool, 2> truth_ignored, Array<const double> recalls, Array<double, 4> precision,
                 Array<double, 3> recall) {
     const int64_t areas = recall.shape[0], thresholds = recall.shape[1], groups = recall.shape[2];
     const int64_t points = recalls.size(), curves = areas * thresholds;
@@ -49,7 +48,7 @@ void accumulate(int64_t lo, int64_t hi, Array<const int64_t> order, Array<const 
         for (int64_t i = truth_start[k]; i < truth_start[k + 1]; ++i) {
             const int64_t g = truth_rows[i];
             for (int64_t a = 0; a < areas; ++a)
-                if (!truth_ignored.row(g)[a]) truths[a] += weighted ? truth_weight[g] : 1;
+                if (!truth_ignored.row(g)[a]) ++truths[a];
         }
         for (const int64_t count : truths) any |= count > 0;
         if (!any) continue;
@@ -61,12 +60,11 @@ void accumulate(int64_t lo, int64_t hi, Array<const int64_t> order, Array<const 
         false_anywhere.assign(areas, 0), false_here.assign(curves, 0), found.assign(curves, 0);
         precision_at.resize(curves * hits), recall_at.resize(curves * hits);
         for (int64_t i = start[k]; i < start[k + 1]; ++i) {
-            const int64_t d = order[i], weight = weighted ? detection_weight[d] : 1, s = outcome_row[d];
-            if (weight == 0) continue;
+            const int64_t d = order[i], s = outcome_row[d];
             for (int64_t a = 0; a < areas; ++a) {
                 const bool counts = !ignored_unmatched.row(d)[a];
                 if (s < 0) {
-                    if (counts) false_anywhere[a] += weight;
+                    if (counts) ++false_anywhere[a];
                     continue;
                 }
                 if (truths[a] == 0) continue;
@@ -74,14 +72,14 @@ void accumulate(int64_t lo, int64_t hi, Array<const int64_t> order, Array<const 
                     const int64_t c = a * thresholds + t;
                     const uint8_t result = outcome[(s * outcome.shape[1] + a) * thresholds + t];
                     if (result == COUNTED) {
-                        true_positives[c] += weight;
+                        ++true_positives[c];
                         const double tp = static_cast<double>(true_positives[c]);
                         const double fp = static_cast<double>(false_anywhere[a] + false_here[c]);
                         precision_at[c * hits + found[c]] = tp / (fp + tp + std::numeric_limits<double>::epsilon());
                         recall_at[c * hits + found[c]] = tp / static_cast<double>(truths[a]);
                         ++found[c];
                     } else if (result == UNMATCHED && counts) {
-                        false_here[c] += weight;
+                        ++false_here[c];
                     }
                 }
             }

@@ -14,8 +14,7 @@ void match(Array<const int64_t> order, Array<const int32_t> outcome_row, Array<c
 void accumulate(int64_t lo, int64_t hi, Array<const int64_t> order, Array<const int64_t> start,
                 Array<const int64_t> truth_rows, Array<const int64_t> truth_start, Array<const int32_t> outcome_row,
                 Array<const uint8_t, 3> outcome, Array<const bool, 2> ignored_unmatched,
-                Array<const bool, 2> truth_ignored, bool weighted, Array<const int32_t> detection_weight,
-                Array<const int32_t> truth_weight, Array<const double> recalls, Array<double, 4> precision,
+                Array<const bool, 2> truth_ignored, Array<const double> recalls, Array<double, 4> precision,
                 Array<double, 3> recall);
 
 }  // namespace fasa

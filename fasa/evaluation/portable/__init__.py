@@ -1,6 +1,7 @@
 """The evaluator's loops by numba, for where the compiled extension ``fasa.evaluation._native`` is not built.
 
-The functions have the extension's names and arguments: arrays in, and arrays that they fill.
+The functions below have the extension's names and arguments: arrays in, and arrays that they fill. ``boundary``,
+``lrp`` and ``resampling`` have no twin in the extension: whoever asks for those figures loads numba.
 """
 
 from fasa.evaluation.portable.matching import accumulate, match

@@ -37,7 +37,7 @@ def match(order, outcome_row, first, truth, iou, truth_ignored, crowd, threshold
 @compiled
 def accumulate(
     lo, hi, order, start, truth_rows, truth_start, outcome_row, outcome, ignored_unmatched,
-    truth_ignored, weighted, detection_weight, truth_weight, recalls, precision, recall,
+    truth_ignored, recalls, precision, recall,
 ):  # fmt: skip
     areas, thresholds = recall.shape[:2]
     for k in range(lo, hi):
@@ -45,7 +45,7 @@ def accumulate(
         for g in truth_rows[truth_start[k] : truth_start[k + 1]]:
             for a in range(areas):
                 if not truth_ignored[g, a]:
-                    truths[a] += truth_weight[g] if weighted else 1
+                    truths[a] += 1
         if not truths.any():
             continue
         hits = 0
@@ -59,26 +59,23 @@ def accumulate(
         precision_at = np.empty((areas, thresholds, hits), np.float64)
         recall_at = np.empty((areas, thresholds, hits), np.float64)
         for d in order[start[k] : start[k + 1]]:
-            weight = detection_weight[d] if weighted else 1
-            if weight == 0:
-                continue
             s = outcome_row[d]
             for a in range(areas):
                 if s < 0:
                     if not ignored_unmatched[d, a]:
-                        false_anywhere[a] += weight
+                        false_anywhere[a] += 1
                     continue
                 if truths[a] == 0:
                     continue
                 for t in range(thresholds):
                     if outcome[s, a, t] == COUNTED:
-                        true[a, t] += weight
+                        true[a, t] += 1
                         tp, fp = float(true[a, t]), float(false_anywhere[a] + false_here[a, t])
                         precision_at[a, t, found[a, t]] = tp / (fp + tp + 2.220446049250313e-16)  # np.spacing(1)
                         recall_at[a, t, found[a, t]] = tp / truths[a]
                         found[a, t] += 1
                     elif outcome[s, a, t] == UNMATCHED and not ignored_unmatched[d, a]:
-                        false_here[a, t] += weight
+                        false_here[a, t] += 1
         for a in range(areas):
             if truths[a] == 0:
                 continue

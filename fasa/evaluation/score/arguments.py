@@ -54,9 +54,9 @@ def add_to(commands: Any) -> None:
     )
     command.add_argument(
         "--iou-type",
-        choices=("segm", "bbox"),
+        choices=("segm", "bbox", "boundary"),
         default="segm",
-        help="compare masks or boxes (default: %(default)s)",
+        help="compare masks (the default), boxes, or masks and their boundaries: Boundary AP",
     )
     command.add_argument(
         "--images",
@@ -66,6 +66,12 @@ def add_to(commands: Any) -> None:
     )
     command.add_argument(
         "--tide", action="store_true", help="TIDE's six errors at IoU 0.5, as tidecv 1.0.1 counts them"
+    )
+    command.add_argument(
+        "--lrp",
+        action="store_true",
+        help="optimal LRP at IoU 0.5, an error, and its localisation, FP and FN components; with --per-class or --json "
+        "also the score that is best for each class",
     )
     command.add_argument(
         "--bootstrap",
@@ -82,7 +88,10 @@ def add_to(commands: Any) -> None:
         help="everything as JSON, as fractions: to FILE, or to the screen instead of the table",
     )
     command.add_argument(
-        "--per-class", type=Path, metavar="FILE.csv", help="AP, AP50, AP75 and AR of every class and file, as CSV"
+        "--per-class",
+        type=Path,
+        metavar="FILE.csv",
+        help="AP, AP50, AP75 and AR of every class and file, with --lrp also LRP, as CSV",
     )
     command.add_argument(
         "--areas",

@@ -35,11 +35,12 @@ def score(options: argparse.Namespace) -> int:
     begin = time.perf_counter()
     _refuse_overwriting(options)
     protocols = tuple(dict.fromkeys(options.protocol or ["standard"]))
-    if options.per_class:
-        protocol_by_class(protocols)
+    for asked, option in ((options.per_class, "--per-class"), (options.lrp, "--lrp")):
+        if asked:
+            protocol_by_class(protocols, option)
     with Display() as display:
         with display.stage(options.annotations.name):
-            truth = load_ground_truth(options.annotations, masks=options.iou_type == "segm")
+            truth = load_ground_truth(options.annotations, masks=options.iou_type != "bbox")
             if options.images:
                 truth = subset(truth, options.images)
         counts = options.instance_counts
@@ -48,6 +49,7 @@ def score(options: argparse.Namespace) -> int:
             iou_type=options.iou_type,
             areas=options.areas,
             tide=options.tide,
+            lrp=options.lrp,
             samples=options.bootstrap,
             instance_counts=scores.load_instance_counts(counts, truth) if counts else None,
             verify=options.verify,

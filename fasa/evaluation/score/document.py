@@ -59,11 +59,11 @@ def per_class_csv(files: Sequence[FileScores]) -> str:
     Raises:
         UserError: no protocol has.
     """
-    protocol = protocol_by_class([*files[0].evaluations])
+    protocol = protocol_by_class([*files[0].evaluations], "--per-class")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for file in files:
-        columns = file.evaluations[protocol].per_class or {}  # never empty: only AP-Pool has none
+        columns = _by_class(file, protocol) or {}  # never empty: only AP-Pool has none
         if file is files[0]:
             writer.writerow(["file", "protocol", *columns])
         for values in zip(*(column.tolist() for column in columns.values()), strict=True):
@@ -71,12 +71,12 @@ def per_class_csv(files: Sequence[FileScores]) -> str:
     return text.getvalue()
 
 
-def protocol_by_class(protocols: Sequence[str]) -> str:
-    """The first of ``protocols`` that has figures by class; raises a UserError if none has."""
+def protocol_by_class(protocols: Sequence[str], option: str) -> str:
+    """The first of ``protocols`` that has figures by class, as ``option`` needs; raises a UserError if none has."""
     for protocol in protocols:
         if protocol != "pool":
             return protocol
-    raise UserError("AP-Pool has no figures by class, so --per-class needs the protocol 'standard' or 'fixed', too.")
+    raise UserError(f"AP-Pool has no figures by class, so {option} needs the protocol 'standard' or 'fixed', too.")
 
 
 def _describe(file: FileScores, first: FileScores, request: ScoreRequest) -> dict[str, Any]:
@@ -95,7 +95,9 @@ def _describe(file: FileScores, first: FileScores, request: ScoreRequest) -> dic
             described["protocols"][protocol]["difference_from_first"] = _difference(
                 evaluation, first.evaluations[protocol], file.differences.get(protocol, {})
             )
-        described["protocols"][protocol]["per_class"] = _per_class(evaluation)
+        if protocol in file.lrp:
+            described["protocols"][protocol]["lrp"] = {"unit": "fraction", "figures": dict(file.lrp[protocol].summary)}
+        described["protocols"][protocol]["per_class"] = _per_class(file, protocol)
     if file.tide is not None:
         t = file.tide
         described["tide"] = {
@@ -131,12 +133,19 @@ def _intervals(intervals: dict[str, Interval]) -> dict[str, list[float]]:
     return {name: [interval.low, interval.high] for name, interval in intervals.items()}
 
 
-def _per_class(evaluation: Evaluation) -> dict[str, list[Any]] | None:
-    if evaluation.per_class is None:
+def _by_class(file: FileScores, protocol: str) -> dict[str, np.ndarray] | None:
+    """Columns of AP and, where it was asked for, of LRP; None for AP-Pool."""
+    columns = file.evaluations[protocol].per_class
+    return columns if columns is None or protocol not in file.lrp else columns | file.lrp[protocol].per_class
+
+
+def _per_class(file: FileScores, protocol: str) -> dict[str, list[Any]] | None:
+    columns = _by_class(file, protocol)
+    if columns is None:
         return None
     return {
         name: [None if isinstance(value, float) and math.isnan(value) else value for value in column.tolist()]
-        for name, column in evaluation.per_class.items()
+        for name, column in columns.items()
     }
 
 

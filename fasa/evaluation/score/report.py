@@ -34,7 +34,7 @@ ERRORS = {
 
 def print_report(console: Console, request: ScoreRequest, truth: GroundTruth, files: Sequence[FileScores]) -> None:
     """Print everything that was requested; ``console`` should interpret no markup, since names may hold brackets."""
-    what = {"segm": "Masks", "bbox": "Boxes"}[request.iou_type]
+    what = {"segm": "Masks", "bbox": "Boxes", "boundary": "Masks and their boundaries"}[request.iou_type]
     _say(
         console,
         f"{Path(truth.name).name} ({truth.kind.upper()}): {len(truth.image_ids):,} images, "
@@ -47,6 +47,16 @@ def print_report(console: Console, request: ScoreRequest, truth: GroundTruth, fi
         _say(console, f"\n{protocol}: {PROTOCOL_WORDS[truth.kind, protocol]}", style="bold")
         print_table(console, _rows(protocol, files), names)
     _say(console, *_footnotes(request, truth, files))
+    for protocol in files[0].lrp:
+        _say(console, f"\nLRP of {protocol}: optimal error at IoU 0.5, in points, lower is better", style="bold")
+        print_table(console, _lrp_rows(protocol, files), names)
+    if request.lrp:
+        _say(
+            console,
+            "oLRP is each class's error at the score that is best for it, averaged over classes with objects. Its "
+            "parts there: loc, how far matched objects are off (1 - IoU); fp, 1 - precision; fn, 1 - recall. A class "
+            "that finds nothing has oLRP and fn 100, and is in no average of loc and fp.",
+        )
     if request.tide:
         _say(console, "\nTIDE: AP50 lost to each kind of error, in points", style="bold")
         found = [file.tide for file in files if file.tide is not None]
@@ -109,6 +119,14 @@ def _rows(protocol: str, files: Sequence[FileScores]) -> list[Row]:
             )
         rows.append(Row(metric, cells))
     return rows
+
+
+def _lrp_rows(protocol: str, files: Sequence[FileScores]) -> list[Row]:
+    summaries = [file.lrp[protocol].summary for file in files]
+    return [
+        Row(name, [Cell(None if (value := own[name]) is None else 100 * value) for own in summaries])
+        for name in summaries[0]
+    ]
 
 
 def _points(interval: Interval | None) -> tuple[float, float] | None:

@@ -16,6 +16,7 @@ from fasa.evaluation import (
     Evaluation,
     GroundTruth,
     Matches,
+    OptimalLRP,
     Overlaps,
     Tide,
     bootstrap,
@@ -23,6 +24,7 @@ from fasa.evaluation import (
     match,
     mistakes,
     open_detections,
+    optimal_lrp,
     overlaps,
     tide,
 )
@@ -43,6 +45,7 @@ class ScoreRequest:
     iou_type: str = "segm"
     areas: str = "mask"
     tide: bool = False
+    lrp: bool = False
     samples: int | None = None  # of the bootstrap
     instance_counts: np.ndarray | None = None
     verify: bool = False
@@ -58,6 +61,7 @@ class FileScores:
     short_classes: int = 0  # classes with objects, but with fewer detections than AP-Fixed ranks
     evaluations: dict[str, Evaluation] = field(default_factory=dict)  # by protocol
     tide: Tide | None = None
+    lrp: dict[str, OptimalLRP] = field(default_factory=dict)  # by protocol, but for AP-Pool
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)  # by protocol and metric
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)  # of the difference from the first file
     comparisons: list[Comparison] = field(default_factory=list)
@@ -95,10 +99,14 @@ def check(request: ScoreRequest, annotations: Path, truth: GroundTruth, paths: S
     """Refuse at once what would otherwise fail after minutes.
 
     Raises:
-        UserError: a protocol of LVIS on other annotations; a detections file or an official tool is missing.
+        UserError: a protocol of LVIS on other annotations; TIDE or the official tools for boundaries; a detections file
+            or an official tool is missing.
     """
     for protocol in request.protocols:
         check_protocol(truth, protocol)
+    for asked, option in ((request.tide, "--tide"), (request.verify, "--verify")):
+        if asked and request.iou_type == "boundary":
+            raise UserError(f"{option} knows masks and boxes only: leave it out with --iou-type boundary.")
     for path in paths:
         open_detections(path)
     if request.verify:
@@ -162,6 +170,8 @@ def _score(file: FileScores, request: ScoreRequest, truth: GroundTruth, display:
             limit = limit_of(truth.kind, protocol)
             matched[limit] = matched.get(limit) or match(found, protocol)
             file.evaluations[protocol] = evaluate(matched[limit], protocol, request.instance_counts)
+            if request.lrp and protocol != "pool":
+                file.lrp[protocol] = optimal_lrp(matched[limit])
     if request.tide:
         with display.stage(f"{file.label}: TIDE"), file.clock("tide"):
             file.tide = tide(found)

@@ -77,7 +77,7 @@ def verify(
         UserError: a tool is missing, or the annotations are not JSON.
         ToolFailed: a tool fails.
     """
-    truth = ground_truth or evaluation.load_ground_truth(annotations_path, masks=iou_type == "segm")
+    truth = ground_truth or evaluation.load_ground_truth(annotations_path, masks=iou_type != "bbox")
     check_tools(annotations_path, truth, tide)
     if evaluations is None:
         found = evaluation.overlaps(truth, detections_path, iou_type, all_classes=tide, area=areas)
