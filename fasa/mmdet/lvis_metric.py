@@ -15,7 +15,8 @@ from mmengine.logging import MMLogger
 from fasa.errors import UserError
 from fasa.evaluation import LVIS, Detections, Matches, evaluate, match, overlaps
 from fasa.evaluation.geometry.overlaps import AREAS, IOU_TYPES
-from fasa.evaluation.io.detections import DetectionSource, validate
+from fasa.evaluation.io.detection_columns import validate
+from fasa.evaluation.io.detections import DetectionSource
 from fasa.evaluation.io.result_columns import NO_SIZE, RawDetections
 from fasa.evaluation.io.writer import encode_masks
 from fasa.evaluation.metrics.matching import check_protocol, limit_of, short_classes
@@ -160,7 +161,7 @@ class _Collected(DetectionSource):
         super().__init__("the detections", sum(len(image.boxes) for image in images), policy)
         self._images, self._iou_type = images, iou_type
 
-    def chunks(self) -> Iterator[Detections]:
+    def chunks(self, masks: bool = True) -> Iterator[Detections]:
         """All detections, validated, some images at a time."""
         self.done_bytes = 0
         for begin in range(0, len(self._images), IMAGES_AT_ONCE):
@@ -177,5 +178,5 @@ class _Collected(DetectionSource):
                 [size for image in part for size in image.sizes] if masked else [NO_SIZE] * rows,
                 [string for image in part for string in image.strings] if masked else [b""] * rows,
             )
-            yield validate(raw, self.name, self.done_bytes, self.policy)
+            yield validate(raw, self.name, self.done_bytes, self.policy, masks)
             self.done_bytes += rows

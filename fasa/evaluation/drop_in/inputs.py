@@ -10,7 +10,8 @@ import numpy as np
 
 from fasa.errors import UserError
 from fasa.evaluation.io import fields
-from fasa.evaluation.io.detections import Detections, DetectionSource, open_detections
+from fasa.evaluation.io.detection_columns import Detections
+from fasa.evaluation.io.detections import DetectionSource, open_detections
 from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth, read_annotations
 from fasa.evaluation.io.masks import FIELD, from_polygons
 
@@ -45,14 +46,14 @@ class SizedEntries(DetectionSource):
         self._source, self._given = source, areas
         self._box_areas: list[np.ndarray] = []
 
-    def chunks(self) -> Iterator[Detections]:
+    def chunks(self, masks: bool = True) -> Iterator[Detections]:
         """The chunks of the source.
 
         Raises:
             UserError: as the source, and where some entries have a box and others none.
         """
         self._box_areas.clear()
-        for number, chunk in enumerate(self._source.chunks()):
+        for number, chunk in enumerate(self._source.chunks(masks)):
             self.done_bytes = self._source.done_bytes
             boxed = np.zeros(len(chunk), bool) if chunk.box is None else ~np.isnan(chunk.box[:, 0])
             first = bool(self._box_areas) if number else bool(boxed[0])
@@ -83,7 +84,7 @@ def read_truth(annotations: Any, iou_type: str, kind: str) -> GroundTruth:
         UserError: as ``load_ground_truth``; or the annotations are of the other kind.
     """
     if isinstance(annotations, str | Path | GroundTruth):
-        truth = load_ground_truth(annotations)
+        truth = load_ground_truth(annotations, masks=iou_type != "bbox")
     else:
         document = annotations if isinstance(annotations, Mapping) else getattr(annotations, "dataset", None)
         if not isinstance(document, Mapping):

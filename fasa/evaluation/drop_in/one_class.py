@@ -9,7 +9,8 @@ import numpy as np
 
 from fasa.evaluation.drop_in.inputs import SizedEntries
 from fasa.evaluation.geometry.overlaps import Overlaps
-from fasa.evaluation.io.detections import Detections, DetectionSource
+from fasa.evaluation.io.detection_columns import Detections
+from fasa.evaluation.io.detections import DetectionSource
 from fasa.evaluation.io.ground_truth import GroundTruth
 
 OTHERS, CHOSEN = 0, 1  # the category ids
@@ -40,10 +41,10 @@ class OneClassEntries(DetectionSource):
         self._source, self._chosen = source, category_ids
         self._ids: list[np.ndarray] = []
 
-    def chunks(self) -> Iterator[Detections]:
+    def chunks(self, masks: bool = True) -> Iterator[Detections]:
         """The chunks of the source, relabelled."""
         self._ids.clear()
-        for chunk in self._source.chunks():
+        for chunk in self._source.chunks(masks):
             self.done_bytes = self._source.done_bytes
             self._ids.append(chunk.category_id)
             yield replace(chunk, category_id=np.where(np.isin(chunk.category_id, self._chosen), CHOSEN, _DROPPED))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fasa.evaluation.io.detections import Masks
+from fasa.evaluation.io.detection_columns import Masks
 from fasa.evaluation.io.ground_truth import GroundTruth
 from fasa.evaluation.portable.boundary import smaller_iou, truth_boundaries
 

@@ -251,9 +251,9 @@ def from_objects(document: Any, name: str) -> ScoringDocument:
     )
 
 
-def _is_finite(entry: Annotation) -> bool:
+def _is_finite(entry: ScoredAnnotation) -> bool:
     """Whether no number of an entry is NaN and its box not infinite, which JSON's quick way cannot hold."""
-    return not math.isnan(entry.area) and all(map(math.isfinite, entry.bbox))
+    return not math.isnan(entry.area) and (entry.bbox is UNSET or all(map(math.isfinite, entry.bbox)))
 
 
 def _each(document: Any, key: str, name: str, build: Callable[[Any, str], Built]) -> list[Built]:

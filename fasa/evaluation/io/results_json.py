@@ -38,11 +38,10 @@ def read_results(
 ) -> Iterator[RawDetections]:
     """Columns of one part of the file after the other.
 
-    Without ``masks`` those of entries that have a box are passed over, whatever they are.
-
     Args:
         piece: bytes of the file that are read at once, about.
         enough: bytes of columns that make a part; by msgspec, a part is a piece.
+        masks: False passes over those of entries that have a box, whatever they are.
 
     Raises:
         UserError: the file is no list of detections, or an entry is faulty; ``name`` is what sentences call the file.
