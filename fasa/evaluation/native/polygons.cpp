@@ -13,7 +13,7 @@ namespace {
 
 using Runs = std::vector<uint32_t>;
 
-constexpr double SCALE = 5;       // a polygon's edges are walked on a grid this much finer
+constexpr int SCALE = 5;          // a polygon's edges lie on a grid this much finer
 constexpr double FARTHEST = 1e6;  // pixels; what is farther off is refused by Python
 constexpr int64_t MOST_PIXELS = int64_t{1} << 31;
 
@@ -21,49 +21,73 @@ struct Point {
     int x, y;
 };
 
-// Where an edge is on the fine grid, at every step along its longer side.
-void walk(Point from, Point to, std::vector<Point> &boundary) {
-    const int dx = std::abs(to.x - from.x), dy = std::abs(to.y - from.y);
-    const bool flat = dx >= dy, flip = flat ? from.x > to.x : from.y > to.y;
-    if (flip) std::swap(from, to);
-    const double slope = flat ? static_cast<double>(to.y - from.y) / dx : static_cast<double>(to.x - from.x) / dy;
-    const int steps = flat ? dx : dy;
-    for (int step = 0; step <= steps; ++step) {
-        const int t = flip ? steps - step : step;
-        if (flat)
-            boundary.push_back({t + from.x, static_cast<int>(from.y + slope * t + .5)});
-        else
-            boundary.push_back({static_cast<int>(from.x + slope * t + .5), t + from.y});
-    }
-}
+// Where the boundary of a polygon crosses the middle of a column of pixels. pycocotools walks each edge on a grid that
+// is finer by SCALE, a step at a time along its longer side, and uses the one step in SCALE between 5 n + 2 and 5 n
+// + 3.
+class Crossings {
+  public:
+    Crossings(int64_t height, int64_t width, Runs &places) : height_(height), width_(width), places_(places) {}
 
-// The runs of one polygon (rleFrPoly of pycocotools' maskApi): where its boundary crosses the middles of columns.
+    void edge(Point from, Point to) {
+        const int dx = std::abs(to.x - from.x), dy = std::abs(to.y - from.y);
+        const bool flat = dx >= dy;
+        if (flat ? from.x > to.x : from.y > to.y) std::swap(from, to);
+        const int low = std::min(from.x, to.x), high = std::max(from.x, to.x);
+        const int64_t first = low <= 2 ? 0 : (low - 2 + SCALE - 1) / SCALE;
+        for (int64_t column = first; column < width_ && SCALE * column + 3 <= high; ++column) {
+            const int x = static_cast<int>(SCALE * column + 2);  // of the point before the step, or behind it
+            if (flat) {
+                const double slope = static_cast<double>(to.y - from.y) / dx;
+                const int t = x - from.x;
+                add(column, std::min(rounded(from.y, slope, t), rounded(from.y, slope, t + 1)));
+            } else {
+                add(column, from.y + step_across(from.x, static_cast<double>(to.x - from.x) / dy, x, dy) - 1);
+            }
+        }
+    }
+
+  private:
+    static int rounded(int from, double slope, int t) { return static_cast<int>(from + slope * t + .5); }
+
+    // The first step of a steep edge on whose other side of 5 n + 2 and 5 n + 3 it is.
+    static int step_across(int from, double slope, int x, int steps) {
+        const auto across = [&](int t) {
+            return slope > 0 ? rounded(from, slope, t) > x : rounded(from, slope, t) <= x;
+        };
+        int t = std::clamp(static_cast<int>((x + .5 - from) / slope), 1, steps);
+        while (t > 1 && across(t - 1)) --t;
+        while (t < steps && !across(t)) ++t;
+        return t;
+    }
+
+    void add(int64_t column, int fine_y) {
+        const double y = (static_cast<double>(fine_y) + .5) / SCALE - .5;
+        const double inside = std::ceil(std::clamp(y, 0.0, static_cast<double>(height_)));
+        places_.push_back(static_cast<uint32_t>(column * height_ + static_cast<int64_t>(inside)));
+    }
+
+    int64_t height_, width_;
+    Runs &places_;
+};
+
+// The runs of one polygon (rleFrPoly of pycocotools' maskApi).
 void draw(const std::vector<double> &points, int64_t height, int64_t width, Runs &runs) {
     const size_t corners = points.size() / 2;
-    std::vector<Point> boundary;
     const auto corner = [&](size_t j) {
         return Point{static_cast<int>(SCALE * points[2 * j] + .5), static_cast<int>(SCALE * points[2 * j + 1] + .5)};
     };
-    for (size_t j = 0; j < corners; ++j) walk(corner(j), corner((j + 1) % corners), boundary);
-    Runs crossings;
-    for (size_t j = 1; j < boundary.size(); ++j) {
-        const Point before = boundary[j - 1], here = boundary[j];
-        if (here.x == before.x) continue;
-        const double x = (static_cast<double>(here.x < before.x ? here.x : here.x - 1) + .5) / SCALE - .5;
-        if (std::floor(x) != x || x < 0 || x > static_cast<double>(width - 1)) continue;
-        const double y = (static_cast<double>(std::min(here.y, before.y)) + .5) / SCALE - .5;
-        const double inside = std::ceil(std::clamp(y, 0.0, static_cast<double>(height)));
-        crossings.push_back(static_cast<uint32_t>(static_cast<int64_t>(x) * height + static_cast<int64_t>(inside)));
-    }
-    crossings.push_back(static_cast<uint32_t>(height * width));
-    std::sort(crossings.begin(), crossings.end());
-    for (size_t j = crossings.size() - 1; j > 0; --j) crossings[j] -= crossings[j - 1];
-    runs.assign(1, crossings[0]);
-    for (size_t j = 1; j < crossings.size(); ++j) {  // a run of nothing joins its neighbours
-        if (crossings[j])
-            runs.push_back(crossings[j]);
-        else if (++j < crossings.size())
-            runs.back() += crossings[j];
+    Runs places;
+    Crossings crossings(height, width, places);
+    for (size_t j = 0; j < corners; ++j) crossings.edge(corner(j), corner((j + 1) % corners));
+    places.push_back(static_cast<uint32_t>(height * width));
+    std::sort(places.begin(), places.end());
+    for (size_t j = places.size() - 1; j > 0; --j) places[j] -= places[j - 1];
+    runs.assign(1, places[0]);
+    for (size_t j = 1; j < places.size(); ++j) {  // a run of nothing joins its neighbours
+        if (places[j])
+            runs.push_back(places[j]);
+        else if (++j < places.size())
+            runs.back() += places[j];
     }
 }
 
