@@ -101,25 +101,23 @@ def match_by(overlaps: Overlaps, rules: Rules) -> Matches:
     range belong to it. ``overlaps`` must hold the pairs from the lowest threshold on.
     """
     truth = overlaps.ground_truth
-    by_file = by_score(overlaps.score)
-    order = by_file
-    if (np.diff(overlaps.image) < 0).any():  # equal scores: by image, and only then by place in the file
-        by_image = group(np.arange(len(order)), overlaps.image, len(truth.image_ids))[0]
-        order = by_image[by_score(overlaps.score[by_image])]
-    part, rank_in_image = _selection(overlaps, rules, by_file, order)
-    order = order[part[order]]
-    area, low, high = overlaps.area[:, None], rules.area_ranges[:, 0], rules.area_ranges[:, 1]
-    ignored_unmatched = (area < low) | (area > high)
+    part, rank_in_image = _selection(overlaps, rules)
+    rows = np.flatnonzero(part)
+    order = _best_first(overlaps, rows)
+    area, low, high = overlaps.area[rows, None], rules.area_ranges[:, 0], rules.area_ranges[:, 1]
+    ignored = (area < low) | (area > high)
     if truth.kind == "lvis":
-        known = overlaps.category < len(truth.category_ids)
-        ignored_unmatched[known] |= truth.not_exhaustive[overlaps.image[known], overlaps.category[known]][:, None]
+        ignored |= truth.not_exhaustive[overlaps.image[rows], overlaps.category[rows]][:, None]
+    ignored_unmatched = np.zeros((len(part), ignored.shape[1]), bool)
+    ignored_unmatched[rows] = ignored
     truth_ignored = truth.ignore[:, None] | (truth.area[:, None] < low) | (truth.area[:, None] > high)
 
     usable = part[overlaps.detection] & (overlaps.iou >= rules.thresholds.min())
     if overlaps.all_classes:
         usable &= overlaps.category[overlaps.detection] == truth.category[overlaps.truth]
     detection = overlaps.detection[usable]
-    paired, first = np.unique(detection, return_index=True)
+    first = np.flatnonzero(np.diff(detection, prepend=-1))  # they ascend
+    paired = detection[first]
     outcome_row = np.full(len(overlaps.score), -1, np.int32)
     outcome_row[paired] = np.arange(len(paired))
     outcome = np.full((len(paired), *truth_ignored.shape[1:], len(rules.thresholds)), UNMATCHED, np.uint8)
@@ -130,26 +128,32 @@ def match_by(overlaps: Overlaps, rules: Rules) -> Matches:
     return Matches(overlaps, rules.limit, order, rank_in_image, outcome_row, outcome, ignored_unmatched, truth_ignored)
 
 
-def _selection(
-    overlaps: Overlaps, rules: Rules, by_file: np.ndarray, order: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _best_first(overlaps: Overlaps, rows: np.ndarray) -> np.ndarray:
+    """``rows`` (ascending) by score; those of equal score by image, and only then by place in the file."""
+    if (np.diff(overlaps.image) < 0).any():
+        rows = group(rows, overlaps.image, len(overlaps.ground_truth.image_ids))[0]
+    return rows[by_score(overlaps.score[rows])]
+
+
+def _selection(overlaps: Overlaps, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
     """bool (n,): whether a detection takes part; COCO: also its place among its class in its image, int32 (n,)."""
     truth = overlaps.ground_truth
-    image, category, classes = overlaps.image, overlaps.category, len(truth.category_ids)
-    known = category < classes
-    most = len(order) if rules.most is None else rules.most
+    image, category, images, classes = overlaps.image, overlaps.category, len(truth.image_ids), len(truth.category_ids)
+    known, everything = category < classes, np.arange(len(category))
+    most = len(category) if rules.most is None else rules.most
+    kinds = int(category.max(initial=classes - 1)) + 1  # with those that the annotations lack
     if rules.limit == "coco":
-        pair = image.astype(np.int64) * (category.max(initial=classes - 1) + 1) + category
-        occupied, pair = np.unique(pair, return_inverse=True)
-        grouped, start = group(order, pair.ravel(), len(occupied))
-        rank_in_image = np.empty(len(order), np.int32)
-        rank_in_image[grouped] = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
+        grouped = group(group(_best_first(overlaps, everything), category, kinds)[0], image, images)[0]
+        starts = np.diff(category[grouped], prepend=-1).astype(bool) | np.diff(image[grouped], prepend=-1).astype(bool)
+        rank_in_image = np.empty(len(category), np.int32)
+        rank_in_image[grouped] = everything - np.maximum.accumulate(np.where(starts, everything, 0))
         return known & (rank_in_image < most), rank_in_image
     # The limit comes first: detections of unknown or unjudged classes, and empty ones, use it up and leave afterwards.
-    if rules.limit == "image":
-        part = top(order, image, len(truth.image_ids), most)
-    else:  # equal scores at the limit: the first in the file stays
-        part = top(by_file, category, int(category.max(initial=classes - 1)) + 1, most)
+    limited, groups = (image, images) if rules.limit == "image" else (category, kinds)
+    part = np.ones(len(category), bool)
+    if np.bincount(limited, minlength=groups).max(initial=0) > most:
+        # equal scores at the limit: the first in the file stays
+        part = top(by_score(overlaps.score), limited, groups, most)
     part &= known
     part[part] = truth.verified[image[part], category[part]]
     part &= (overlaps.area > 0) & (overlaps.area < np.inf)
