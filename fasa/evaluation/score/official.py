@@ -17,7 +17,6 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def lvis_api(annotations: Path, entries: Entries, iou_type: str, protocols: Sequ
         return evaluator
 
     found = {}
-    tool = f"lvis {version('lvis')}"
+    tool = f"lvis {_version('lvis')}"
     with _quiet(), _numpy_float():
         if "standard" in protocols:
             found["standard"] = _lvis_figures(tool, run(entries(), max_dets=300))
@@ -125,7 +124,7 @@ def pycocotools(
     precision = evaluator.eval["precision"][..., -1]  # at 100 detections
     for name, classes in bins:
         summary[name] = _mean(precision[:, :, classes, 0])
-    return Official(f"pycocotools {version('pycocotools')}", summary, precision, evaluator.eval["recall"][..., -1])
+    return Official(f"pycocotools {_version('pycocotools')}", summary, precision, evaluator.eval["recall"][..., -1])
 
 
 def tidecv(annotations: Path, detections: Path, kind: str, iou_type: str) -> Official:
@@ -172,7 +171,7 @@ def tidecv(annotations: Path, detections: Path, kind: str, iou_type: str) -> Off
         for theirs, ours in SPECIAL.items():
             summary[ours] = special[theirs]
             summary[f"{ours} over classes with truth"] = over_truth(spared[theirs]) - base
-    return Official(f"tidecv {version('tidecv')}", summary)
+    return Official(f"tidecv {_version('tidecv')}", summary)
 
 
 def _mean(table: np.ndarray) -> float | None:
@@ -324,3 +323,9 @@ def for_tidecv(
     boxed = folder / "boxed.json"
     boxed.write_text(json.dumps(listed))
     return named, boxed
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
