@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import coco_problem, lvis_problem
+from evaluation_toys import disc_problem
 
 from fasa.errors import UserError
 from fasa.evaluation import Overlaps, bootstrap, evaluate, load_ground_truth, match, overlaps
 from fasa.evaluation.metrics.average_precision import Summary, rank
-from fasa.evaluation.metrics.bootstrap import resampled
+from fasa.evaluation.metrics.bootstrap import class_intervals, resample, resampled
 from fasa.evaluation.metrics.resampling import Resampling
 from fasa.evaluation.portable.resampling import DRAWS
 
@@ -137,3 +138,32 @@ def test_mistakes():
         bootstrap([file], samples=1)
     with pytest.raises(UserError, match="same images"):
         bootstrap([file, other], samples=5)
+
+
+@pytest.mark.parametrize("problem", [lvis_problem, coco_problem])
+def test_draws_of_classes_are_those_of_the_mean(problem):
+    annotations, results = problem(3)
+    file = overlaps(load_ground_truth(annotations), results)
+    (own,) = resample([file], "standard", 20, seed=2, by_class=True)  # no multiple of the block
+    assert own.class_ap is not None and own.class_ap.shape == (20, len(file.ground_truth.category_ids))
+    assert [one["AP"] for one in own.summaries] == pytest.approx(np.nanmean(own.class_ap, axis=1))
+    resampling, once = (
+        Resampling(rank(match(file), "standard")),
+        np.ones((1, len(file.ground_truth.image_ids)), np.int32),
+    )
+    found = np.empty((1, resampling.classes))
+    resampling.summaries(once, found)
+    np.testing.assert_allclose(found[0], evaluate(file).per_class["AP"], rtol=1e-12)
+
+
+def test_intervals_of_classes_are_paired_and_absent_where_a_draw_lacks_the_class():
+    annotations, results = disc_problem("lvis", images=30)
+    truth = load_ground_truth(annotations)
+    files = [overlaps(truth, results), overlaps(truth, [entry | {"score": 1 - entry["score"]} for entry in results])]
+    first, other = resample(files, "standard", 60, by_class=True)
+    assert np.nan_to_num(class_intervals(first, first)).max() == 0
+    gap = other.class_ap - first.class_ap
+    lacking = np.isnan(gap).any(axis=0)
+    found = class_intervals(other, first)
+    assert lacking.any() and not lacking.all() and (np.isnan(found).all(axis=1) == lacking).all()
+    np.testing.assert_allclose(found[~lacking].T, np.percentile(gap[:, ~lacking], [2.5, 97.5], axis=0), atol=1e-12)

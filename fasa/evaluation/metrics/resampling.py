@@ -60,6 +60,7 @@ class Resampling:
     """Figures of ``ranked``, without COCO-LT's bins, under weights of its images."""
 
     def __init__(self, ranked: Ranked) -> None:
+        self.classes = len(ranked.matches.overlaps.ground_truth.category_ids)
         self._names = [figure.name for _, _, figure in _figures(ranked)]
         by_curves: dict[tuple[str, int], list[_Figure]] = {}
         for ranking, area, figure in _figures(ranked):
@@ -71,13 +72,17 @@ class Resampling:
         groups = max(len(curves.start) - 1 for curves in self._curves)
         self._table = np.empty(DRAWS * groups * len(IOU_THRESHOLDS) * len(RECALLS))  # of precision, one after the other
 
-    def summaries(self, counts: np.ndarray) -> list[Summary]:
-        """The figures of each of ``DRAWS`` or fewer draws; ``counts`` int32 (draws, N): how often each has an image."""
+    def summaries(self, counts: np.ndarray, class_ap: np.ndarray | None = None) -> list[Summary]:
+        """The figures of each of ``DRAWS`` or fewer draws; ``counts`` int32 (draws, N): how often each has an image.
+
+        ``class_ap`` (draws, K), if given, is filled with the AP of each class, NaN without truth; not for AP-Pool.
+        """
         weight = np.zeros((counts.shape[1], DRAWS), np.int32)
         weight[:, : len(counts)] = counts.T
         found: list[Summary] = [dict.fromkeys(self._names) for _ in counts]
         for curves in self._curves:
-            _summarise(curves, weight, self._table, found)
+            of_class = class_ap if curves.figures[0].name == "AP" else None
+            _summarise(curves, weight, self._table, found, of_class)
         return found
 
 
@@ -138,8 +143,10 @@ def _start(group: np.ndarray, groups: int) -> np.ndarray:
     return np.concatenate(([0], np.cumsum(np.bincount(group, minlength=groups))))
 
 
-def _summarise(curves: _Curves, weight: np.ndarray, table: np.ndarray, found: list[Summary]) -> None:
-    """Add the figures of ``curves`` to those ``found`` of each draw; precision is written to ``table``."""
+def _summarise(
+    curves: _Curves, weight: np.ndarray, table: np.ndarray, found: list[Summary], class_ap: np.ndarray | None
+) -> None:
+    """Add the figures of ``curves`` to those ``found`` of each draw, and to ``class_ap``; ``table`` takes precision."""
     groups, thresholds = len(curves.start) - 1, len(IOU_THRESHOLDS)
     shape = DRAWS, groups, thresholds, len(RECALLS)
     truths = np.empty((groups, DRAWS), np.int64)
@@ -155,6 +162,9 @@ def _summarise(curves: _Curves, weight: np.ndarray, table: np.ndarray, found: li
 
     def means(lo: int, hi: int) -> None:
         for draw in range(lo, hi):
+            if class_ap is not None:
+                mean = precision[draw].reshape(groups, -1).mean(axis=1)
+                class_ap[draw] = np.where(truths[:, draw] > 0, mean, np.nan)
             for figure in curves.figures:
                 present = np.flatnonzero(figure.classes & (truths[:, draw] > 0))
                 values = (recall if figure.of_recall else precision)[draw]

@@ -14,6 +14,7 @@ EXAMPLES = """\
 examples:
   fasa score lvis_v1_val.json baseline.segm.json fasa.segm.json --tide --bootstrap 1000
   fasa score lvis_v1_val.json results.segm.json --images minival --protocol fixed
+  fasa score lvis_v1_val.json baseline.json new.json --page page.html --image-folder coco
   fasa score instances_val2017.json results.npz --instance-counts instances_train2017_lt.json --json scores.json
 
 Options that take several values, or one that may be left out (--protocol, --json), go after the files.
@@ -92,6 +93,19 @@ def add_to(commands: Any) -> None:
         type=Path,
         metavar="FILE.csv",
         help="AP, AP50, AP75 and AR of every class and file, with --lrp also LRP, as CSV",
+    )
+    command.add_argument(
+        "--page",
+        type=Path,
+        metavar="FILE.html",
+        help="one page with all of it, PR curves, every class, and the images that cost most; it needs no network",
+    )
+    command.add_argument(
+        "--image-folder",
+        type=Path,
+        metavar="FOLDER",
+        help="where the images lie, for --page: by the annotations' file_name or coco_url (train2017/ and val2017/ "
+        "below FOLDER, or all in FOLDER)",
     )
     command.add_argument(
         "--areas",

@@ -31,25 +31,26 @@ ERRORS = {
     "false_positive": "FalsePos", "false_negative": "FalseNeg",
 }  # fmt: skip
 
+TIDE_NOTE = (
+    "tidecv averages over every class with a detection or an object, and a class without objects counts as 0: those "
+    "figures, which papers print, compare only between files with the same number of classes. Each error is repaired "
+    "by itself; they do not add up."
+)
+
 
 def print_report(console: Console, request: ScoreRequest, truth: GroundTruth, files: Sequence[FileScores]) -> None:
     """Print everything that was requested; ``console`` should interpret no markup, since names may hold brackets."""
-    what = {"segm": "Masks", "bbox": "Boxes", "boundary": "Masks and their boundaries"}[request.iou_type]
-    _say(
-        console,
-        f"{Path(truth.name).name} ({truth.kind.upper()}): {len(truth.image_ids):,} images, "
-        f"{len(truth.category_ids):,} classes, {len(truth.image):,} objects. {what} are compared.",
-    )
+    _say(console, what_is_compared(request, truth))
     for file in files:
         _say(console, f"{file.label}: {file.detections:,} detections")
     names = [file.label for file in files]
     for protocol in request.protocols:
-        _say(console, f"\n{protocol}: {PROTOCOL_WORDS[truth.kind, protocol]}", style="bold")
-        print_table(console, _rows(protocol, files), names)
-    _say(console, *_footnotes(request, truth, files))
+        _say(console, f"\n{protocol_title(truth.kind, protocol)}", style="bold")
+        print_table(console, figure_rows(protocol, files), names)
+    _say(console, *footnotes(request, truth, files))
     for protocol in files[0].lrp:
         _say(console, f"\nLRP of {protocol}: optimal error at IoU 0.5, in points, lower is better", style="bold")
-        print_table(console, _lrp_rows(protocol, files), names)
+        print_table(console, lrp_rows(protocol, files), names)
     if request.lrp:
         _say(
             console,
@@ -59,19 +60,23 @@ def print_report(console: Console, request: ScoreRequest, truth: GroundTruth, fi
         )
     if request.tide:
         _say(console, "\nTIDE: AP50 lost to each kind of error, in points", style="bold")
-        found = [file.tide for file in files if file.tide is not None]
-        if len(found) == 1:
-            columns = ("tidecv's average", "over classes with objects", "errors")
-            print_table(console, _tide_of_one(found[0]), columns, differences=False)
-        else:
-            print_table(console, _tide_of_several(found), names)
-        _say(
-            console,
-            "tidecv averages over every class with a detection or an object, and a class without objects counts as 0: "
-            "those figures, which papers print, compare only between files with the same number of classes. Each error "
-            "is repaired by itself; they do not add up.",
-        )
+        print_table(console, *tide_table(files), differences=len(files) > 1)
+        _say(console, TIDE_NOTE)
     _say(console, *(f"Note: {note}" for note in truth.notes))
+
+
+def what_is_compared(request: ScoreRequest, truth: GroundTruth) -> str:
+    """The annotations, and what of them is compared with the detections."""
+    what = {"segm": "Masks", "bbox": "Boxes", "boundary": "Masks and their boundaries"}[request.iou_type]
+    return (
+        f"{Path(truth.name).name} ({truth.kind.upper()}): {len(truth.image_ids):,} images, "
+        f"{len(truth.category_ids):,} classes, {len(truth.image):,} objects. {what} are compared."
+    )
+
+
+def protocol_title(kind: str, protocol: str) -> str:
+    """A protocol, and what it says in one line."""
+    return f"{protocol}: {PROTOCOL_WORDS[kind, protocol]}"
 
 
 def print_comparisons(console: Console, files: Sequence[FileScores]) -> None:
@@ -103,7 +108,8 @@ def _say(console: Console, *lines: str, style: str | None = None) -> None:
         console.print(line, style=style, width=min(console.width, PROSE))
 
 
-def _rows(protocol: str, files: Sequence[FileScores]) -> list[Row]:
+def figure_rows(protocol: str, files: Sequence[FileScores]) -> list[Row]:
+    """A protocol's figures in points, a cell for each file, with their intervals."""
     rows = []
     for metric in files[0].evaluations[protocol].summary:
         cells = []
@@ -121,7 +127,8 @@ def _rows(protocol: str, files: Sequence[FileScores]) -> list[Row]:
     return rows
 
 
-def _lrp_rows(protocol: str, files: Sequence[FileScores]) -> list[Row]:
+def lrp_rows(protocol: str, files: Sequence[FileScores]) -> list[Row]:
+    """A protocol's LRP in points, a cell for each file."""
     summaries = [file.lrp[protocol].summary for file in files]
     return [
         Row(name, [Cell(None if (value := own[name]) is None else 100 * value) for own in summaries])
@@ -133,7 +140,8 @@ def _points(interval: Interval | None) -> tuple[float, float] | None:
     return None if interval is None else (100 * interval.low, 100 * interval.high)
 
 
-def _footnotes(request: ScoreRequest, truth: GroundTruth, files: Sequence[FileScores]) -> Iterator[str]:
+def footnotes(request: ScoreRequest, truth: GroundTruth, files: Sequence[FileScores]) -> Iterator[str]:
+    """What one must know to read the figures."""
     first = f" Differences are from {files[0].label}." if len(files) > 1 else ""
     yield f"AP and AR in points (0 to 100).{first}"
     if request.samples:
@@ -175,6 +183,14 @@ def _classes_with_truth(truth: GroundTruth) -> str:
         for letter, word in FREQUENCY_WORDS.items()
     )
     return f"Classes with objects: {', '.join(groups)}."
+
+
+def tide_table(files: Sequence[FileScores]) -> tuple[list[Row], Sequence[str]]:
+    """TIDE's rows, and the columns' names: averages and counts of one file, or the files."""
+    found = [file.tide for file in files if file.tide is not None]
+    if len(found) == 1:
+        return _tide_of_one(found[0]), ("tidecv's average", "over classes with objects", "errors")
+    return _tide_of_several(found), [file.label for file in files]
 
 
 def _tide_of_one(t: Tide) -> list[Row]:

@@ -19,7 +19,6 @@ from fasa.evaluation import (
     OptimalLRP,
     Overlaps,
     Tide,
-    bootstrap,
     evaluate,
     match,
     mistakes,
@@ -29,8 +28,9 @@ from fasa.evaluation import (
     tide,
 )
 from fasa.evaluation.io.annotation_json import read_instance_counts
-from fasa.evaluation.metrics.bootstrap import Interval
+from fasa.evaluation.metrics.bootstrap import Interval, class_intervals, resample, summary_intervals
 from fasa.evaluation.metrics.matching import check_protocol, limit_of, short_classes
+from fasa.evaluation.score.page.verdicts import Verdicts, judge
 from fasa.evaluation.score.progress import Display
 from fasa.evaluation.score.verification import Comparison, ToolFailed, check_tools, verify
 
@@ -49,6 +49,7 @@ class ScoreRequest:
     samples: int | None = None  # of the bootstrap
     instance_counts: np.ndarray | None = None
     verify: bool = False
+    page: str | None = None  # the protocol whose classes and images a page shows
 
 
 @dataclass
@@ -64,6 +65,8 @@ class FileScores:
     lrp: dict[str, OptimalLRP] = field(default_factory=dict)  # by protocol, but for AP-Pool
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)  # by protocol and metric
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)  # of the difference from the first file
+    verdicts: Verdicts | None = None  # for the page
+    class_intervals: np.ndarray | None = None  # (K, 2): of the difference from the first file, for the page; NaN: none
     comparisons: list[Comparison] = field(default_factory=list)
     failure: str | None = None  # of an official tool
     warnings: tuple[str, ...] = ()
@@ -172,6 +175,8 @@ def _score(file: FileScores, request: ScoreRequest, truth: GroundTruth, display:
             file.evaluations[protocol] = evaluate(matched[limit], protocol, request.instance_counts)
             if request.lrp and protocol != "pool":
                 file.lrp[protocol] = optimal_lrp(matched[limit])
+            if protocol == request.page:
+                file.verdicts = judge(matched[limit])
     if request.tide:
         with display.stage(f"{file.label}: TIDE"), file.clock("tide"):
             file.tide = tide(found)
@@ -183,10 +188,14 @@ def _resample(
 ) -> None:
     for protocol in request.protocols:
         with display.count(f"bootstrap: {protocol}") as progress:
-            intervals, differences = bootstrap(kept, protocol, samples, SEED, progress)
+            drawn = resample(kept, protocol, samples, SEED, progress, by_class=protocol == request.page)
+        intervals, differences = summary_intervals(drawn)
         for file, own, difference in zip(files, intervals, differences, strict=True):
             file.intervals[protocol] = own
             file.differences[protocol] = difference
+        if protocol == request.page:
+            for file, draws in zip(files[1:], drawn[1:], strict=True):
+                file.class_intervals = class_intervals(draws, drawn[0])
 
 
 def labels(paths: Sequence[Path]) -> list[str]:

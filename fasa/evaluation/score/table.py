@@ -70,14 +70,20 @@ def _table(
         texts = []
         for place in places if row.cells else ():
             cell, first = row.cells[place], row.cells[0]
-            texts.append(_text(cell.value, cell.interval, cell.decimals) if cell else "")
+            texts.append(cell_text(cell))
             if place and differences:
-                texts.append(_difference(cell, first))
+                texts.append(difference_text(cell, first))
         table.add_row(row.name, *texts, style=None if row.cells else "bold")
     return table
 
 
-def _difference(cell: Cell | None, first: Cell | None) -> str:
+def cell_text(cell: Cell | None) -> str:
+    """The figure with its interval; nothing for no cell."""
+    return _text(cell.value, cell.interval, cell.decimals) if cell else ""
+
+
+def difference_text(cell: Cell | None, first: Cell | None) -> str:
+    """How far ``cell`` is above ``first``, with the interval of that."""
     if cell is None or first is None:
         return ""
     gap = None if cell.value is None or first.value is None else cell.value - first.value
