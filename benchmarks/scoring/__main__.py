@@ -1,23 +1,21 @@
 """FASA's evaluator beside lvis-api, pycocotools, faster-coco-eval, hotcoco and tidecv, in one run.
 
-    python -m benchmarks.scoring --folder FOLDER [--images 500 2000 5000 20000] [--kinds lvis-segm …] [--write]
+    python -m benchmarks.scoring --folder FOLDER --images 500 2000 [--kinds lvis-segm …] [--slow 2000] [--write]
 
 Made-up images (`synthetic.py`), 300 detections each. A tool's cost is that of its whole process, from its start to the
 figures, files in the page cache. `fasa` has seen the annotations before (it keeps them in its cache), "first time" has
-not. Tools take turns, three times each (those that need minutes: once), and the least counts. `--write` keeps what was
-measured in `benchmarks/scoring/measured.json` and makes the tables of README.md and benchmarks/README.md of it.
+not. Tools take turns, three times each, and the least counts; those in Python, which need minutes, run once, and up to
+`--slow` images. `--write` keeps each comparison in `benchmarks/scoring/measured.json` as soon as it is there, in the
+place of an earlier one, and makes the tables of README.md and benchmarks/README.md of it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import shutil
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benchmarks.scoring import synthetic, table
 from benchmarks.scoring.measure import Cost, cheapest, measure
@@ -30,16 +28,15 @@ KINDS = {  # the other tools; the first is the reference
     "tide": ("tidecv",),
 }
 SLOW = {"lvis-api", "pycocotools", "faster-coco-eval", "tidecv"}
-MOST_IMAGES_OF_SLOW = 2000
 TURNS = 3
 
 
-def compare(folder: Path, kind: str, images: int) -> dict[str, object]:
+def compare(folder: Path, kind: str, images: int, slow: int) -> dict[str, Any]:
     """The costs of every tool on one data set, and how far its figures are from the reference's."""
     annotations = folder / ("coco.json" if kind.startswith("coco") else "lvis.json")
     detections = folder / ("bbox.json" if kind.endswith("bbox") else "segm.json")
     cache = folder / "cache"
-    jobs = {tool: (tool, detections) for tool in KINDS[kind] if tool not in SLOW or images <= MOST_IMAGES_OF_SLOW}
+    jobs = {tool: (tool, detections) for tool in KINDS[kind] if tool not in SLOW or images <= slow}
     jobs |= {"fasa, first time": ("fasa", detections), "fasa": ("fasa", detections)}
     if kind.endswith("segm") or kind == "tide":
         jobs["fasa, .npz"] = ("fasa", folder / "segm.npz")
@@ -53,7 +50,7 @@ def compare(folder: Path, kind: str, images: int) -> dict[str, object]:
                 shutil.rmtree(cache, ignore_errors=True)
             cost, figures[name] = measure(tool, kind, annotations, file, cache)
             costs[name].append(cost)
-    reference = next(iter(figures.values()))
+    reference = next(iter(figures.values()))  # without the reference's, which need minutes: hotcoco's
     apart = {
         name: max(abs(figure - (reference[key] or 0)) for key, figure in own.items() if figure is not None)
         for name, own in figures.items()
@@ -68,22 +65,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="for the made-up data, which are used again")
     parser.add_argument("--images", type=int, nargs="+", default=[500, 2000])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--slow", type=int, default=2000, help="the most images for tools in Python (default: 2000)")
     parser.add_argument("--write", action="store_true", help="keep the measurement and make the tables of it")
     options = parser.parse_args()
     synthetic.write(options.folder / "warm", 3)
     measure("fasa", "lvis-segm", options.folder / "warm/lvis.json", options.folder / "warm/segm.json", options.folder)
-    found = []
     for images in options.images:
         synthetic.write(options.folder / str(images), images)
         for kind in options.kinds:
-            found.append(compare(options.folder / str(images), kind, images))
-            print("\n".join(table.rows([found[-1]])), flush=True)
-    tools = ("lvis", "pycocotools", "faster-coco-eval", "hotcoco", "tidecv", "numpy")
-    here = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    measured = {"machine": here, "versions": {name: version(name) for name in tools}, "rows": found}
-    if options.write:
-        table.MEASURED.write_text(json.dumps(measured, indent=1) + "\n")
-        table.update()
+            found = compare(options.folder / str(images), kind, images, options.slow)
+            print("\n".join(table.rows([found])), flush=True)
+            if options.write:
+                table.keep(found)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,14 @@ python -m benchmarks.scoring.table      makes them again
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from fasa import atomic
 
 ROOT = Path(__file__).parents[2]
 MEASURED = Path(__file__).with_name("measured.json")
@@ -19,6 +24,7 @@ NAMES = {
     "coco-bbox": "COCO AP, boxes",
     "tide": "TIDE, masks",
 }
+PACKAGES = ("lvis", "pycocotools", "faster-coco-eval", "hotcoco", "tidecv", "numpy")
 REFERENCES = ("lvis-api", "pycocotools", "tidecv")
 COLUMNS = ("official tool", "faster-coco-eval", "hotcoco", "fasa, first time", "fasa", "fasa, .npz")
 HEAD = f"| | images | {' | '.join(COLUMNS)} | fasa / fastest other | memory | apart |"
@@ -68,6 +74,18 @@ def tables() -> dict[Path, str]:
         ]
         short.append(f"| {NAMES[row['kind']]} | {row['images']:,} | {' | '.join(cells)} |")
     return {ROOT / "benchmarks/README.md": long, ROOT / "README.md": "\n".join(short)}
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Put a comparison in the place of an earlier one of its kind and size, and make the tables anew."""
+    earlier = json.loads(MEASURED.read_text())["rows"] if MEASURED.exists() else []
+    same = (row["kind"], row["images"])
+    rows = [other for other in earlier if (other["kind"], other["images"]) != same] + [row]
+    rows.sort(key=lambda other: (list(NAMES).index(other["kind"]), other["images"]))
+    here = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    versions = {name: version(name) for name in PACKAGES}
+    atomic.write_json(MEASURED, {"machine": here, "versions": versions, "rows": rows})
+    update()
 
 
 def update() -> None:
