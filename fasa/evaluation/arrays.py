@@ -30,13 +30,16 @@ def group(order: np.ndarray, key: np.ndarray, groups: int) -> tuple[np.ndarray, 
     return order[split], start
 
 
-def top(order: np.ndarray, key: np.ndarray, groups: int, limit: int) -> np.ndarray:
-    """bool (n,): whether an element is among the first ``limit`` of its group in ``order``, which holds all n."""
+def top(order: Callable[[], np.ndarray], key: np.ndarray, groups: int, limit: int) -> np.ndarray:
+    """bool (n,): whether an element is among the first ``limit`` of its group in ``order()``, which holds all n.
+
+    Nothing is sorted where no group has more than that.
+    """
     if np.bincount(key, minlength=groups).max(initial=0) <= limit:
-        return np.ones(len(order), bool)
-    grouped, start = group(order, key, groups)
-    rank = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
-    kept = np.empty(len(order), bool)
+        return np.ones(len(key), bool)
+    grouped, start = group(order(), key, groups)
+    rank = np.arange(len(key)) - np.repeat(start[:-1], np.diff(start))
+    kept = np.empty(len(key), bool)
     kept[grouped] = rank < limit
     return kept
 

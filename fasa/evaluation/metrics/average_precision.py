@@ -64,7 +64,7 @@ def evaluate_matches(matches: Matches, protocol: str, instance_counts: np.ndarra
     truth, iou_type = matches.overlaps.ground_truth, matches.overlaps.iou_type
     ranked = rank(matches, protocol)
     if protocol == "pool":
-        return Evaluation(protocol, iou_type, truth.kind, summarise(ranked))
+        return Evaluation(protocol, iou_type, truth.kind, _pool_summary(ranked))
     precision, recall = tables(matches, ranked.rankings["AP"])
     summary = _summary(ranked, precision, recall)
     if instance_counts is not None:
@@ -109,10 +109,8 @@ def rank_classes(matches: Matches, most: int | None = None, images: np.ndarray |
     return Ranking(*group(order, overlaps.category, classes), *group(rows, truth.category, classes), areas)
 
 
-def summarise(ranked: Ranked) -> Summary:
-    """The figures of a protocol, without COCO-LT's bins."""
-    if ranked.protocol != "pool":
-        return _summary(ranked, *tables(ranked.matches, ranked.rankings["AP"]))
+def _pool_summary(ranked: Ranked) -> Summary:
+    """AP-Pool's figures, each of a curve of its own."""
     figures: list[float | None] = []
     for ranking, pools in ((ranked.rankings["AP"], 1), (ranked.rankings["frequency"], len(FREQUENCIES))):
         precision, _ = tables(ranked.matches, ranking)

@@ -150,11 +150,8 @@ def _selection(overlaps: Overlaps, rules: Rules) -> tuple[np.ndarray, np.ndarray
         return known & (rank_in_image < most), rank_in_image
     # The limit comes first: detections of unknown or unjudged classes, and empty ones, use it up and leave afterwards.
     limited, groups = (image, images) if rules.limit == "image" else (category, kinds)
-    part = np.ones(len(category), bool)
-    if np.bincount(limited, minlength=groups).max(initial=0) > most:
-        # equal scores at the limit: the first in the file stays
-        part = top(by_score(overlaps.score), limited, groups, most)
-    part &= known
+    # equal scores at the limit: the first in the file stays
+    part = known & top(lambda: by_score(overlaps.score), limited, groups, most)
     part[part] = truth.verified[image[part], category[part]]
     part &= (overlaps.area > 0) & (overlaps.area < np.inf)
     return part, np.zeros(0, np.int32)

@@ -124,7 +124,7 @@ def _orders(overlaps: Overlaps) -> tuple[np.ndarray, np.ndarray]:
     position = truth.image_positions[overlaps.image]
     order = group(np.arange(len(position)), position, images)[0]
     order = order[by_score(overlaps.score[order])]
-    order = order[top(order, position, images, DETECTIONS_PER_IMAGE[truth.kind])[order]]
+    order = order[top(lambda: order, position, images, DETECTIONS_PER_IMAGE[truth.kind])[order]]
     return order, group(order, position, images)[0]
 
 

@@ -26,6 +26,14 @@ def _grown(array):
 
 
 @compiled
+def _with_room(pairs, detections, truths, ious):
+    """The three columns, larger where they are full of ``pairs``."""
+    if pairs < len(ious):
+        return detections, truths, ious
+    return _grown(detections), _grown(truths), _grown(ious)
+
+
+@compiled
 def mask_pairs(
     lo, hi, image, category, area, tight, counts, counts_start,
     image_start, truth_category, crowd, truth_area, truth_tight, truth_runs, run_start, all_classes,
@@ -62,8 +70,7 @@ def mask_pairs(
             union = area[d] if crowd[g] else area[d] + truth_area[g] - shared
             iou = float(shared) / float(union)
             if iou >= floor:
-                if pairs == len(ious):
-                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
+                detections, truths, ious = _with_room(pairs, detections, truths, ious)
                 detections[pairs], truths[pairs], ious[pairs] = d, g, iou
                 pairs += 1
     return detections[:pairs], truths[:pairs], ious[:pairs]
@@ -92,8 +99,7 @@ def box_pairs(
             union = w * h if crowd[g] else w * h + truth_box[g, 2] * truth_box[g, 3] - shared
             iou = shared / union
             if iou >= floor:
-                if pairs == len(ious):
-                    detections, truths, ious = _grown(detections), _grown(truths), _grown(ious)
+                detections, truths, ious = _with_room(pairs, detections, truths, ious)
                 detections[pairs], truths[pairs], ious[pairs] = d, g, iou
                 pairs += 1
     return detections[:pairs], truths[:pairs], ious[:pairs]
