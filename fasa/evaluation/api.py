@@ -56,8 +56,9 @@ def localisation_recall_precision(
     the score where they are reached.
     """
     refuse_pool(protocol)
-    truth = load_ground_truth(annotations)
-    return optimal_lrp(match(find_overlaps(truth, open_detections(detections), iou_type), protocol)).summary
+    found = overlaps(annotations, detections, iou_type)
+    _warn(found, protocol)
+    return optimal_lrp(match(found, protocol)).summary
 
 
 def tide_errors(annotations: AnyAnnotations, detections: AnyDetections, iou_type: str = "segm") -> dict[str, float]:
@@ -66,8 +67,7 @@ def tide_errors(annotations: AnyAnnotations, detections: AnyDetections, iou_type
     Arguments and errors as ``average_precision``, but no boundaries; ``tide`` also gives the counts, the special errors
     and the mean over classes with ground truth.
     """
-    truth = load_ground_truth(annotations, masks=iou_type != "bbox")
-    found = find_overlaps(truth, open_detections(detections), iou_type, all_classes=True)
+    found = overlaps(annotations, detections, iou_type, all_classes=True)
     _warn(found)
     return tide(found).errors
 
