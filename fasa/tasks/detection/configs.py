@@ -210,7 +210,7 @@ def _set_schedule(config: Config, recipe: DetectionRecipe) -> None:
     if schedule.optimizer == "sgd":
         config.optim_wrapper.optimizer = {"type": "SGD", "momentum": schedule.momentum, **optimizer}
     else:
-        config.optim_wrapper.optimizer = {"type": "AdamW", **optimizer}
+        config.optim_wrapper.optimizer = {"type": "AdamW", "fused": True, **optimizer}
 
 
 def _set_hooks(config: Config, job: Job, manifest: Manifest) -> None:

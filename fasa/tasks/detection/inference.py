@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader
 
 from fasa.evaluation import DetectionWriter
+from fasa.tasks.detection.nms import nms_by_class
 
 Batch = TypeVar("Batch")
 
@@ -44,25 +44,6 @@ def write_detections(detector: Any, images: DataLoader, path: Path) -> None:
 def progress(batches: Iterable[Batch], description: str) -> Iterable[Batch]:
     """``batches``, with a bar where there is a terminal."""
     return track(batches, description, transient=True, disable=None)  # type: ignore[arg-type]  # None: rich looks
-
-
-@contextmanager
-def nms_by_class(detector: Any) -> Iterator[None]:
-    """Inside, a detector on a processor suppresses boxes of one class after the other; the result is the same.
-
-    mmcv lays the classes apart, so that no two of them overlap, and then compares all boxes with all. On a processor
-    that took a third of an inference with 60 classes; a GPU is quicker with all at once.
-    """
-    settings = detector.roi_head.test_cfg.nms
-    whole = settings.get("split_thr")
-    if next(detector.parameters()).device.type == "cpu":
-        settings["split_thr"] = 1  # boxes from which on mmcv goes class by class
-    try:
-        yield
-    finally:
-        settings.pop("split_thr", None)
-        if whole is not None:
-            settings["split_thr"] = whole
 
 
 def image_paths(images: DataLoader) -> dict[int, str]:

@@ -25,7 +25,8 @@ from torch.utils.data import DataLoader
 from fasa import evaluation as metrics
 from fasa.evaluation import DetectionWriter, GroundTruth
 from fasa.mmdet.validation_loss import evaluating
-from fasa.tasks.detection.inference import nms_by_class, progress
+from fasa.tasks.detection.inference import progress
+from fasa.tasks.detection.nms import nms_by_class
 from fasa.tasks.detection.topk_inference import Image, scored_boxes, write, write_boxes
 
 GAMMAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
