@@ -1,5 +1,5 @@
 # Four doors. Each sets up .venv/ first, which takes minutes once and nothing after that.
-.PHONY: reproduce test lint gpu-check where setup
+.PHONY: reproduce test lint docs gpu-check where setup
 .DEFAULT_GOAL := reproduce
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -20,6 +20,10 @@ lint: setup
 	snakefmt --check Snakefile workflow
 	mypy
 	snakemake --lint
+
+# The documentation, as a site of its own: site/index.html.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 # On a machine with a GPU, in ten minutes: what breaks, what a step costs, then runs of the table as time allows.
 #   make gpu-check OUT=folder [MINUTES=10]      the same again goes on

@@ -1,4 +1,4 @@
-"""The tables of what ``python -m benchmarks.scoring --write`` measured, in README.md and benchmarks/README.md.
+"""The tables of what ``python -m benchmarks.scoring --write`` measured: README.md, docs/score.md, benchmarks/README.md.
 
 python -m benchmarks.scoring.table      makes them again
 """
@@ -64,16 +64,22 @@ def tables() -> dict[Path, str]:
     rule = "|---|---:|" + "---:|" * (len(COLUMNS) + 3)
     versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
     long = "\n".join([f"{measured['machine']}; {versions}.\n", HEAD, rule, *rows(measured["rows"])])
-    short = ["| | images | official tool | hotcoco | `fasa` | `fasa`, from .npz |", "|---|---:|---:|---:|---:|---:|"]
-    for row in measured["rows"]:
-        costs = row["costs"]
-        official = next((costs[name] for name in REFERENCES if name in costs), None)
-        cells = [
-            f"{c['cpu']:.1f} s" if c else ""
-            for c in (official, *(costs.get(n) for n in ("hotcoco", "fasa", "fasa, .npz")))
-        ]
-        short.append(f"| {NAMES[row['kind']]} | {row['images']:,} | {' | '.join(cells)} |")
-    return {ROOT / "benchmarks/README.md": long, ROOT / "README.md": "\n".join(short)}
+    return {
+        ROOT / "benchmarks/README.md": long,
+        ROOT / "docs/score.md": _short(measured["rows"]),
+        ROOT / "README.md": _short([row for row in measured["rows"] if set(REFERENCES) & set(row["costs"])]),
+    }
+
+
+def _short(measured: Sequence[dict[str, Any]]) -> str:
+    """CPU seconds alone, of the tools that papers are scored with, of the fastest other, and of ours."""
+    tools = ("official tool", "hotcoco", "fasa", "fasa, .npz")
+    lines = [f"| | images | {' | '.join(tools)} |", f"|---|---:|{'---:|' * len(tools)}"]
+    for row in measured:
+        costs = {("official tool" if name in REFERENCES else name): cost for name, cost in row["costs"].items()}
+        cells = [f"{costs[name]['cpu']:.1f} s" if name in costs else "" for name in tools]
+        lines.append(f"| {NAMES[row['kind']]} | {row['images']:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def keep(row: dict[str, Any]) -> None:

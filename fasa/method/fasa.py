@@ -41,7 +41,8 @@ class FASA(nn.Module):
         draws_per_step: ``s`` of eq 4, the expected number of virtual features a step while no probability is clipped.
         loss_weight: factor of the mean virtual loss (released code).
         start_epoch: first epoch, counted from 0, with virtual features (released code: the second).
-        up, down: ``alpha`` and ``beta`` of section 3.2.
+        up: ``alpha`` of section 3.2, for groups whose loss fell.
+        down: ``beta``, for those whose loss rose.
         initialisation: ``inverse_frequency`` or ``uniform`` (supplement B.1).
         grouping: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected) or ``class`` (each
             alone).

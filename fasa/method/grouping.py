@@ -121,7 +121,9 @@ def group_classes(mean: Tensor, variance: Tensor, observations: Tensor, method: 
     """Group index of each class, ``[C]`` int64, -1 for classes without one.
 
     Args:
-        mean, variance, observations: running statistics, ``[C, d]``, ``[C, d]``, ``[C]``.
+        mean: running means of the features, ``[C, d]``.
+        variance: their running variances, ``[C, d]``.
+        observations: real features seen of each class, ``[C]``.
         method: ``mean_shift`` (paper), ``affinity_released``, ``affinity`` (its sign corrected) or ``class`` (each
             alone). Classes never seen are left out (-1), but ``affinity_released`` clusters their zero means too.
         neighbours: relative bandwidth of ``mean_shift``.

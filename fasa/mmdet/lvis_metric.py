@@ -51,7 +51,9 @@ class FasaLVISMetric(BaseMetric):
             detections of every class.
         areas: whether small, medium and large masks are told by the area of the "box", as ``LVISMetric`` does, or of
             the "mask", as detectron2 and ``fasa score`` do.
-        collect_device, prefix, backend_args: as of ``LVISMetric``.
+        collect_device: as of ``LVISMetric``.
+        prefix: as of ``LVISMetric``.
+        backend_args: as of ``LVISMetric``.
 
     Raises:
         UserError: an unknown name, or the annotations cannot be read or are not LVIS's.

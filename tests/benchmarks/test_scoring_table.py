@@ -1,4 +1,4 @@
-"""The tables of speed in README.md and benchmarks/README.md are those of what was measured last."""
+"""The tables of speed in README.md, docs/score.md and benchmarks/README.md are those of what was measured last."""
 
 from __future__ import annotations
 
