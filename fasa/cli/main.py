@@ -19,6 +19,7 @@ HOMES = {  # the modules of the commands, in the order of --help
     "evaluate": "fasa.cli.evaluate",
     "render": "fasa.cli.render",
     "findings": "fasa.cli.render",
+    "bundle": "fasa.cli.bundle",
     "score": "fasa.evaluation.score.arguments",
 }
 

@@ -12,14 +12,19 @@ def add_to(commands: Commands) -> None:
     """Add the commands."""
     command = add_command(commands, "render", render)
     command.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, findings, or report (default: all)")
+    command.add_argument(
+        "--from", type=Path, metavar="BUNDLE", dest="bundle",
+        help="a file of 'fasa bundle': unpacked beside it, and rendered there",
+    )  # fmt: skip
     add_command(commands, "findings", findings, scale=False)
 
 
 def render(options: argparse.Namespace) -> None:
     """Make tables, figures, findings and the report from the runs that there are."""
     from fasa import reporting
+    from fasa.study.bundle import unpack, unpacked
 
-    study = study_of(options)
+    study = unpack(options.bundle, unpacked(options.bundle)) if options.bundle else study_of(options)
     for name in options.names or [*study.started_artifacts(), "findings", "report"]:
         if name in study.tables:
             made = reporting.render_table(study, name)

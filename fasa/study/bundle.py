@@ -1,0 +1,153 @@
+"""A scale's finished runs in one file that can be checked: all that its tables and figures are made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+from fasa import atomic
+from fasa.errors import UserError
+from fasa.study.study import Study
+
+MANIFEST = "bundle.json"
+FORMAT, VERSION = "fasa bundle", 1
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry: the same runs make the same bytes
+MEASURED = ("metrics.json", "provenance.json", "examples.json")
+TRAINED = ("cost.json", "history.json", "failed.json")
+BLOCK = 1 << 20
+
+
+def pack(study: Study, path: Path, weights: bool = False) -> int:
+    """Write the finished runs of ``study`` and its ``configs/`` to ``path``, a zip; the number of runs.
+
+    Measurements, provenance, pictures' examples, costs and histories are packed, and why a run failed. The same runs
+    give the same bytes.
+
+    Args:
+        study: whose runs.
+        path: the file to write.
+        weights: also the weights of each run, ``model.pt``.
+
+    Raises:
+        UserError: no run is finished, or the disk is full.
+    """
+    runs, files = 0, [path for path in (study.root / "configs").rglob("*") if _is_config(path)]
+    every = {run: None for name in study.artifacts() for run in study.with_needed(study.runs(name))}
+    for run in every:
+        work, measured = study.work_dir(run.recipe, run.seed), study.metrics_path(run.recipe, run.seed).parent
+        done = study.load_metrics(run.recipe, run.seed) is not None
+        runs += done
+        trained = (*TRAINED, "model.pt") if weights else TRAINED
+        names = [measured / name for name in MEASURED if done]
+        names += [work / name for name in trained if done or name == "failed.json"]
+        files += [name for name in names if name.exists()]
+    if not runs:
+        raise UserError(f"no run of scale '{study.scale.name}' is finished: there is nothing to pack.")
+    atomic.write(path, lambda stream: _write(stream, study, sorted(files)))
+    return runs
+
+
+def unpacked(path: Path) -> Path:
+    """The folder that a bundle is unpacked to: beside it, by its name up to the first dot."""
+    return path.with_name(path.name.partition(".")[0] or path.name + ".study")
+
+
+def unpack(path: Path, folder: Path) -> Study:
+    """Put a bundle's files into ``folder``, a study of its own, every byte checked; the study.
+
+    A folder that holds this very bundle is taken as it is.
+
+    Raises:
+        UserError: ``path`` is no bundle, is damaged, or ``folder`` holds something else.
+    """
+    from fasa.study.study import load_study
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _manifest(archive, path)
+            if folder.exists():
+                if _read_json(folder / MANIFEST) != manifest:
+                    raise UserError(f"{folder} is there and holds something else: move it away, or unpack elsewhere.")
+            else:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+                    _extract(archive, manifest["files"], Path(scratch) / "whole", path)
+                    atomic.write_json(Path(scratch) / "whole" / MANIFEST, manifest)
+                    os.rename(Path(scratch) / "whole", folder)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space.") from error
+    return load_study(folder, manifest["scale"])
+
+
+def _is_config(path: Path) -> bool:
+    return path.is_file() and path.suffix in (".yaml", ".py", ".json")
+
+
+def _write(stream: BinaryIO, study: Study, files: list[Path]) -> None:
+    listed: dict[str, dict[str, Any]] = {}
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in files:
+            name = file.relative_to(study.root).as_posix()
+            digest = hashlib.sha256()
+            with file.open("rb") as source, archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True) as entry:
+                for block in iter(lambda: source.read(BLOCK), b""):
+                    digest.update(block)
+                    entry.write(block)
+            listed[name] = {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+        manifest = {"format": FORMAT, "version": VERSION, "scale": study.scale.name, "files": listed}
+        archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, indent=1) + "\n")
+
+
+def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(archive.read(MANIFEST))
+        told = manifest["format"], manifest["version"]
+        files, names = manifest["files"], {info.filename for info in archive.infolist()} - {MANIFEST}
+        sound = isinstance(manifest["scale"], str) and set(files) == names and all(map(_inside, files))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is no bundle of 'fasa bundle': its {MANIFEST} is missing or damaged.") from error
+    if told != (FORMAT, VERSION):
+        raise UserError(f"{path} is a bundle of another format, {told}; this version reads {(FORMAT, VERSION)}.")
+    if not sound:
+        raise UserError(f"{path} holds other files than its {MANIFEST} lists, or some outside its folder: not unpacked.")
+    return manifest
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.parts[0] in ("configs", "results", "work_dirs")
+
+
+def _extract(archive: zipfile.ZipFile, files: dict[str, dict[str, Any]], folder: Path, path: Path) -> None:
+    for name, listed in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest, left = hashlib.sha256(), listed["bytes"]
+        with archive.open(name) as source, target.open("wb") as written:
+            for block in _blocks(source, left, f"{path}: {name}"):
+                digest.update(block)
+                written.write(block)
+        if digest.hexdigest() != listed["sha256"]:
+            raise UserError(f"{path} is damaged: {name} is not what was packed. Get the bundle again.")
+
+
+def _blocks(source: Any, size: int, name: str) -> Iterator[bytes]:
+    """A file's bytes, never more than it says that it has."""
+    for block in iter(lambda: source.read(BLOCK), b""):
+        size -= len(block)
+        if size < 0:
+            raise UserError(f"{name} is larger than its bundle says: not unpacked.")
+        yield block
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None

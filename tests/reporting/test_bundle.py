@@ -1,0 +1,154 @@
+"""A bundle makes the same tables, figures, findings and report again, byte for byte, or is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from toys_study import write_root
+
+from fasa.cli import main
+from fasa.study import Run, load_study
+from fasa.study.bundle import MANIFEST, pack, unpack
+
+NAMES = ("cifar_lt", "adaptation_unit", "cifar_fig4b")
+
+
+@pytest.fixture
+def study(tmp_path, invented, monkeypatch):
+    """A root in which every run of a few tables but one is measured, and that one failed."""
+    monkeypatch.chdir(write_root(tmp_path / "here"))
+    study = load_study(Path("."), "tiny")
+    runs = dict.fromkeys(run for name in NAMES for run in study.with_needed(study.runs(name)))
+    for number, run in enumerate(runs):
+        work = study.work_dir(run.recipe, run.seed)
+        work.mkdir(parents=True)
+        if run == Run("ldam_chu", 1) or number == len(runs) - 1:
+            (work / "failed.json").write_text(json.dumps({"message": "the loss is not finite"}))
+            continue
+        measured = invented.metrics(run.recipe, run.seed, accuracy=0.3 + 0.01 * number, classes=10)
+        path = study.metrics_path(run.recipe, run.seed)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(measured | {"fingerprint": study.fingerprint(run.recipe), "scale": "tiny"}))
+        (work / "history.json").write_text("[]")
+        (work / "model.pt").write_bytes(b"weights")
+    return study
+
+
+def made(root: Path) -> dict[str, bytes]:
+    """What was rendered under ``root``, by path."""
+    found = [*root.glob("results/tiny/*.*"), *root.glob("results/tiny/tables/*"), *root.glob("figures/tiny/*.png")]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
+
+
+def test_everything_is_made_again_byte_for_byte(study, tmp_path, monkeypatch):
+    names = [*NAMES, "findings", "report"]
+    assert main(["render", *names, "--scale", "tiny"]) == 0
+    assert main(["bundle", "--scale", "tiny"]) == 0
+    there = tmp_path / "there"
+    there.mkdir()
+    Path("tiny.fasa.zip").rename(there / "tiny.fasa.zip")
+    here = made(study.root)
+    monkeypatch.chdir(there)
+    for _ in range(2):  # the second time the folder is there already
+        assert main(["render", *names, "--from", "tiny.fasa.zip"]) == 0
+        assert made(there / "tiny") == here
+    assert len(here) == 9 and "the loss is not finite" in here["results/tiny/tables/adaptation_unit.md"].decode()
+
+
+def test_the_same_runs_make_the_same_bytes_and_weights_are_packed_on_request(study, tmp_path):
+    runs = pack(study, tmp_path / "a.zip"), pack(study, tmp_path / "b.zip"), pack(study, tmp_path / "w.zip", True)
+    assert len(set(runs)) == 1
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as without, zipfile.ZipFile(tmp_path / "w.zip") as with_weights:
+        added = set(with_weights.namelist()) - set(without.namelist())
+    assert len(added) == runs[0] and all(name.endswith("/model.pt") for name in added)
+
+
+def test_nothing_finished_is_nothing_to_pack(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(write_root(tmp_path / "here"))
+    assert main(["bundle", "--scale", "tiny"]) == 2
+    assert "no run of scale 'tiny' is finished" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_left_alone(study, tmp_path, monkeypatch, capsys):
+    pack(study, tmp_path / "tiny.zip")
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny/mine.txt").write_text("mine")
+    assert main(["render", "--from", str(tmp_path / "tiny.zip")]) == 2
+    assert "is there and holds something else" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "tiny").iterdir()] == ["mine.txt"]
+
+
+def changed(source: Path, target: Path, change) -> Path:
+    """A copy of a bundle, its entries ``{name: bytes}`` changed."""
+    with zipfile.ZipFile(source) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    change(entries)
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return target
+
+
+def escape(entries):
+    manifest = json.loads(entries[MANIFEST])
+    manifest["files"]["results/../../evil.json"] = {"bytes": 4, "sha256": "00"}
+    entries |= {MANIFEST: json.dumps(manifest).encode(), "results/../../evil.json": b"evil"}
+
+
+def grow(entries):
+    name = next(name for name in entries if name.endswith("metrics.json"))
+    entries[name] += b" " * 1000
+
+
+def flip(entries):
+    name = next(name for name in entries if name.endswith("metrics.json"))
+    entries[name] = entries[name].replace(b"tiny", b"tinz", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (escape, "some outside its folder"),
+        (grow, "is larger than its bundle says"),
+        (flip, "is damaged: .* is not what was packed"),
+        (lambda entries: entries.pop("configs/config.yaml"), "holds other files than its bundle.json lists"),
+        (lambda entries: entries.update({"results/more.json": b"1"}), "holds other files than its bundle.json lists"),
+        (lambda entries: entries.pop(MANIFEST), "is no bundle of 'fasa bundle'"),
+        (lambda entries: entries.update({MANIFEST: b"[]"}), "is no bundle of 'fasa bundle'"),
+        (
+            lambda entries: entries.update({MANIFEST: entries[MANIFEST].replace(b'"version": 1', b'"version": 9')}),
+            "a bundle of another format",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_whole_bundle_is_refused_and_leaves_nothing(study, tmp_path, capsys, change, said):
+    pack(study, tmp_path / "sound.zip")
+    bad = changed(tmp_path / "sound.zip", tmp_path / "bad.zip", change)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["render", "--from", str(bad)]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert re.search(said, error), error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", None])
+def test_what_is_no_zip_is_refused(tmp_path, capsys, content):
+    path = tmp_path / "x.zip"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["render", "--from", str(path)]) == 2
+    assert "cannot be unpacked" in capsys.readouterr().err
+
+
+def test_an_unpacked_bundle_is_a_study_of_its_own(study, tmp_path):
+    runs = pack(study, tmp_path / "tiny.zip")
+    again = unpack(tmp_path / "tiny.zip", tmp_path / "elsewhere")
+    assert again.scale.name == "tiny"
+    done = [run for run in again.runs() if again.state(run.recipe, run.seed) == "done"]
+    assert 0 < len(done) <= runs
