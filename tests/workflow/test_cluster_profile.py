@@ -127,3 +127,14 @@ def test_a_longest_run_time_that_is_no_number_is_one_sentence(snakemake, monkeyp
     assert done.returncode != 0
     assert "FASA_MAX_RUNTIME is '2 days', not a whole number of minutes; mend it." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_executor_that_starts_a_training_once_for_each_gpu_is_refused(checkout, tmp_path):
+    old = tmp_path / "snakemake_executor_plugin_slurm-2.6.1.dist-info"
+    old.mkdir()
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: snakemake-executor-plugin-slurm\nVersion: 2.6.1\n")
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "table_cifar_lt"]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{checkout}"}
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    assert "snakemake-executor-plugin-slurm is 2.6.1, which starts a training on N GPUs N times" in done.stderr

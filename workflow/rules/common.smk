@@ -1,14 +1,25 @@
 # The study (recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
 import os
 import sys
+from importlib import metadata
 from math import log2
 from pathlib import Path
 
+from packaging.version import Version
 from snakemake.utils import validate
 
 from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.study.cost import in_words, plan_of, runtime_minutes, training_seconds
+
+
+def installed(package):
+    """The version of a package that is installed here; None where it is not."""
+    try:
+        return Version(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return None
+
 
 try:
     study = load_study(scale=config.get("scale", "mini"))
@@ -23,8 +34,14 @@ SCALE = study.scale.name
 SCALE_AND_DEVICE = (
     f"{SCALE} --device {config['device']}" if config.get("device") else SCALE
 )
-# Rules say `python`: the one that runs this, also where its environment was never activated.
-shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+# Rules say `python`: the one that runs this, also where its environment was never activated; with `--sdm conda`, conda's.
+if not workflow.deployment_settings.deployment_method:
+    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+# Before 2.7.1 a job of several GPUs was started once for each, side by side in one folder.
+if (slurm := installed("snakemake-executor-plugin-slurm")) and slurm < Version("2.7.1"):
+    sys.exit(
+        f"fasa: snakemake-executor-plugin-slurm is {slurm}, which starts a training on N GPUs N times: install 2.7.1 or newer."
+    )
 
 
 wildcard_constraints:
