@@ -44,6 +44,7 @@ def test_commands_keys_and_interfaces_are_made_from_the_code(site):
     assert all(f"<code>{key}</code>" in keys for key in ("augmenter", "seeds", "published_as"))
     library = (site / "docs/api.html").read_text()
     assert "draws_per_step" in library and "localisation_recall_precision" in library
+    assert ":meth:" not in library and ":func:" not in library
 
 
 @pytest.mark.parametrize("page", ["plug_in.md"])
