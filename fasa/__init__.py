@@ -15,3 +15,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(fasa.method, name)
     raise AttributeError(f"module 'fasa' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

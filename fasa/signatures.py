@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,7 +16,7 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from fasa.strict import Strict, check
 
-ROOT = Path(__file__).parents[1]
+ROOT, OURS = Path(__file__).parents[1], "fasa"
 # What a config file can give; a parameter of any other type is no option.
 TYPES = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "Sequence": list, "Literal": Literal}
 Options = type[Strict]
@@ -52,20 +53,54 @@ def literal(place: str) -> Any:
 
 
 def context_of(place: str) -> str:
-    """How the first parameter of a constructor is annotated."""
+    """How the first parameter of a constructor is annotated, without its module; empty where it is not."""
     init = _method(_constructed(place), "__init__")
-    annotation = init.args.args[1].annotation if init else None
-    return ast.unparse(annotation) if annotation else ""
+    annotation = init.args.args[1].annotation if init and len(init.args.args) > 1 else None
+    return ast.unparse(annotation).strip("'").rpartition(".")[2] if annotation else ""
 
 
-def defines(place: str, method: str) -> bool:
-    """Whether the class itself has a ``method``."""
-    return _method(_definition(place), method) is not None
+def defined(place: str, beyond: str) -> set[str]:
+    """The names that a class and its bases define, up to the class ``beyond``."""
+    return {name for above, node in _ancestry(place) if above != beyond for name in _names(node)}
+
+
+def statements(place: str) -> list[str]:
+    """What the modules say that a class of another package and its bases there lie in.
+
+    Comments, docstrings and layout train nothing.
+    """
+    modules = dict.fromkeys(above.partition(":")[0] for above, _ in _ancestry(place))
+    return [_bare(ast.parse(_source(module))) for module in modules if module.split(".")[0] != OURS]
+
+
+def _bare(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body[:1] = [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _names(node: ast.ClassDef) -> Iterator[str]:
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef):
+            yield each.name
+        elif isinstance(each, ast.Assign):
+            yield from (ast.unparse(target) for target in each.targets)
+        elif isinstance(each, ast.AnnAssign) and each.value:
+            yield ast.unparse(each.target)
 
 
 def _source(module: str) -> str:
-    path = ROOT.joinpath(*module.split("."))
-    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+    if module.split(".")[0] == OURS:
+        path = ROOT.joinpath(*module.split("."))
+        return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+    try:
+        found = find_spec(module)  # imports the packages that it lies in, but not itself
+    except ImportError:
+        found = None
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
+        raise LookupError(module)
+    return Path(found.origin).read_text(encoding="utf-8")
 
 
 @cache
@@ -77,16 +112,35 @@ def _definition(place: str) -> ast.ClassDef:
     raise LookupError(place)
 
 
-def _constructed(place: str) -> ast.ClassDef:
-    """The class, or the one of its bases, first to first, that has the constructor."""
+def _ancestry(place: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """The class and its bases, first to first, as far as they are ours or of its own package."""
     node = _definition(place)
-    if _method(node, "__init__") or node.decorator_list or not node.bases:
-        return node
-    module, base = place.partition(":")[0], ast.unparse(node.bases[0])
-    for each in ast.parse(_source(module)).body:
-        if isinstance(each, ast.ImportFrom) and each.module and base in [alias.name for alias in each.names]:
-            return _constructed(f"{each.module}:{base}") if each.module.startswith("fasa") else node
-    return _constructed(f"{module}:{base}")
+    yield place, node
+    for base in node.bases:
+        if (found := _place_of(ast.unparse(base), place)) is not None:
+            yield from _ancestry(found)
+
+
+def _place_of(name: str, user: str) -> str | None:
+    """Where the class is that the module of the class ``user`` calls ``name``; None outside of both packages."""
+    module = user.partition(":")[0]
+    for node in ast.parse(_source(module)).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return f"{module}:{name}"
+        if isinstance(node, ast.ImportFrom):
+            above = module.split(".")[: -node.level] if node.level else []
+            home = ".".join([*above, *([node.module] if node.module else [])])
+            known = home.split(".")[0] in (OURS, module.split(".")[0])
+            for alias in node.names:
+                if name == (alias.asname or alias.name):
+                    return f"{home}:{alias.name}" if known else None
+    return None
+
+
+def _constructed(place: str) -> ast.ClassDef:
+    """The class, or the first of its bases that has the constructor."""
+    nodes = [node for _, node in _ancestry(place)]
+    return next((node for node in nodes if _method(node, "__init__") or node.decorator_list), nodes[0])
 
 
 def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:

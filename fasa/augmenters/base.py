@@ -1,14 +1,18 @@
 """The interface of every augmenter: what it may know of the training that it joins, and the hooks by which it acts.
 
-There are seven hooks. An augmenter overrides those that it needs; a task refuses one whose hooks it does not call.
+There are seven hooks. An augmenter overrides those that it needs; a task refuses one whose hooks it does not call, by
+name and before anything is trained (:mod:`fasa.augmenters.trainings`).
 
     begin_epoch   before an epoch                    every task
     select        which images make a batch          classifiers
     images        the batch's images                 classifiers
-    mix           what the real loss is of           every task
+    mix           what the real loss is of           classifiers and detectors
     loss          a further loss                     every task
     phase         what learns in this epoch          detectors (fasa.mmdet.alternation)
     end_epoch     after an epoch, with validation    every task
+
+In a detector the label ``C`` is background: :meth:`TrainingContext.counts_of` and :meth:`TrainingContext.partners` know
+it, so that what counts or pairs by class is written once.
 """
 
 from __future__ import annotations
@@ -20,11 +24,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fasa.augmenters import AUGMENTERS
+from fasa.augmenters.installed import augmenters
+from fasa.augmenters.trainings import HOOKS, TRAININGS, Refusal, refusal
 from fasa.errors import UserError
 from fasa.method.virtual_loss import Criterion, VirtualLoss
 
-HOOKS = ("begin_epoch", "select", "images", "mix", "loss", "phase", "end_epoch")
 Phase = Literal["all", "classifier", "features"]
 
 
@@ -41,15 +45,32 @@ class TrainingContext:
         generator: source of all random numbers; None: torch's default, as in ``torch.rand``.
     """
 
-    kind: ClassVar[str] = "any training"
-    hooks: ClassVar[frozenset[str]] = frozenset({"begin_epoch", "mix", "loss", "end_epoch"})  # that the task calls
-
     classifier: nn.Module
     embed: Callable[[Tensor], Tensor]
     criterion: Criterion
     class_counts: Tensor
     feature_dim: int
     generator: torch.Generator | None = None
+
+    def foreground(self, labels: Tensor) -> Tensor:
+        """Which of ``labels [n]`` are classes, not background; boolean ``[n]``."""
+        return (labels >= 0) & (labels < len(self.class_counts))
+
+    def counts_of(self, labels: Tensor) -> Tensor:
+        """Training examples of the class of each of ``labels [n]``, ``[n]``; background counts as the largest class."""
+        counts = self.class_counts.to(labels.device)
+        return torch.where(self.foreground(labels), counts[labels.clamp(0, len(counts) - 1)], counts.max())
+
+    def partners(self, labels: Tensor) -> Tensor:
+        """A random other example for each of ``labels [n]``, sometimes itself: indices ``[n]``, a permutation.
+
+        Classes have partners among classes, and background is its own. Static shapes, no host-device synchronisation.
+        """
+        background = ~self.foreground(labels)
+        chance = torch.rand(len(labels), generator=self.generator, device=labels.device)
+        # Both orders end with the background, as it stands.
+        shuffled = chance.masked_fill(background, 2).argsort(stable=True)
+        return torch.empty_like(shuffled).index_copy(0, background.long().argsort(stable=True), shuffled)
 
 
 @dataclass(kw_only=True)
@@ -66,9 +87,6 @@ class ImageContext(TrainingContext):
         unweighted_criterion: losses ``[n]`` as ``criterion``'s, without margins and class weights.
         teacher: a frozen classifier from an earlier run, normalised images to logits; None if the recipe names none.
     """
-
-    kind = "the training of a classifier on images"
-    hooks = TrainingContext.hooks | {"select", "images"}
 
     network: nn.Module
     normalise: Callable[[Tensor], Tensor]
@@ -88,9 +106,6 @@ class RoIContext(TrainingContext):
         class_probabilities: logits ``[n, channels]`` to probabilities at inference, ``[n, C + 1]``, background last.
     """
 
-    kind = "the training of a detector"
-    hooks = TrainingContext.hooks | {"phase"}
-
     class_probabilities: Callable[[Tensor], Tensor]
 
 
@@ -107,17 +122,21 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
-class Mixture(NamedTuple):
-    """What the real loss is of, in place of a batch: ``own * L(scores, labels) + (1 - own) * L(scores, other_labels)``.
+class Targets(NamedTuple):
+    """What examples are trained for: ``labels [n]``, or two labels each, ``own`` of one and the rest of ``others [n]``.
 
-    ``scores [m, channels]``, labels ``[m]``; in a detector, RoI by RoI as in the batch. Without ``other_labels``, of
-    ``labels`` alone.
+    The loss of an example is ``own * L(labels) + (1 - own) * L(others)``; ``own`` is one number, or of each example
+    ``[n]``. So are Mixup's, CutMix's and Remix's soft labels.
     """
 
-    scores: Tensor
     labels: Tensor
-    other_labels: Tensor | None = None
-    own: float = 1.0
+    others: Tensor | None = None
+    own: Tensor | float = 1.0
+
+    @classmethod
+    def of(cls, given: Tensor | Targets) -> Targets:
+        """Labels ``[n]`` as targets."""
+        return given if isinstance(given, Targets) else Targets(given)
 
 
 @dataclass
@@ -148,7 +167,13 @@ class Augmenter(nn.Module):
     @classmethod
     def hooks(cls) -> set[str]:
         """The hooks by which it acts."""
-        return {name for name in HOOKS if getattr(cls, name) is not getattr(Augmenter, name)}
+        return cls.methods() & {*HOOKS}
+
+    @classmethod
+    def methods(cls) -> set[str]:
+        """The names that it and its bases define beyond this class."""
+        beyond = [each for each in cls.__mro__ if not issubclass(Augmenter, each)]
+        return {name for each in beyond for name in vars(each)}
 
     @classmethod
     def adapts(cls, options: Mapping[str, Any]) -> bool:
@@ -162,12 +187,15 @@ class Augmenter(nn.Module):
         """Choose the training images ``[n]`` of a batch."""
         return indices
 
-    def images(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def images(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | Targets]:
         """Change a batch of images ``[n, 3, H, W]``, values in 0..1, and labels ``[n]``."""
         return images, labels
 
-    def mix(self, batch: Batch) -> Mixture | None:
-        """What the real loss is of in place of ``batch``; None: of the batch as it is."""
+    def mix(self, batch: Batch) -> tuple[Tensor, Tensor | Targets] | None:
+        """Scores ``[m, channels]`` and labels ``[m]`` that the real loss is of; None: the batch's.
+
+        In a detector, RoI by RoI as in the batch.
+        """
         return None
 
     def loss(self, batch: Batch) -> Tensor | VirtualLoss | None:
@@ -185,7 +213,7 @@ class Augmenter(nn.Module):
 
 
 def build_augmenter(name: str, options: Mapping[str, Any], context: TrainingContext, where: str) -> Augmenter:
-    """The augmenter ``name`` of :data:`fasa.augmenters.AUGMENTERS`, in the training that ``context`` tells of.
+    """The augmenter ``name``, ours or an installed package's, in the training that ``context`` tells of.
 
     Args:
         where: what names it, such as "recipe 'crt'", for the message of an error.
@@ -205,25 +233,26 @@ def augmenter_class(name: str, context: type[TrainingContext], where: str) -> ty
     """The class of the augmenter ``name`` for a training of the kind ``context``.
 
     Raises:
-        UserError: an unknown name, or an augmenter that such a training cannot serve.
+        UserError: an unknown name, an augmenter that such a training cannot serve, or a class that is none.
     """
-    if name not in AUGMENTERS:
-        raise UserError(f"{where}: unknown augmenter '{name}'; known: {', '.join(AUGMENTERS)}.")
-    classes = AUGMENTERS[name].load()
-    refusals = [_refusal(each, context) for each in classes]
-    if None not in refusals:
-        raise UserError(f"{where}: augmenter '{name}' {refusals[0]}; choose another.")
-    return classes[refusals.index(None)]
+    known = augmenters()
+    if name not in known:
+        raise UserError(f"{where}: unknown augmenter '{name}'; known: {', '.join(known)}.")
+    classes = known[name].load()
+    for each in classes:
+        if not (isinstance(each, type) and issubclass(each, Augmenter)):
+            raise UserError(
+                f"{where}: augmenter '{name}' is no subclass of fasa.augmenters.base.Augmenter; make it one."
+            )
+    refusals = []
+    for each in classes:
+        if (refused := _refusal(each, context)) is None:
+            return each
+        refusals.append(refused.told)
+    raise UserError(f"{where}: augmenter '{name}' {refusals[-1]}; choose another.")
 
 
-def _refusal(augmenter: type[Augmenter], context: type[TrainingContext]) -> str | None:
-    """Why ``context`` cannot serve an augmenter, as the end of a sentence; None if it can."""
-    if uncalled := augmenter.hooks() - context.hooks:
-        return f"acts by {_listed(uncalled)}, which {context.kind} does not call"
-    if not issubclass(context, augmenter.needs):
-        return f"needs what only {augmenter.needs.kind} has, for {_listed(augmenter.hooks())}; this is {context.kind}"
-    return None
-
-
-def _listed(hooks: set[str]) -> str:
-    return ", ".join(f"the hook '{name}'" for name in HOOKS if name in hooks)
+def _refusal(augmenter: type[Augmenter], context: type[TrainingContext]) -> Refusal | None:
+    if augmenter is Augmenter:  # none
+        return None
+    return refusal(augmenter.methods(), augmenter.needs.__name__, TRAININGS[context.__name__])

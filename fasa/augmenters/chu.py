@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fasa.augmenters.base import Augmenter, Batch, ImageContext, Mixture
+from fasa.augmenters.base import Augmenter, Batch, ImageContext
 
 CHUNK = 512  # images of one forward pass over the training set
 
@@ -61,9 +61,9 @@ class Chu(Augmenter):
         partners = torch.multinomial(self._members[classes.gather(1, chosen).squeeze(1)], 1, generator=self._generator)
         return torch.cat([tail, partners.squeeze(1), self._pick(self._head_pool, len(tail) * (1 + self.per_image))])
 
-    def mix(self, batch: Batch) -> Mixture:
+    def mix(self, batch: Batch) -> tuple[Tensor, Tensor]:
         features, labels = self.synthesise(batch.maps, batch.labels)
-        return Mixture(self.context.classifier(features), labels)
+        return self.context.classifier(features), labels
 
     def synthesise(self, maps: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``[n, d]`` and labels ``[n]`` to learn from, of a batch that :meth:`select` chose."""

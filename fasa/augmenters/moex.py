@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fasa.augmenters.base import Augmenter, Batch, Mixture, TrainingContext
+from fasa.augmenters.base import Augmenter, Batch, Targets, TrainingContext
 
 
 class MoEx(Augmenter):
@@ -35,7 +35,7 @@ class MoEx(Augmenter):
         self.probability, self.own, self.epsilon = probability, own, epsilon
         self.classes = len(context.class_counts)
 
-    def mix(self, batch: Batch) -> Mixture | None:
+    def mix(self, batch: Batch) -> tuple[Tensor, Targets] | None:
         maps, _, scores, labels = batch
         if self.probability < 1 and self._chance() >= self.probability:
             return None
@@ -46,7 +46,7 @@ class MoEx(Augmenter):
         mixed = exchange_moments(maps[foreground].float(), partners, self.epsilon)
         classified = self.context.classifier(self.context.embed(mixed)).to(scores.dtype)
         others = labels.index_copy(0, foreground, labels[foreground[partners]])
-        return Mixture(scores.index_copy(0, foreground, classified), labels, others, self.own)
+        return scores.index_copy(0, foreground, classified), Targets(labels, others, self.own)
 
     def _chance(self) -> float:
         generator = self.context.generator

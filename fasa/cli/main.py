@@ -17,6 +17,7 @@ HOMES = {  # the modules of the commands, in the order of --help
     "pretrain": "fasa.cli.data",
     "train": "fasa.cli.train",
     "evaluate": "fasa.cli.evaluate",
+    "compare": "fasa.cli.compare",
     "render": "fasa.cli.render",
     "findings": "fasa.cli.render",
     "bundle": "fasa.cli.bundle",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 from fasa.cli.common import Commands, add_command, add_runs, jobs_by_task, study_of
 from fasa.errors import UserError
@@ -30,6 +31,11 @@ def train(options: argparse.Namespace) -> int:
     failures: dict[Run, Exception] = {}
     for task, jobs in by_task.items():
         failures |= task.train(jobs, options.device)
+    return exit_code(failures)
+
+
+def exit_code(failures: Mapping[Run, Exception]) -> int:
+    """Tell the user's mistakes: 0 without a failure, 2 of mistakes alone, 1 where a bug of ours is among them."""
     mistakes = [error for error in failures.values() if isinstance(error, UserError)]
     for error in mistakes:
         print(f"fasa: {error}", file=sys.stderr)

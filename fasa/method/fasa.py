@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from fasa.method import sampling
+from fasa.method.checks import check_examples
 from fasa.method.distributed import all_reduce, broadcast
 from fasa.method.grouping import group_classes
 from fasa.method.sampling import generate
@@ -110,7 +112,8 @@ class FASA(nn.Module):
         counts = torch.as_tensor(class_counts)
         if counts.ndim != 1 or not len(counts) or counts.min() < 1:
             raise ValueError("class_counts must be one number of at least 1 for each class")
-        self.momentum, self.loss_weight, self.start_epoch = momentum, loss_weight, start_epoch
+        self.momentum, self.draws_per_step, self.loss_weight = momentum, draws_per_step, loss_weight
+        self.start_epoch, self.initialisation = start_epoch, initialisation
         self.up, self.down = up, down
         self.grouping, self.neighbours, self.adaptive, self.adapt_on = grouping, neighbours, adaptive, adapt_on
         self.reduction, self.variance_estimator = reduction, variance_estimator
@@ -133,10 +136,14 @@ class FASA(nn.Module):
         """Update the running statistics (eq 2) with real ``features [n, d]`` of ``labels [n]``.
 
         Labels outside ``[0, C)`` are ignored. No gradient, no host-device synchronisation; does nothing in eval mode.
+
+        Raises:
+            ValueError: features or labels of another shape, or labels that are no whole numbers.
         """
+        check_examples(features, labels, "features", self.mean.shape[1])
         if self.training:
             features = features.detach().to(self.mean.dtype)
-            batch = batch_moments(features, labels, len(self.mean), self.global_statistics)
+            batch = batch_moments(features, labels.long(), len(self.mean), self.global_statistics)
             update(self.mean, self.variance, self.observations, batch, self.momentum, self.variance_estimator)
 
     @torch.no_grad()
@@ -185,20 +192,45 @@ class FASA(nn.Module):
         chance = torch.rand(len(self.mean), generator=self.generator, device=self.mean.device)
         return (chance < self.probabilities) & (self.observations > 0)
 
+    def extra_repr(self) -> str:
+        """The settings, as the constructor has them."""
+        left_out = ("self", "class_counts", "feature_dim", "generator")
+        given = [name for name in signature(FASA.__init__).parameters if name not in left_out]
+        classes, dim = self.mean.shape
+        return ", ".join(
+            [f"classes={classes}", f"feature_dim={dim}", *(f"{name}={getattr(self, name)!r}" for name in given)]
+        )
+
     @torch.no_grad()
-    def adapt(self, loss_sum: Tensor | None = None, count: Tensor | None = None) -> None:
+    def adapt(
+        self,
+        loss_sum: Tensor | None = None,
+        count: Tensor | None = None,
+        *,
+        losses: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> None:
         """End an epoch: regroup the classes (eq 5), scale their probabilities by their groups' progress (section 3.2).
 
-        The first epoch with validation data only sets the mark that the next one is compared with.
+        Give ``losses`` and ``labels`` of all validation samples, or what they add up to for each class, ``loss_sum``
+        and ``count``. The first epoch with validation data only sets the mark that the next one is compared with.
 
         Args:
+            losses: of each validation sample its loss, or its metric (``adapt_on``), such as 1 for a hit, ``[n]``.
+            labels: of each validation sample, ``[n]``.
             loss_sum: per class, the sum of its validation losses, or of its metric (``adapt_on``), ``[C]``; further
                 entries, such as a detector's background, count only in ``share_sum``. Not needed if static.
             count: per class, the number of validation samples behind it, same shape.
 
         Raises:
-            ValueError: adaptive sampling without both, or fewer entries than classes.
+            ValueError: adaptive sampling with neither pair or with both, entries of another number, or labels that
+                are no whole numbers.
         """
+        if losses is not None or labels is not None:
+            if losses is None or labels is None or loss_sum is not None or count is not None:
+                raise ValueError("adapt needs losses and labels of all samples, or loss_sum and count of each class")
+            check_examples(losses, labels, "losses")
+            loss_sum, count = self._sums(losses, labels)
         if not self.adaptive:
             self.epoch += 1
             return
@@ -226,6 +258,14 @@ class FASA(nn.Module):
         self.probabilities.copy_(sampling.adapt(self.probabilities, better > 0, better < 0, self.up, self.down))
         self.previous.copy_(current)
         broadcast(self.probabilities, self.groups)  # local statistics group differently on each rank
+
+    def _sums(self, values: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum and number of ``values [n]`` of each class, and last of all other ``labels [n]``; ``[C + 1]`` each."""
+        classes, labels = len(self.mean), labels.long()
+        rows = torch.where((labels >= 0) & (labels < classes), labels, classes)
+        given = torch.stack([values, torch.ones_like(values)]).to(self.mean)
+        total, number = given.new_zeros(2, classes + 1).index_add_(1, rows.to(given.device), given)
+        return total, number
 
     def _warn_of_bandwidth(self) -> None:
         sizes = self.groups[self.groups >= 0].unique(return_counts=True)[1]

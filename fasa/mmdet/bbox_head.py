@@ -12,7 +12,7 @@ from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from fasa.augmenters.base import Augmenter, Batch, Mixture, RoIContext, build_augmenter
+from fasa.augmenters.base import Augmenter, Batch, RoIContext, Targets, build_augmenter
 from fasa.errors import UserError
 from fasa.method.virtual_loss import VirtualLoss, total_loss
 from fasa.mmdet.class_counts import read_class_counts
@@ -49,7 +49,7 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
     multiply it too, and is logged as ``virtual``. Boxes, masks, inference and evaluation are those of the stock head.
 
     Args:
-        augmenter: ``{"name": …, "options": {…}}``, a name in :data:`fasa.augmenters.AUGMENTERS`; None for none.
+        augmenter: ``{"name": …, "options": {…}}``, the name of one of ours or of an installed package; None for none.
         class_counts: training instances of each class, a list or the path of a JSON list; needed by an augmenter.
 
     Raises:
@@ -122,17 +122,21 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
         reduction_override: str | None = None,
     ) -> dict[str, Tensor]:
         """The stock losses, with the augmenter's in ``loss_cls`` while training; ``labels [n]`` as in the forward."""
-        targets = (label_weights, bbox_targets, bbox_weights, reduction_override)
+        boxes = (label_weights, bbox_targets, bbox_weights, reduction_override)
         if self.augmenter is None or not isinstance(cls_score, RoIScores) or reduction_override in ("none", "sum"):
-            return super().loss(cls_score, bbox_pred, rois, labels, *targets)
+            return super().loss(cls_score, bbox_pred, rois, labels, *boxes)
         batch = Batch(cls_score.maps, cls_score.features, cls_score, labels)
         mixed = self.augmenter.mix(batch)
         if mixed is None:
-            losses = super().loss(cls_score, bbox_pred, rois, labels, *targets)
+            losses = super().loss(cls_score, bbox_pred, rois, labels, *boxes)
         else:
-            losses = super().loss(mixed.scores, None, rois, mixed.labels, *targets)
-            losses |= super().loss(None, bbox_pred, rois, labels, *targets)
-            losses["loss_cls"] = self._with_other_labels(losses["loss_cls"], mixed, label_weights)
+            scores, targets = mixed[0], Targets.of(mixed[1])
+            losses = super().loss(scores, None, rois, targets.labels, *boxes)
+            losses |= super().loss(None, bbox_pred, rois, labels, *boxes)
+            if targets.others is not None:
+                losses["loss_cls"] = self._shared_loss(
+                    scores, targets.labels, targets.others, targets.own, label_weights
+                )
         # Also without any RoI: under data parallelism the statistics wait for every process.
         added = self.augmenter.loss(batch)
         if added is not None:
@@ -142,9 +146,13 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
             losses["virtual"] = mean.detach()
         return losses
 
-    def _with_other_labels(self, loss: Tensor, mixed: Mixture, label_weights: Tensor) -> Tensor:
-        if mixed.other_labels is None:
-            return loss
-        counted = (label_weights > 0).sum().clamp(min=1)
-        others = self.loss_cls(mixed.scores, mixed.other_labels, label_weights, avg_factor=counted)
-        return torch.lerp(others, loss, mixed.own)
+    def _shared_loss(
+        self, scores: Tensor, labels: Tensor, others: Tensor, own: Tensor | float, weights: Tensor
+    ) -> Tensor:
+        """The loss of two labels of each RoI by their shares, 0-d.
+
+        BAGS averages over the RoIs that it keeps: it keeps none for a label without a share.
+        """
+        counted = (weights > 0).sum().clamp(min=1)
+        first = self.loss_cls(scores, labels, weights * own, avg_factor=counted)
+        return first + self.loss_cls(scores, others, weights * (1 - own), avg_factor=counted)

@@ -21,7 +21,7 @@ def line(cells: Iterable[str]) -> str:
 
 def render(table: PrintedTable) -> str:
     """A heading, one table per block, footnotes and remarks."""
-    paragraphs = [f"### {escape(table.heading)}", escape(table.caption)]
+    paragraphs = [f"### {escape(table.heading)}", *([escape(table.caption)] if table.caption else [])]
     for block in table.blocks:
         paragraphs += [f"**{escape(block.heading)}**", "\n".join(_grid(block))]
     if table.notes:

@@ -17,7 +17,9 @@ def remarks(measured: MeasuredTable) -> tuple[str, ...]:
     """The remarks on a table, its own note first."""
     table, scale, used = measured.table, measured.scale, measured.datasets
     published = any(row.published for row in table.rows)
-    source = f"Published on {table.dataset}; reproduced" if published else f"The recipes are of {table.dataset}; run"
+    source = f"Published on {table.dataset}; reproduced" if published else "Run"
+    if table.dataset and not published:
+        source = f"The recipes are of {table.dataset}; run"
     found = [table.note] if table.note else []
     found += [
         f"Scale {scale.name}: {measured.description.rstrip('.')}.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fasa.errors import UserError
 from fasa.strict import Named, Strict, check_name, closest, entries, parse_entry, read_yaml
@@ -91,9 +91,11 @@ class Table(Named):
     """A table of the paper and our controls below its line."""
 
     title: str = Field(description="Its heading.")
-    published_as: str = Field(description=f"Where the paper prints it, such as Table 3, or '{UNPUBLISHED}'.")
-    dataset: str = Field(description="The data set of the published figures.")
-    caption: str = Field(description="What is measured on what.")
+    published_as: str = Field(
+        UNPUBLISHED, description=f"Where the paper prints it, such as Table 3; a table of one's own is '{UNPUBLISHED}'."
+    )
+    dataset: str = Field("", description="The data set of the published figures, where there are any.")
+    caption: str = Field("", description="What is measured on what.")
     note: str = Field("", description="What a reader must know to compare.")
     on_request: bool = Field(False, description="It is made by its own name alone, not with all the others.")
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -104,6 +106,12 @@ class Table(Named):
         "judged.",
     )
     rows: tuple[Row, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _says_of_what_figures_are(self) -> Self:
+        if not self.dataset and any(row.published for row in self.rows):
+            raise ValueError("'dataset' must say what the published figures are of")
+        return self
 
     def recipes(self) -> tuple[str, ...]:
         """The recipes of its rows, each once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
@@ -10,18 +10,30 @@ from pydantic import Field, create_model, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from fasa.augmenters import AUGMENTERS
-from fasa.signatures import CheckedAs, Choice, Options, context_of, defines
+from fasa.augmenters.installed import augmenters
+from fasa.augmenters.trainings import TRAININGS, Refusal, refusal
+from fasa.errors import UserError
+from fasa.signatures import CheckedAs, Choice, Options, context_of, defined, statements
 from fasa.strict import Named, Strict, check
 
 DEFAULT = "default"
 
 
 class Augmentation(Choice):
-    """An augmenter by its name in :data:`fasa.augmenters.AUGMENTERS`, and its options."""
+    """An augmenter by its name, ours or an installed package's, and its options; ``refused`` says why of the others."""
+
+    refused: ClassVar[Mapping[str, Refusal]] = {}
 
     name: str = Field("none", description="An augmenter; `none` augments nothing.")
     options: dict[str, Any] = Field({}, description="What its constructor takes.")
     epochs: dict[str, int] = Field({}, description="Those options that are epochs: a scale shortens them.")
+
+    @field_validator("name", mode="before")  # before it is looked for among those that can
+    @classmethod
+    def _can_join(cls, name: Any) -> Any:
+        if isinstance(name, str) and name in cls.refused:
+            raise ValueError(f"'{name}' {cls.refused[name].told}; choose another")
+        return name
 
     @classmethod
     def options_of(cls, name: str) -> Options:
@@ -49,20 +61,37 @@ class Augmentation(Choice):
         return self.options.get("global_statistics") is False
 
 
-def joining(context: str, uncalled: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The augmenters that can join a training, and what takes the options of each.
+@cache
+def joining(context: str) -> tuple[dict[str, tuple[str, ...]], dict[str, Refusal]]:
+    """The augmenters that can join a training, with what takes the options of each, and why the others cannot.
 
     Args:
         context: what the training tells an augmenter, a class of fasa/augmenters/base.py.
-        uncalled: the hooks that the training does not call.
+
+    Raises:
+        UserError: an installed package names a class that is not there.
     """
-    found = {"none": AUGMENTERS["none"].classes}
-    for name, registered in AUGMENTERS.items():
-        for place in registered.classes:
-            serves = context_of(place) in ("TrainingContext", context)
-            if name not in found and serves and not any(defines(place, hook) for hook in uncalled):
+    plain = AUGMENTERS["none"].classes
+    found, refused = {"none": plain}, {}
+    for name, registered in augmenters().items():
+        for place in registered.classes if registered.classes != plain else ():
+            reason = _refusal(place, context, registered.package)
+            if reason is None:
                 found[name] = (place, *registered.options_of)
-    return found
+                break
+            refused[name] = reason
+    return found, {name: reason for name, reason in refused.items() if name not in found}
+
+
+def _refusal(place: str, context: str, package: str | None) -> Refusal | None:
+    try:
+        needs, methods = context_of(place), defined(place, beyond=AUGMENTERS["none"].classes[0])
+    except LookupError as error:
+        if package is None:
+            raise
+        told = f"package '{package}' names the augmenter {place}, and there is no {error.args[0]}"
+        raise UserError(f"{told}; correct its entry point, or uninstall it.") from error
+    return refusal(methods, needs if needs in TRAININGS else "TrainingContext", TRAININGS[context])
 
 
 @cache
@@ -86,8 +115,10 @@ class Recipe(Named):
     def hashed(self) -> dict[str, Any]:
         """What a fingerprint has of it."""
         found = self.model_dump(exclude={"name"})
-        chosen = found["augmenter"]
-        chosen["options"] = {**AUGMENTERS[chosen["name"]].new_defaults, **chosen["options"]}
+        chosen, registered = found["augmenter"], augmenters()[found["augmenter"]["name"]]
+        chosen["options"] = {**registered.new_defaults, **chosen["options"]}
+        if registered.package is not None:  # a method in the making: a changed statement is another method
+            chosen["statements"] = [text for place in registered.classes for text in statements(place)]
         return found
 
     def needs(self) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fasa.errors import UserError
@@ -89,6 +90,7 @@ class Task(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     measurements: ClassVar[tuple[str, ...]]
     optional_measurements: ClassVar[tuple[str, ...]] = ()
+    compared: ClassVar[Mapping[str, str]] = MappingProxyType({})
     undrawn: ClassVar[frozenset[str]] = frozenset()
     measuring_version: ClassVar[int] = 1  # raise when measurements change: the workflow makes them again
 

@@ -14,8 +14,9 @@ from torch.nn import functional
 from toys import batch_of, image_context
 
 from fasa.augmenters import AUGMENTERS, Registered
-from fasa.augmenters.base import HOOKS, Augmenter, RoIContext, TrainingContext, Validation, build_augmenter
+from fasa.augmenters.base import Augmenter, RoIContext, TrainingContext, Validation, build_augmenter
 from fasa.augmenters.fasa import FasaAugmenter
+from fasa.augmenters.trainings import HOOKS, TRAININGS
 from fasa.errors import UserError
 from fasa.method.virtual_loss import VirtualLoss
 from fasa.tasks.classification.losses import Criterion
@@ -179,19 +180,20 @@ def test_every_task_has_what_it_calls_and_refuses_the_rest(name):
         try:
             augmenter = build_augmenter(name, {}, each, "recipe 'odd'")
         except UserError as error:
-            assert str(error).startswith(f"recipe 'odd': augmenter '{name}' acts by the hook '")
+            assert str(error).startswith(f"recipe 'odd': augmenter '{name}' acts by the hook")
             continue
-        assert augmenter.hooks() <= each.hooks and isinstance(each, augmenter.needs)
+        assert augmenter.hooks() <= TRAININGS[type(each).__name__].hooks and isinstance(each, augmenter.needs)
         assert (name == "none") == (augmenter.hooks() == set())
         served.append(type(augmenter).__name__)
-    expected = {"m2m": ["M2m"], "yin": ["Yin"], "chu": ["Chu", "RoIChu"]}
+    expected = {"m2m": ["M2m"], "mixup": ["Mixup"], "remix": ["Remix"], "yin": ["Yin"], "chu": ["Chu", "RoIChu"]}
     assert served == expected.get(name, served[:1] * 2)
 
 
 def test_the_hooks_are_the_interface():
     own = {key for key, value in vars(Augmenter).items() if inspect.isfunction(value) or isinstance(value, property)}
     assert {key for key in own if not key.startswith("_")} == set(HOOKS)
-    assert TrainingContext.hooks < type(image_context([1])).hooks < set(HOOKS) > RoIContext.hooks
+    of_features, of_images, of_rois = (training.hooks for training in TRAININGS.values())
+    assert of_features < of_images < set(HOOKS) > of_rois > of_features
 
 
 class OfRoIs(Augmenter):

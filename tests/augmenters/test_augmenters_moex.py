@@ -48,12 +48,12 @@ def test_a_classifiers_batch_is_mixed_like_a_detectors(monkeypatch):
     context = image_context([5, 4, 3])
     maps, labels = torch.rand(4, 4, 2, 2, generator=seeded()), torch.tensor([0, 2, 1, 3])
     features = context.embed(maps)
-    mixed = MoEx(context, own=0.75).mix(Batch(maps, features, context.classifier(features), labels))
+    scores, targets = MoEx(context, own=0.75).mix(Batch(maps, features, context.classifier(features), labels))
     exchanged = torch.cat([exchange_moments(maps[:3], partners), maps[3:]])
-    torch.testing.assert_close(mixed.scores, context.classifier(context.embed(exchanged)))
-    assert torch.equal(mixed.labels, labels)
-    assert mixed.other_labels.tolist() == [2, 1, 0, 3]
-    assert mixed.own == 0.75
+    torch.testing.assert_close(scores, context.classifier(context.embed(exchanged)))
+    assert torch.equal(targets.labels, labels)
+    assert targets.others.tolist() == [2, 1, 0, 3]
+    assert targets.own == 0.75
 
 
 def test_its_random_numbers_are_the_runs():

@@ -216,7 +216,7 @@ def test_cascade_has_a_state_for_each_stage_and_its_weights_multiply_the_virtual
         ({"augmenter": {"options": {}}}, "must have a name"),
         (
             {"augmenter": {"name": "m2m"}},
-            "'m2m' acts by the hook 'select', the hook 'images', which the training of a det",
+            "'m2m' acts by the hooks 'select', 'images', which the training of a det",
         ),
         ({"augmenter": {"name": "fasa", "options": {"momentum": 2}}}, "momentum"),
         ({"class_counts": None}, "class_counts"),

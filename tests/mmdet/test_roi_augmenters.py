@@ -10,8 +10,10 @@ pytest.importorskip("mmdet")
 from torch.nn import functional
 from toys_detection import COUNTS, batch, build, tiny_detector
 
+from fasa.augmenters.base import Targets
 from fasa.errors import UserError
 from fasa.mmdet.bbox_head import AugmentedBBoxHead
+from fasa.mmdet.losses.balanced_softmax import BalancedSoftmax
 
 CLASSES, DIM, SIDE = 5, 8, 3
 
@@ -53,6 +55,19 @@ def test_moex_is_the_mixture_of_both_labels_losses(monkeypatch):
     torch.testing.assert_close(losses["loss_cls"], 0.75 * own + 0.25 * theirs)
     stock = step(head(own=1.0, probability=0.0), maps, LABELS)
     assert losses["loss_bbox"] == stock["loss_bbox"]
+
+
+def test_each_roi_may_have_a_share_of_its_own():
+    """Targets with one share for each RoI, in plain cross entropy and in losses of fasa.mmdet; background stays."""
+    others, own = torch.tensor([1, 2, 0, 5, 5, 5]), torch.tensor([0.0, 1.0, 0.25, 0.5, 0.5, 1.0])
+    model, maps = head(probability=0.0), maps_of()
+    model.augmenter.mix = lambda batch: (batch.scores, Targets(batch.labels, others, own))
+    logits = model.fc_cls(model.embed(maps))
+    first, second = (functional.cross_entropy(logits, labels, reduction="none") for labels in (LABELS, others))
+    torch.testing.assert_close(step(model, maps, LABELS)["loss_cls"], (own * first + (1 - own) * second).mean())
+    model.loss_cls = BalancedSoftmax(COUNTS, num_classes=CLASSES)
+    first, second = (model.loss_cls.training_losses(logits, labels) for labels in (LABELS, others))
+    torch.testing.assert_close(step(model, maps, LABELS)["loss_cls"], (own * first + (1 - own) * second).mean())
 
 
 def test_moex_of_probability_zero_and_in_eval_mode_is_the_stock_head(monkeypatch):

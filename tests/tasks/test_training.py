@@ -298,7 +298,8 @@ def test_a_teacher_named_beside_its_student_is_trained_first(packed):
 @pytest.mark.parametrize(
     ("augmenter", "message"),
     [
-        ({"name": "mixup"}, "of_this_test.yaml: recipe 'odd': 'augmenter.name': .*'fasa'.*, not 'mixup'"),
+        ({"name": "cutout"}, "of_this_test.yaml: recipe 'odd': 'augmenter.name': .*'fasa'.*, not 'cutout'"),
+        ({"name": "yin"}, "'augmenter.name': 'yin' acts by the hook 'phase', which the training of a classifier on im"),
         ({"name": "fasa", "options": {"momentun": 0.2}}, "unknown key 'augmenter.options.momentun'; .*: 'momentum'"),
         (
             {"name": "fasa", "options": {"grouping": "kmeans"}},

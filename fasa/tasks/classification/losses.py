@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fasa.augmenters.base import Targets
+from fasa.method.virtual_loss import weighted_sums
+
 Losses = tuple[Tensor, Tensor]
 
 
@@ -61,3 +64,16 @@ class Criterion(nn.Module):
     def validation(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy ``[n]`` on scaled logits: no margin, prior or class weight, whose switch would fake a jump."""
         return functional.cross_entropy(self.logit_scale * logits.float(), labels, reduction="none")
+
+
+def target_sums(criterion: Criterion, logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Numerator and denominator, 0-d, of the mean loss of logits ``[n, C]`` for ``targets``.
+
+    Of an example's two labels each weighs its share times the weight that ``criterion`` gives to it.
+    """
+    losses, weights = criterion(logits, targets.labels)
+    if targets.others is None:
+        return weighted_sums(losses, weights)
+    other_losses, other_weights = criterion(logits, targets.others)
+    weights, other_weights = weights * targets.own, other_weights * (1 - targets.own)
+    return weighted_sums(torch.cat([losses, other_losses]), torch.cat([weights, other_weights]))

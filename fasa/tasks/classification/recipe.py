@@ -21,7 +21,7 @@ DataName = Annotated[str, OneOf(ORIGINS)]
 class ClassifierAugmentation(Augmentation):
     """An augmenter in the training of a classifier."""
 
-    known = joining("ImageContext", uncalled=("phase",))
+    known, refused = joining("ImageContext")
 
 
 class LongTailData(Strict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fasa.tasks.classification.recipe import ClassificationRecipe
@@ -22,6 +23,9 @@ class Classification(Task):
     recipe_model = ClassificationRecipe
     scale_model = ClassificationScale
     measurements = MEASURED
+    compared = MappingProxyType(
+        {"Top-1": "accuracy.last", **{name: f"accuracy.{name}" for name in ("many", "medium", "few")}}
+    )
     measuring_version = 2  # 1 had no cost
 
     def at_scale(self, recipe: ClassificationRecipe, scale: ClassificationScale, where: str) -> ClassificationRecipe:

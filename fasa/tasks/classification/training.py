@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from fasa import atomic
-from fasa.augmenters.base import Augmenter, Batch, ImageContext, Mixture, Validation, build_augmenter
+from fasa.augmenters.base import Augmenter, Batch, ImageContext, Targets, Validation, build_augmenter
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
-from fasa.method.virtual_loss import mean_loss, total_loss, weighted_sums
+from fasa.method.virtual_loss import total_loss
 from fasa.tasks import checkpoint
 from fasa.tasks.classification.augment import Images
 from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
 from fasa.tasks.classification.graphs import GraphedStep
-from fasa.tasks.classification.losses import Criterion
+from fasa.tasks.classification.losses import Criterion, target_sums
 from fasa.tasks.classification.recipe import ClassificationRecipe
 from fasa.tasks.classification.scale import ClassificationScale
 from fasa.tasks.heartbeat import Heartbeat
@@ -138,16 +138,15 @@ class Training:
         head = self.classifier.head
         indices = self.augmenter.select(indices)
         images, labels = self.augmenter.images(self.train.cropped(indices, self.generator), self.labels[indices])
+        targets = Targets.of(labels)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.scale.precision == "bf16"):
             maps = self.classifier.network(self.train.normalised(images))
         maps = maps.float()
         features = maps.mean((2, 3))
-        batch = Batch(maps, features, head(features), labels)
-        mixed = self.augmenter.mix(batch) or Mixture(batch.scores, labels)
-        total, weight = weighted_sums(*self.criterion(mixed.scores, mixed.labels))
+        batch = Batch(maps, features, head(features), targets.labels)
+        scores, labels = self.augmenter.mix(batch) or (batch.scores, targets)
+        total, weight = target_sums(self.criterion, scores, Targets.of(labels))
         loss = total / weight
-        if mixed.other_labels is not None:
-            loss = torch.lerp(mean_loss(self.criterion(mixed.scores, mixed.other_labels)), loss, mixed.own)
         added = self.augmenter.loss(batch)
         head.observe(features)
         self.optimiser.zero_grad(set_to_none=True)

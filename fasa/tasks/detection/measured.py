@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 _GROUPS = ("AP", "APr", "APc", "APf")
 _RATES = (*_GROUPS, "AP50", "AP75", "APs", "APm", "APl", "AR", "ARs", "ARm", "ARl")
 _COCO = ("AR1", "AR10")
@@ -18,3 +20,4 @@ MEASURED: tuple[str, ...] = (
     *(f"norcal.{power}.{name}" for power in ("whole", "tuned") for name in ("gamma", *_CALIBRATED)),
     *(f"cost.{name}" for name in (*_COST, "seconds_per_adaptation")),
 )
+COMPARED = MappingProxyType({name: f"mask_ap.{name}" for name in _GROUPS})

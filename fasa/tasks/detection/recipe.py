@@ -18,7 +18,7 @@ DataName = Annotated[str, OneOf(("lvis", "coco_lt", "glyphs"))]
 class RoIAugmentation(Augmentation):
     """An augmenter in the training of a detector."""
 
-    known = joining("RoIContext", uncalled=("select", "images"))
+    known, refused = joining("RoIContext")
 
 
 class DetectionData(Choice):

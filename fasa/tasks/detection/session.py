@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import Progress
 
 from fasa import atomic
 from fasa.datasets.manifest import read_manifest
@@ -21,6 +23,7 @@ from fasa.tasks.detection.iteration_cost import IterationCost
 from fasa.tasks.detection.measurements import BEST_OF_CLASSES, cost, counts_by_category, internals, score
 from fasa.tasks.detection.training import train as train_one
 from fasa.tasks.detection.training import trained_detector
+from fasa.tasks.progress import following
 from fasa.tasks.records import noting_failure, read_trained, write_metrics
 from fasa.tasks.task import Job, Run
 from fasa.tasks.termination import at_once
@@ -33,9 +36,10 @@ def train(jobs: Sequence[Job]) -> dict[Run, Exception]:
     is no moment to go on from with the same bits. What was trained since the last epoch's end is lost.
     """
     failures: dict[Run, Exception] = {}
-    for job in jobs:
-        with noting_failure(job, failures), at_once():
-            train_one(job)
+    with Progress(disable=not sys.stdout.isatty()) as progress:
+        for job in jobs:
+            with noting_failure(job, failures), at_once(), following(job, progress):
+                train_one(job)
     return failures
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fasa.errors import UserError
 from fasa.tasks.detection.config_files import config_files, statements
-from fasa.tasks.detection.measured import MEASURED
+from fasa.tasks.detection.measured import COMPARED, MEASURED
 from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
 from fasa.tasks.detection.scale import DetectionScale
 from fasa.tasks.task import Job, Run, Task
@@ -23,6 +23,7 @@ class Detection(Task):
     recipe_model = DetectionRecipe
     scale_model = DetectionScale
     measurements = MEASURED
+    compared = COMPARED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
     measuring_version = 3  # 1 called mask_ap "lvis", 2 had no class_top1

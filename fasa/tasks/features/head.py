@@ -11,10 +11,10 @@ from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from fasa.augmenters.base import Augmenter, Batch, RoIContext, build_augmenter
+from fasa.augmenters.base import Augmenter, Batch, TrainingContext, build_augmenter
 from fasa.datasets.manifest import LISTS, list_path, read_manifest
 from fasa.method.virtual_loss import total_loss
-from fasa.mmdet.criterion import class_probabilities, virtual
+from fasa.mmdet.criterion import virtual
 from fasa.mmdet.losses.bags import BalancedGroupSoftmax
 from fasa.tasks.detection.configs import set_loss
 from fasa.tasks.task import Job
@@ -52,13 +52,12 @@ class FeatureHead(nn.Module):
             nn.init.zeros_(self.fc_cls.bias)
         if hasattr(self.loss_cls, "initialise"):
             self.loss_cls.initialise(self.fc_cls)
-        context = RoIContext(
+        context = TrainingContext(
             classifier=self.fc_cls,
             embed=partial(torch.flatten, start_dim=1),
             criterion=partial(virtual, self.loss_cls),
             class_counts=torch.tensor(manifest.instance_counts),
             feature_dim=dim,
-            class_probabilities=partial(class_probabilities, self.loss_cls),
         )
         chosen, where = recipe.augmenter, f"recipe '{recipe.name}'"
         number = processes if chosen.per_process_statistics else 1

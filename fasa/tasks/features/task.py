@@ -10,13 +10,13 @@ from typing import Any
 from fasa.errors import UserError
 from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
 from fasa.tasks.features.geometry import Geometry
-from fasa.tasks.features.measured import MEASURED
+from fasa.tasks.features.measured import COMPARED, MEASURED
 from fasa.tasks.features.recipe import FeaturesRecipe
 from fasa.tasks.features.scale import FeaturesScale
+from fasa.tasks.recipe import joining
 from fasa.tasks.task import Job, Run, Task
 
-# What a recipe wants that fixed features do not have.
-MAPS = ("moex", "chu", "yin")
+_, REFUSED = joining("TrainingContext")  # augmenters of detectors that this training does not call
 
 
 class FixedFeatures(Task):
@@ -26,6 +26,7 @@ class FixedFeatures(Task):
     recipe_model = DetectionRecipe
     scale_model = FeaturesScale
     measurements = MEASURED
+    compared = COMPARED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
     # Which classes lie side by side is drawn by chance here, so that a picture of them by name would mislead.
@@ -39,9 +40,10 @@ class FixedFeatures(Task):
             "but the classes of LVIS": recipe.data.name != "lvis",
             "but one kind of features": (recipe.detector, recipe.backbone) != ("mask_rcnn", "r50"),
             "no images": recipe.instaboost,
-            "no maps of regions": recipe.augmenter.name in MAPS,
             "no proposals": recipe.nms_resampling or recipe.calibrated,
         }
+        if (refused := REFUSED.get(recipe.augmenter.name)) is not None:
+            return refused.training_has
         return next((reason for reason, lacks in lacking.items() if lacks), None)
 
     def decided_by(self, declared: Any, recipe: FeaturesRecipe, scale: FeaturesScale, root: Path) -> dict[str, Any]:
