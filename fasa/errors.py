@@ -1,5 +1,16 @@
 """What went wrong on the user's side, said in one sentence."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A mistake in the input (a file, a key, a value): the message names it and its mend; the command exits with 2."""
+
+
+def closest(name: object, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the known ones that are most like it, three at most."""
+    found = difflib.get_close_matches(str(name), list(known), 3)
+    return f"; closest: {', '.join(map(repr, found))}" if found else ""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import math
 import re
 import reprlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -16,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from fasa.errors import UserError
+from fasa.errors import UserError, closest
 
 LARGEST = 100_000  # values of a file with its aliases written out; ours have a few thousand
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # names become folders, targets and patterns of Snakemake
@@ -238,12 +237,6 @@ def check(model: type[Strict], content: Any) -> Any:
     return content
 
 
-def closest(name: object, known: Collection[str]) -> str:
-    """The end of a sentence about an unknown name: the known one that is most like it, if one is."""
-    found = difflib.get_close_matches(str(name), known, 1)
-    return f"; closest: '{found[0]}'" if found else ""
-
-
 def _shown(given: object) -> str:
     """A value as YAML has it, shortened."""
     return json.dumps(given) if given is None or isinstance(given, bool) else reprlib.repr(given)
@@ -260,7 +253,7 @@ def _told(model: type[BaseModel], line: Any) -> str:
         return context["told"]
     expected = re.findall(r"'([^']*)'", str(context.get("expected", "")))
     if place[-1:] == ("[key]",) and kind == "literal_error":
-        return f"unknown key '{{field}}'; known here: {', '.join(expected)}{closest(given, expected)}"
+        return f"unknown key '{{field}}'{_of(given, expected)}"
     if kind == "extra_forbidden":
         found, key = _model_at(model, place[:-1]), str(place[-1])
         renamed = getattr(found, "renamed", {}).get(key, "")
@@ -268,13 +261,18 @@ def _told(model: type[BaseModel], line: Any) -> str:
             verb = "it is called" if "." not in renamed else "it stands under"
             return f"unknown key '{{field}}'; {verb} '{renamed}' now"
         known = sorted(_keys(found, top=len(place) == 1))
-        return f"unknown key '{{field}}'; known here: {', '.join(known) or 'none'}{closest(key, known)}"
+        return f"unknown key '{{field}}'{_of(key, known)}"
     text = AS_YAML.get(kind) or line["msg"].removeprefix("Value error, ").rstrip(".")
     text = text[:1].lower() + text[1:]
     if kind in AS_YAML or kind == "literal_error" or kind.endswith(("_type", "_parsing")):
         text += f", not {_shown(given)}{closest(given, expected)}"
     text = re.sub(r"(?:tuple|list) should have (.*) after validation", r"must have \1", text)
     return f"'{{field}}': {text}"
+
+
+def _of(key: object, known: list[str]) -> str:
+    """The nearest of the ``known`` keys; all of them where none is near."""
+    return closest(key, known) or f"; known here: {', '.join(known) or 'none'}"
 
 
 def _keys(model: type[BaseModel], top: bool) -> set[str]:

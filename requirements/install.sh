@@ -8,10 +8,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 lock=requirements/lock.txt
-mmdet=requirements/mmdet.txt
 environment=${FASA_ENV:-.venv}
 stamp=$environment/.fasa-installed
-wanted=$(cat "$lock" "$mmdet" requirements/install.sh requirements/operators.py pyproject.toml setup.py \
+wanted=$(cat "$lock" requirements/install.sh requirements/operators.py pyproject.toml setup.py \
     fasa/evaluation/native/* | sha256sum | cut -d' ' -f1)
 if [[ -z ${FASA_NVCC:-} && -f $stamp && $(<"$stamp") == "$wanted" ]] && "$environment"/bin/python -c '' 2>/dev/null; then
     exit 0
@@ -73,9 +72,9 @@ built_with=$("$environment"/bin/python -c 'import sys, torch; print(f"python{sys
 wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fasa-wheels/$built_with
 built=$environment/.fasa-operators
 [[ -f $built && $(<"$built") == "$built_with" ]] || pip uninstall --quiet --yes onedl-mmcv 2>/dev/null
+forks=$(grep -o 'onedl-[a-z]*==[0-9.]*' pyproject.toml)
 say "mmcv's operators: $sentence"
 while read -r requirement; do
-    [[ -z $requirement || $requirement == \#* ]] && continue
     name=${requirement%%==*}
     version=${requirement##*==}
     [[ $("$environment"/bin/python -c "import importlib.metadata as m; print(m.version('$name'))" 2>/dev/null) == "$version" ]] && continue
@@ -90,7 +89,7 @@ while read -r requirement; do
         rm -rf "$wheels/building"
     fi
     pip install --quiet --no-deps "$wheels/${name//-/_}-$version"-*.whl
-done <"$mmdet"
+done <<<"$forks"
 printf '%s\n' "$built_with" >"$built"
 
 say "this package, editable"

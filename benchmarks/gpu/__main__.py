@@ -22,8 +22,7 @@ from benchmarks.gpu.here import ROOT, SCALES
 from benchmarks.gpu.lines import Lines
 from benchmarks.gpu.plan import TABLE, Part, parts
 from fasa.doctor.torch_probe import ask_torch
-from fasa.errors import UserError
-from fasa.strict import closest
+from fasa.errors import UserError, closest
 from fasa.study import Study, load_study
 from fasa.tasks.provenance import code_version
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasa.study import Run, Study, load_study
+from fasa.tasks.recipe import LAST_SEED
 from fasa.tasks.task import Job, Task
 
 if TYPE_CHECKING:
@@ -24,15 +26,27 @@ def add_command(
     command: argparse.ArgumentParser = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
     command.set_defaults(command=function)
     if scale:
-        command.add_argument("--scale", default="mini", help="one of configs/scales (default: %(default)s)")
+        command.add_argument("--scale", default="mini", metavar="SCALE", help="how large (default: %(default)s)")
     return command
 
 
 def add_runs(command: argparse.ArgumentParser) -> None:
     """The options that name runs, and a device for them."""
     command.add_argument("recipes", nargs="+", metavar="RECIPE", help="a recipe of configs/recipes")
-    command.add_argument("--seed", type=int, nargs="+", help="seeds (default: the scale's)")
+    add_seeds(command, "the scale's")
     command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
+
+
+def add_seeds(command: argparse.ArgumentParser, default: str) -> None:
+    """The option that names seeds, the same of every command."""
+    told = f"one seed or more: --seed 0 1 2 (default: {default})"
+    command.add_argument("--seed", type=_seed, action="append", metavar="SEED", help=told)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"\d{1,10}", text) or int(text) > LAST_SEED:
+        raise argparse.ArgumentTypeError(f"'{text[:20]}' is no seed; seeds are whole numbers from 0 to {LAST_SEED:,}")
+    return int(text)
 
 
 def study_of(options: argparse.Namespace) -> Study:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import chdir, nullcontext
 from importlib import import_module
+from pathlib import Path
 
-from fasa.errors import UserError
+import fasa
+from fasa.cli.completion import SHELLS, PrintCompletion
+from fasa.cli.parser import Parser
+from fasa.errors import UserError, closest
 
 HOMES = {  # the modules of the commands, in the order of --help
     "plan": "fasa.cli.plan",
@@ -23,16 +28,28 @@ HOMES = {  # the modules of the commands, in the order of --help
     "bundle": "fasa.cli.bundle",
     "score": "fasa.evaluation.score.arguments",
 }
+EXTRAS = {  # which door of pyproject.toml brings a module that may be absent
+    "repro": ("jinja2", "matplotlib", "pandas", "scipy", "snakemake"),
+    "mmdet": ("cv2", "instaboostfast", "lvis", "mmcv", "mmdet", "mmengine"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; 0, 2 after a mistake of the user's, told in one sentence, or 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = parser(HOMES.get(arguments[0]) if arguments else None).parse_args(arguments)
     try:
-        return options.command(options) or 0
+        options = parser(_home(arguments)).parse_args(arguments)
+        with _in(options.folder):
+            return options.command(options) or 0
     except UserError as error:
         print(f"fasa: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        lacking = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, modules in EXTRAS.items() if lacking in modules), None)
+        if extra is None:
+            raise
+        print(f"fasa: this needs {lacking}, which is not installed: pip install 'fasa[{extra}]'.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -40,8 +57,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser(home: str | None = None) -> argparse.ArgumentParser:
     """The parser of the whole command line, or of the commands of one module: the others' take time to import."""
-    whole = argparse.ArgumentParser(prog="fasa", description="The reproduction of FASA (ICCV 2021), step by step.")
+    whole = Parser(prog="fasa", description="FASA (ICCV 2021): plan, train and measure its paper, or score results.")
+    whole.add_argument("--version", action="version", version=f"fasa {fasa.__version__}")
+    whole.add_argument("--print-completion", action=PrintCompletion, choices=SHELLS, help="a script for your shell")
+    add_folder(whole, None)
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for module in [home] if home else dict.fromkeys(HOMES.values()):
         import_module(module).add_to(commands)
+    for command in dict.fromkeys(commands.choices.values()):
+        add_folder(command, argparse.SUPPRESS)
     return whole
+
+
+def add_folder(command: argparse.ArgumentParser, default: str | None) -> None:
+    """The option ``-C``, before or after a command's name."""
+    told = "as if started there: a study's configs/ and results"
+    command.add_argument("-C", dest="folder", metavar="DIR", type=Path, default=default, help=told)
+
+
+def _home(arguments: Sequence[str]) -> str | None:
+    """The module of the command that a command line names; None of one without a command.
+
+    Raises:
+        UserError: there is no such command.
+    """
+    rest = iter(arguments)
+    for word in rest:
+        if word in ("-C", "--print-completion"):
+            next(rest, None)
+        elif not word.startswith("-"):
+            if word not in HOMES:
+                raise UserError(f"there is no command '{word}'{closest(word, HOMES)}; all are in fasa --help.")
+            return HOMES[word]
+    return None
+
+
+def _in(folder: Path | None) -> chdir[Path] | nullcontext[None]:
+    if folder is None:
+        return nullcontext()
+    if not folder.is_dir():
+        raise UserError(f"-C: there is no folder {folder}; make it, or name another.")
+    return chdir(folder)

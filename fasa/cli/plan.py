@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 
-from fasa.cli.common import Commands, add_command, console, study_of
-from fasa.errors import UserError
+from fasa.cli.common import Commands, add_command, add_seeds, console, study_of
 
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "plan", plan)
     command.add_argument("names", nargs="*", metavar="NAME", help="tables and figures (default: each, and all)")
-    command.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds of each recipe")
+    add_seeds(command, "the scale's")
     command.add_argument("--runs", action="store_true", help="list every run")
 
 
@@ -23,13 +22,11 @@ def plan(options: argparse.Namespace) -> None:
     from fasa.study.cost import plans, run_plans
 
     study = study_of(options)
-    if options.seeds is not None and options.seeds < 1:
-        raise UserError("--seeds wants 1 or more.")
     names = options.names or list(study.default_artifacts())
     if options.runs:
-        console().print(by_run(study, list(run_plans(study, names, options.seeds).values())[-1]))
+        console().print(by_run(study, list(run_plans(study, names, options.seed).values())[-1]))
     else:
-        console().print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seeds)))
+        console().print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seed)))
     if study.unavailable and not options.names:
         print(f"Not at this scale: {', '.join(study.unavailable)}.")
     if not options.names and (apart := [name for name in study.artifacts() if name not in names]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping
 
 from fasa.cli.common import Commands, add_command, add_runs, jobs_by_task, study_of
@@ -37,8 +38,8 @@ def train(options: argparse.Namespace) -> int:
 def exit_code(failures: Mapping[Run, Exception]) -> int:
     """Tell the user's mistakes: 0 without a failure, 2 of mistakes alone, 1 where a bug of ours is among them."""
     mistakes = [error for error in failures.values() if isinstance(error, UserError)]
-    for error in mistakes:
-        print(f"fasa: {error}", file=sys.stderr)
+    for message, runs in Counter(map(str, mistakes)).items():
+        print(f"fasa: {message}{f' ({runs} runs)' if runs > 1 else ''}", file=sys.stderr)
     return 0 if not failures else 2 if len(mistakes) == len(failures) else 1
 
 

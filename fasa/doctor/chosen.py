@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from fasa.errors import UserError
+from fasa.errors import UserError, closest
 from fasa.study import Run, Study
 
 MMDET = "onedl-mmdetection"
@@ -91,7 +91,6 @@ def choose(study: Study, names: Sequence[str]) -> Chosen:
         elif name in study.artifacts() or name in study.unavailable:
             runs += study.runs(name)
         else:
-            raise UserError(
-                f"there is no table, figure or recipe '{name}'; tables and figures: {', '.join(study.artifacts())}."
-            )
+            near = closest(name, [*study.artifacts(), *study.resolved])
+            raise UserError(f"there is no table, figure or recipe '{name}'{near}; fasa plan lists all.")
     return Chosen(study, study.with_needed(tuple(dict.fromkeys(runs))))

@@ -6,9 +6,10 @@ import platform
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -16,35 +17,38 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import fasa
+from fasa.doctor import installed
 from fasa.doctor.check import Check
 from fasa.doctor.chosen import Chosen
 from fasa.doctor.torch_probe import Torch
 from fasa.tasks.detection.task import NO_CUDA
 
-FILES = ("pyproject.toml", "requirements/lock.txt", "requirements/mmdet.txt")
-WORKFLOW = {"snakemake"}  # needed beside what pyproject.toml names
+FILES = ("pyproject.toml", "requirements/lock.txt")  # of a clone
 NUMPY = SpecifierSet("<2.3")  # mmdet's transforms fail with later ones
 NAMED = 4  # packages that a sentence names, before it only counts
 
 
 def checks(chosen: Chosen, torch: Torch) -> Iterator[Check]:
     """Of Python, of packages and of LaTeX."""
-    root = chosen.study.root
-    if lost := [name for name in FILES if not (root / name).exists()]:
-        yield Check("missing", f"{', '.join(lost)} of this repository are gone.", f"git checkout -- {' '.join(lost)}")
-        return
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    yield _python(project["requires-python"])
-    yield _place(root)
-    yield _package(root)
-    yield from _packages(root, project["dependencies"], chosen.mmdet)
+    root = _clone(chosen.study.root)
+    if root is None:
+        yield from installed.checks(chosen.mmdet)
+    else:
+        project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+        yield _python(project["requires-python"])
+        yield _place(root)
+        yield _package(root)
+        yield from _packages(root, project, chosen.mmdet)
     if torch.error:
-        yield Check("missing", f"torch cannot be loaded: {torch.error}.", install_command(root))
+        fix = install_command(root) if root else installed.install_command(*["mmdet"] * chosen.mmdet)
+        yield Check("missing", f"torch cannot be loaded: {torch.error}.", fix)
     else:
         build = f"for CUDA {torch.cuda}" if torch.cuda else "for CPUs only"
         yield Check("ok", f"torch {torch.version} loads, a build {build}.")
         if chosen.mmdet:
-            yield _operators(root, torch, on_gpus=bool(chosen.gpus or torch.devices))
+            rebuild = rebuild_command(root) if root else installed.BUILD_OPERATORS
+            with_cuda = f"FASA_NVCC=pypi {install_command(root)}" if root else installed.BUILD_OPERATORS
+            yield _operators(torch, bool(chosen.gpus or torch.devices), rebuild, with_cuda)
     if shutil.which("pdflatex"):
         yield Check("ok", "LaTeX is installed, for whoever compiles the tables.")
     else:
@@ -55,6 +59,12 @@ def install_command(root: Path) -> str:
     """What installs the pinned requirements into the environment that runs this."""
     inside = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").exists()
     return f"{f'FASA_ENV={sys.prefix} ' if inside and not _own(root) else ''}requirements/install.sh"
+
+
+def _clone(root: Path) -> Path | None:
+    """The clone whose pins count: the study's folder, or that of the package; None where fasa is installed alone."""
+    folders = root, Path(fasa.__file__).parents[1]
+    return next((folder for folder in folders if all((folder / name).exists() for name in FILES)), None)
 
 
 def _own(root: Path) -> bool:
@@ -84,14 +94,17 @@ def _package(root: Path) -> Check:
     return Check("warning", told, f"{sys.executable} -m pip install --no-deps --no-build-isolation --editable .")
 
 
-def _packages(root: Path, direct: list[str], mmdet: bool) -> Iterator[Check]:
+def _packages(root: Path, project: dict[str, Any], mmdet: bool) -> Iterator[Check]:
     """Pinned packages that are absent or of another version; those that the chosen runs cannot do without first."""
     fix = install_command(root)
-    stack = pinned(root / "requirements" / "mmdet.txt")
-    wanted = pinned(root / "requirements" / "lock.txt") | stack
+    extras = project["optional-dependencies"]
+    stack = pinned(line for line in extras["mmdet"] if "==" in line)
+    wanted = pinned((root / "requirements" / "lock.txt").read_text().splitlines()) | stack
     found = {name: _installed(name) for name in wanted}
-    needed = {canonicalize_name(Requirement(line).name) for line in direct} | WORKFLOW
-    needed |= set(stack) if mmdet else set()
+    needed: set[str] = {
+        canonicalize_name(Requirement(line).name) for line in (*project["dependencies"], *extras["repro"])
+    }
+    needed |= stack.keys() if mmdet else set()
     absent = [name for name, here in found.items() if here is None]
     other = [name for name, here in found.items() if here is not None and Version(here).public != wanted[name]]
     if lacking := [name for name in absent if name in needed]:
@@ -109,10 +122,9 @@ def _packages(root: Path, direct: list[str], mmdet: bool) -> Iterator[Check]:
         yield Check("ok", f"All {len(wanted)} pinned packages are there in their versions.")
 
 
-def pinned(path: Path) -> dict[str, str]:
-    """The versions that a file of requirements pins, by canonical name."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
-    pairs = (line.split("==") for line in lines if line)
+def pinned(lines: Iterable[str]) -> dict[str, str]:
+    """The versions that lines of requirements pin, by canonical name."""
+    pairs = (line.split("==") for each in lines if (line := each.partition("#")[0].strip()))
     return {canonicalize_name(name): number for name, number in pairs}
 
 
@@ -129,15 +141,14 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _operators(root: Path, torch: Torch, on_gpus: bool) -> Check:
+def _operators(torch: Torch, on_gpus: bool, rebuild: str, with_cuda: str) -> Check:
     """mmcv has no wheels for this torch: its operators were compiled here, and for one torch."""
-    rebuild = rebuild_command(root)
     if reason := torch.operators_error:
         told = f"mmcv's compiled operators do not load ({reason}): they are of another torch, or absent."
         return Check("missing", told, rebuild)
     if torch.cuda and on_gpus and torch.operators_cuda == NO_CUDA:
         told = "mmcv's operators were compiled for CPUs alone, as without CUDA's toolkit, and torch is built for CUDA."
-        return Check("missing", told, f"FASA_NVCC=pypi {install_command(root)}")
+        return Check("missing", told, with_cuda)
     return Check("ok", "mmcv's compiled operators load, and are of this torch.")
 
 

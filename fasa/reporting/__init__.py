@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fasa import atomic
-from fasa.errors import UserError
+from fasa.errors import UserError, closest
 
 if TYPE_CHECKING:
     from fasa.study import Study
@@ -91,5 +91,5 @@ def fill_template(name: str, **values: Any) -> str:
 
 def _named(items: Mapping[str, Item], name: str, what: str) -> Item:
     if name not in items:
-        raise UserError(f"there is no {what} {name!r}; there are {', '.join(sorted(items)) or 'none'}.")
+        raise UserError(f"there is no {what} '{name}'{closest(name, items)}.")
     return items[name]

@@ -49,15 +49,15 @@ class Results:
     datasets: Mapping[str, tuple[str, ...]]
 
 
-def read_results(tables: Path, figures: Path, scales: Path) -> Results:
-    """The tables in the folder ``tables``, which is named SCALE/tables, of a scale of the folder ``scales``.
+def read_results(tables: Path, figures: Path, root: Path) -> Results:
+    """The tables in the folder ``tables``, which is named SCALE/tables, of a scale of the study in ``root``.
 
     Raises:
         UserError: a file is not what ``fasa render`` writes, or there is no such scale.
     """
     cells: dict[tuple[str, str, str], KeptCell] = {}
     datasets: dict[str, tuple[str, ...]] = {}
-    scale = load_scale(scales, tables.parent.name)
+    scale = load_scale(root, tables.parent.name)
     for path in sorted(tables.glob("*.csv")):
         for line in _read(path, scale.name):
             datasets[path.stem] = tuple(line["dataset"].split())
@@ -65,7 +65,7 @@ def read_results(tables: Path, figures: Path, scales: Path) -> Results:
     return Results(scale, tables, figures, cells, datasets)
 
 
-def read_kept(reference: Path, pictures: Path, scales: Path) -> tuple[Results, ...]:
+def read_kept(reference: Path, pictures: Path, root: Path) -> tuple[Results, ...]:
     """The scales that are kept under ``reference``, the largest first; ``pictures`` has a folder of each, too.
 
     Raises:
@@ -73,7 +73,7 @@ def read_kept(reference: Path, pictures: Path, scales: Path) -> tuple[Results, .
     """
     folders = [path for path in reference.glob("*/tables") if any(path.glob("*.csv"))]
     folders.sort(key=lambda path: (_rank(path.parent.name), path.parent.name))
-    return tuple(read_results(path, pictures / path.parent.name, scales) for path in folders)
+    return tuple(read_results(path, pictures / path.parent.name, root) for path in folders)
 
 
 def _record(measured: MeasuredTable, cell: TableCell) -> dict[str, object]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.table import Table
 
@@ -17,49 +17,67 @@ SOURCES = {
     "akin": "from similar runs",
     "guessed": "guessed",
 }
+Each = TypeVar("Each")
+LEFT = ("recipe", "state", "training is", "table or figure")
 
 
 def by_table(study: Study, plans: Sequence[Plan]) -> Table:
-    """A line for each of ``plans``; the last, ``all``, stands apart."""
-    hours = "GPU hours" if any(plan.gpus for plan in plans) else "CPU hours"
-    grid = Table("table or figure", title=f"scale {study.scale.name}: {study.scale.description}")
-    headings = ["runs", "to train", "not guessed", "GPUs", hours, "memory GB", "disk GB"]
-    here = any(plan.elapsed is not None for plan in plans)  # nothing of a cluster's scale runs here
-    for heading in headings + ([f"hours on {plans[0].cores} cores"] if here else []):
-        grid.add_column(heading, justify="right")
-    for plan in plans:
-        if plan.name == "all":
-            grid.add_section()
-        cells = [str(plan.runs), str(plan.to_train), str(plan.measured), str(plan.gpus), _hours(plan.seconds)]
-        cells += [f"{plan.memory_gb:.1f}", _gigabytes(plan.disk_gb)]
-        if here:
-            cells.append("on GPUs" if plan.elapsed is None else _hours(plan.elapsed))
-        grid.add_row(plan.name, *cells)
+    """A line for each of ``plans``; the last, ``all``, stands apart. Columns of nothing but zeros are left out."""
+    on_gpus = any(plan.gpus for plan in plans)
+    columns: dict[str, Callable[[Plan], str]] = {
+        "table or figure": lambda plan: plan.name,
+        "runs": lambda plan: str(plan.runs),
+        "to train": lambda plan: str(plan.to_train),
+        "not guessed": lambda plan: str(plan.measured),
+        "GPUs a run": lambda plan: str(plan.gpus),
+        "GPU time" if on_gpus else "CPU time": lambda plan: _time(plan.seconds),
+        "memory GB": lambda plan: f"{plan.memory_gb:.1f}",
+        "disk GB": lambda plan: _gigabytes(plan.disk_gb),
+    }
+    if any(plan.elapsed is not None for plan in plans):  # nothing of a cluster's scale runs here
+        columns[f"on {plans[0].cores} cores"] = lambda plan: "on GPUs" if plan.elapsed is None else _time(plan.elapsed)
+    users = study.artifacts()
+    recipes = [recipe for plan in plans for recipe in users.get(plan.name, ())]
+    grid = _grid(study, recipes, columns, plans)
+    if plans[-1].name == "all":
+        grid.rows[-2].end_section = True
     return grid
 
 
 def by_run(study: Study, plans: Sequence[RunPlan]) -> Table:
     """A line for each run: what it takes from scratch, whatever has been done."""
-    grid = Table("recipe", title=f"scale {study.scale.name}: {study.scale.description}")
-    for heading in ("seed", "state", "GPUs", "hours", "measuring", "memory GB", "disk GB", "training is"):
-        grid.add_column(heading, justify="left" if heading in ("state", "training is") else "right")
-    for plan in plans:
-        grid.add_row(
-            plan.run.recipe,
-            str(plan.run.seed),
-            plan.state,
-            str(plan.gpus),
-            _hours(plan.training.seconds),
-            _hours(plan.evaluation),
-            f"{plan.memory_gb:.1f}",
-            _gigabytes(plan.disk_gb),
-            SOURCES[plan.training.source],
-        )
+    columns: dict[str, Callable[[RunPlan], str]] = {
+        "recipe": lambda plan: plan.run.recipe,
+        "seed": lambda plan: str(plan.run.seed),
+        "state": lambda plan: plan.state,
+        "GPUs": lambda plan: str(plan.gpus),
+        "training": lambda plan: _time(plan.training.seconds),
+        "measuring": lambda plan: _time(plan.evaluation),
+        "memory GB": lambda plan: f"{plan.memory_gb:.1f}",
+        "disk GB": lambda plan: _gigabytes(plan.disk_gb),
+        "training is": lambda plan: SOURCES[plan.training.source],
+    }
+    return _grid(study, [plan.run.recipe for plan in plans], columns, plans)
+
+
+def _grid(
+    study: Study, recipes: Sequence[str], columns: dict[str, Callable[[Each], str]], plans: Sequence[Each]
+) -> Table:
+    grid = Table(title=f"scale {study.scale.name}: {study.descriptions(recipes)}")
+    cells = {heading: [tell(plan) for plan in plans] for heading, tell in columns.items()}
+    told = {heading: column for heading, column in cells.items() if heading == "seed" or {*column} - {"0", "0.00"}}
+    for heading in told:
+        grid.add_column(heading, justify="left" if heading in LEFT else "right")
+    for row in zip(*told.values(), strict=True):
+        grid.add_row(*row)
     return grid
 
 
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.0f}" if seconds >= 360000 else f"{seconds / 3600:.2f}"
+def _time(seconds: float) -> str:
+    """Seconds, from a minute on minutes, from an hour on hours."""
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s" if seconds else "0"
+    return f"{seconds / 3600:,.0f} h" if seconds >= 360000 else f"{seconds / 3600:.1f} h"
 
 
 def _gigabytes(gigabytes: float) -> str:

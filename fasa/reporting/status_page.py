@@ -34,7 +34,7 @@ def render_status(study: Study, snapshot: Snapshot) -> str:
     return fill_template(
         "status.html.j2",
         snapshot=snapshot,
-        description=study.scale.description,
+        description=study.descriptions(dict.fromkeys(run.recipe for run in snapshot.states)),
         states=STATES,
         reload=RELOAD,
         made=time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(snapshot.at)),
@@ -59,9 +59,9 @@ def span(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d}" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
-def _by_recipe(snapshot: Snapshot) -> dict[str, list[tuple[int, str]]]:
-    """The seeds of each recipe and their states."""
-    recipes: dict[str, list[tuple[int, str]]] = {}
-    for run, state in snapshot.states.items():
-        recipes.setdefault(run.recipe, []).append((run.seed, state))
-    return {recipe: sorted(seeds) for recipe, seeds in recipes.items()}
+def _by_recipe(snapshot: Snapshot) -> dict[str, dict[str, list[int]]]:
+    """The seeds of each recipe, by their state."""
+    recipes: dict[str, dict[str, list[int]]] = {}
+    for run, state in sorted(snapshot.states.items()):
+        recipes.setdefault(run.recipe, {}).setdefault(state, []).append(run.seed)
+    return recipes

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fasa.errors import UserError
-from fasa.strict import Named, Strict, check_name, closest, entries, parse_entry, read_yaml
+from fasa.errors import UserError, closest
+from fasa.strict import Named, Strict, check_name, entries, parse_entry, read_yaml
 from fasa.tasks.recipe import Recipe
 from fasa.tasks.task import measurements_of
 
@@ -165,16 +165,18 @@ def is_ours(artifact: Table | Figure) -> bool:
     return artifact.published_as.lower().startswith(UNPUBLISHED)
 
 
-def load_tables(folder: Path, recipes: Mapping[str, Recipe]) -> dict[str, Table]:
-    """All tables of ``folder``, checked against the known ``recipes``, in the order of the paper.
+def load_tables(paths: Sequence[Path], recipes: Mapping[str, Recipe]) -> dict[str, Table]:
+    """All tables, each of a file of ``paths``, checked against the known ``recipes``, in the order of the paper.
 
     Raises:
-        UserError: an unknown key, recipe, measurement, baseline row or published figure, or a row id or column key used
+        UserError: an unknown key, recipe, measurement, baseline row or published figure; a table, row id or column key
             twice.
     """
     tables = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in paths:
         check_name(path.stem, str(path))
+        if path.stem in tables:
+            raise UserError(f"{path} has the name of a table that fasa ships; rename it.")
         table = parse_entry(Table, path.stem, read_yaml(path), str(path))
         for row in table.rows:
             _verify(row, table, recipes, path)
@@ -216,14 +218,16 @@ def _place(table: Table) -> tuple[bool, bool, int]:
     return is_ours(table), table.published_as.startswith("Supplement"), int(number.group()) if number else 0
 
 
-def load_figures(path: Path, recipes: Mapping[str, Recipe]) -> dict[str, Figure]:
-    """All figures of the file ``path``, checked against the known ``recipes``.
+def load_figures(paths: Sequence[Path], recipes: Mapping[str, Recipe]) -> dict[str, Figure]:
+    """All figures of the files ``paths``, checked against the known ``recipes``.
 
     Raises:
-        UserError: an unknown key, kind or recipe.
+        UserError: an unknown key, kind or recipe, or a figure twice.
     """
-    figures = {}
-    for name, content, where in entries(path, "figure"):
+    figures: dict[str, Figure] = {}
+    for name, content, where in (entry for path in paths for entry in entries(path, "figure")):
+        if name in figures:
+            raise UserError(f"{where} has the name of one that fasa ships; rename it.")
         figures[name] = parse_entry(Figure, name, content, where)
         for series in figures[name].series:
             if series.recipe not in recipes:

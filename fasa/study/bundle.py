@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from fasa import atomic
+from fasa.config_folders import config_folders
 from fasa.errors import UserError
-from fasa.study.study import Study
+from fasa.study.study import Study, load_study
 
 MANIFEST = "bundle.json"
 FORMAT, VERSION = "fasa bundle", 1
@@ -37,19 +38,19 @@ def pack(study: Study, path: Path, weights: bool = False) -> int:
     Raises:
         UserError: no run is finished, or the disk is full.
     """
-    runs, files = 0, [path for path in (study.root / "configs").rglob("*") if _is_config(path)]
+    runs, files = 0, _configs(study.root)
     every = {run: None for name in study.artifacts() for run in study.with_needed(study.runs(name))}
     for run in every:
         work, measured = study.work_dir(run.recipe, run.seed), study.metrics_path(run.recipe, run.seed).parent
         done = study.load_metrics(run.recipe, run.seed) is not None
         runs += done
         trained = (*TRAINED, "model.pt") if weights else TRAINED
-        names = [measured / name for name in MEASURED if done]
-        names += [work / name for name in trained if done or name == "failed.json"]
-        files += [name for name in names if name.exists()]
+        kept = [measured / name for name in MEASURED if done]
+        kept += [work / name for name in trained if done or name == "failed.json"]
+        files |= {path.relative_to(study.root).as_posix(): path for path in kept if path.exists()}
     if not runs:
         raise UserError(f"no run of scale '{study.scale.name}' is finished: there is nothing to pack.")
-    atomic.write(path, lambda stream: _write(stream, study, sorted(files)))
+    atomic.write(path, lambda stream: _write(stream, study.scale.name, files))
     return runs
 
 
@@ -66,8 +67,6 @@ def unpack(path: Path, folder: Path) -> Study:
     Raises:
         UserError: ``path`` is no bundle, is damaged, or ``folder`` holds something else.
     """
-    from fasa.study.study import load_study
-
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = _manifest(archive, path)
@@ -81,26 +80,42 @@ def unpack(path: Path, folder: Path) -> Study:
                     atomic.write_json(Path(scratch) / "whole" / MANIFEST, manifest)
                     os.rename(Path(scratch) / "whole", folder)
     except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space.") from error
+        raise UserError(
+            f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space."
+        ) from error
     return load_study(folder, manifest["scale"])
 
 
-def _is_config(path: Path) -> bool:
-    return path.is_file() and path.suffix in (".yaml", ".py", ".json")
+def _configs(root: Path) -> dict[str, Path]:
+    """The config files of a study by their names in a bundle, which has them all in one folder.
+
+    Raises:
+        UserError: the study's own folder has a file of the name of a shipped one.
+    """
+    files: dict[str, Path] = {}
+    for folder in config_folders(root):
+        for path in folder.rglob("*"):
+            name = f"configs/{path.relative_to(folder).as_posix()}"
+            if path.is_file() and path.suffix in (".yaml", ".py", ".json"):
+                if name in files:
+                    raise UserError(
+                        f"{path} has the name of one that fasa ships, and a bundle has one of each: rename it."
+                    )
+                files[name] = path
+    return files
 
 
-def _write(stream: BinaryIO, study: Study, files: list[Path]) -> None:
+def _write(stream: BinaryIO, scale: str, files: dict[str, Path]) -> None:
     listed: dict[str, dict[str, Any]] = {}
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for file in files:
-            name = file.relative_to(study.root).as_posix()
+        for name, file in sorted(files.items()):
             digest = hashlib.sha256()
             with file.open("rb") as source, archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True) as entry:
                 for block in iter(lambda: source.read(BLOCK), b""):
                     digest.update(block)
                     entry.write(block)
             listed[name] = {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
-        manifest = {"format": FORMAT, "version": VERSION, "scale": study.scale.name, "files": listed}
+        manifest = {"format": FORMAT, "version": VERSION, "scale": scale, "files": listed}
         archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, indent=1) + "\n")
 
 
@@ -115,7 +130,9 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     if told != (FORMAT, VERSION):
         raise UserError(f"{path} is a bundle of another format, {told}; this version reads {(FORMAT, VERSION)}.")
     if not sound:
-        raise UserError(f"{path} holds other files than its {MANIFEST} lists, or some outside its folder: not unpacked.")
+        raise UserError(
+            f"{path} holds other files than its {MANIFEST} lists, or some outside its folder: not unpacked."
+        )
     return manifest
 
 

@@ -8,8 +8,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from fasa.errors import UserError
-from fasa.strict import Named, Strict, closest, entries, parse_entry
+from fasa.errors import UserError, closest
+from fasa.strict import Named, Strict, entries, parse_entry
 from fasa.study.artifacts import Figure, Row, Table, is_ours
 
 MARGINS = ("not lower", "not higher")

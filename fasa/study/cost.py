@@ -168,18 +168,18 @@ class Costs:
         return mean(left) if left else guesses.get(self.study.recipe(recipe).backbone, 0.0)
 
 
-def run_plans(study: Study, names: Sequence[str], seeds: int | None = None) -> dict[str, list[RunPlan]]:
+def run_plans(study: Study, names: Sequence[str], seeds: Sequence[int] | None = None) -> dict[str, list[RunPlan]]:
     """The runs of tables and figures and all that they start from, by name; of more than one also ``all``, each once.
 
     Args:
         study: what there is to plan.
         names: tables and figures.
-        seeds: only the first so many of each recipe; None for all.
+        seeds: of each recipe; None for the scale's.
     """
 
     def runs(name: str) -> tuple[Run, ...]:
-        wanted = study.runs(name)
-        return study.with_needed(tuple(run for run in wanted if run.seed in study.seeds(run.recipe)[:seeds]))
+        wanted = dict.fromkeys(run.recipe for run in study.runs(name))
+        return study.with_needed(tuple(Run(recipe, seed) for recipe in wanted for seed in seeds or study.seeds(recipe)))
 
     costs = Costs(study)
     plan = cache(lambda run: costs.of(run, study.state(run.recipe, run.seed)))
@@ -189,7 +189,7 @@ def run_plans(study: Study, names: Sequence[str], seeds: int | None = None) -> d
     return made
 
 
-def plans(study: Study, names: Sequence[str], cores: int, seeds: int | None = None) -> list[Plan]:
+def plans(study: Study, names: Sequence[str], cores: int, seeds: Sequence[int] | None = None) -> list[Plan]:
     """The plans of :func:`run_plans`, added up."""
     return [_added(study, name, each, cores) for name, each in run_plans(study, names, seeds).items()]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fasa.errors import UserError
-from fasa.strict import closest, entries, parse_entry, resolve
+from fasa.errors import UserError, closest
+from fasa.strict import entries, parse_entry, resolve
 from fasa.tasks.recipe import Recipe
 from fasa.tasks.task import tasks
 
 
-def load_recipes(folder: Path) -> dict[str, Recipe]:
-    """All recipes of the YAML files in ``folder``, bases resolved; a kind of model is told by its own key.
+def load_recipes(paths: Sequence[Path]) -> dict[str, Recipe]:
+    """All recipes of the YAML files ``paths``, bases resolved; a kind of model is told by its own key.
 
     Raises:
         UserError: an unknown key, name, option, base or needed recipe, a name used twice, no kind or two, bases in a
@@ -20,7 +21,7 @@ def load_recipes(folder: Path) -> dict[str, Recipe]:
     """
     differences: dict[str, dict[str, Any]] = {}
     places: dict[str, str] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in paths:
         for name, difference, where in entries(path, "recipe"):
             if name in places:
                 raise UserError(f"{where} stands in {places[name].partition(': ')[0]} already; rename one.")

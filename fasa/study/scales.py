@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field, create_model
 
-from fasa.errors import UserError
-from fasa.strict import Named, check_name, closest, parse_entry, read_yaml, resolve
+from fasa.config_folders import config_path, config_paths
+from fasa.errors import UserError, closest
+from fasa.strict import Named, check_name, parse_entry, read_yaml, resolve
 from fasa.tasks.recipe import Recipe, TaskScale
 from fasa.tasks.task import Task, tasks
 
@@ -59,24 +60,24 @@ def scale_model() -> type[Scale]:
     return create_model("Scale", __base__=Scale, __doc__=Scale.__doc__, renamed=renamed, **parts)
 
 
-def load_scale(folder: Path, name: str) -> Scale:
-    """The scale ``name`` of ``folder``, told whole or by its difference from a ``base``, another scale.
+def load_scale(root: Path, name: str) -> Scale:
+    """The scale ``name`` of the study in ``root``, told whole or by its difference from a ``base``, another scale.
 
     Raises:
-        UserError: no such scale, an unknown key or base in it, bases in a circle, no task, or two for one recipe.
+        UserError: no such scale, or two; an unknown key or base in it, bases in a circle, no task, two for one recipe.
     """
 
     def path(name: str) -> Path:
-        return folder / f"{name}.yaml"
+        return config_path(root, f"scales/{name}.yaml")
 
     def read(name: str, above: str | None) -> dict[str, Any]:
         if path(name).exists():
             return read_yaml(path(name))
-        known = sorted(one.stem for one in folder.glob("*.yaml"))
+        known = sorted(one.stem for one in config_paths(root, "scales/*.yaml"))
         asked = (
             f"there is no scale '{name}'" if above is None else f"{path(above)}: 'base' names an unknown scale '{name}'"
         )
-        raise UserError(f"{asked}; choose one of {', '.join(known)}{closest(name, known)}.")
+        raise UserError(f"{asked}{closest(name, known) or '; there are ' + ', '.join(known)}.")
 
     check_name(name, f"scale '{name}'")
     content = resolve(name, read, lambda name: f"{path(name)}: scale '{name}'")

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from fasa.errors import UserError
-from fasa.strict import Strict, closest, parse, read_yaml
+from fasa.errors import UserError, closest
+from fasa.strict import Strict, parse, read_yaml
 
 
 class Reproduce(Strict):
@@ -47,8 +47,8 @@ def load_settings(path: Path, artifacts: Collection[str]) -> Settings:
     settings = parse(Settings, read_yaml(path), str(path))
     scales = sorted(one.stem for one in (path.parent / "scales").glob("*.yaml"))
     if settings.scale not in scales:
-        told = f"there is no scale '{settings.scale}'; choose one of {', '.join(scales)}"
-        raise UserError(f"{path}: 'scale': {told}{closest(settings.scale, scales)}.")
+        near = closest(settings.scale, scales) or "; there are " + ", ".join(scales)
+        raise UserError(f"{path}: 'scale': there is no scale '{settings.scale}'{near}.")
     for key, names in settings.reproduce:
         for name in names:
             if name not in artifacts:

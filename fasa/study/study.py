@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fasa.errors import UserError
-from fasa.strict import closest
+from fasa.config_folders import config_folders, config_path, config_paths
+from fasa.errors import UserError, closest
 from fasa.study.artifacts import FIGURE_NUMBERS, Figure, Row, Table, load_figures, load_tables
 from fasa.study.claims import load_claims
 from fasa.study.fingerprints import fingerprint
@@ -62,7 +63,7 @@ class Study:
             if name in self.recipes:
                 reason = self.scale.unsupported_reason(self.recipes[name])
                 raise UserError(f"scale '{self.scale.name}' has {reason}, so it cannot run '{name}'; choose another.")
-            raise UserError(f"there is no recipe '{name}'; known: {', '.join(self.resolved)}.")
+            raise UserError(f"there is no recipe '{name}'{closest(name, self.resolved)}; fasa plan --runs lists all.")
         return self.resolved[name]
 
     def task(self, name: str) -> Task:
@@ -78,6 +79,10 @@ class Study:
     def description(self, name: str) -> str:
         """One sentence of what a run of recipe ``name`` is at this scale."""
         return self.task_scale(name).description or self.scale.description
+
+    def descriptions(self, names: Iterable[str]) -> str:
+        """What runs of the recipes ``names`` are at this scale, each sentence once."""
+        return " ".join(dict.fromkeys(self.description(name) for name in names)) or self.scale.description
 
     def fingerprint(self, name: str) -> str:
         """A hash of all that decides a run of recipe ``name`` but its seed, the runs that it starts from included.
@@ -156,10 +161,12 @@ class Study:
         if name in self.unavailable:
             raise UserError(
                 f"scale '{self.scale.name}' cannot run all of {self.unavailable[name]} '{name}': choose another scale, "
-                f"or one of {', '.join(self.artifacts())}."
+                f"or another table or figure{closest(name, self.artifacts())}; fasa plan lists all."
             )
         if name not in self.artifacts():
-            raise UserError(f"there is no table or figure '{name}'; known: {', '.join(self.artifacts())}.")
+            raise UserError(
+                f"there is no table or figure '{name}'{closest(name, self.artifacts())}; fasa plan lists all."
+            )
 
     def seeds(self, recipe: str) -> tuple[int, ...]:
         """The seeds of recipe ``recipe``: all that the tables and figures of it ask for."""
@@ -280,26 +287,26 @@ def _fingerprint_in(path: Path) -> str | None:
 
 
 def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
-    """Read ``configs/`` under ``root`` for a scale.
+    """Read the configs of the study in ``root``, its own and those that fasa ships, for a scale.
 
     Raises:
         UserError: anything unknown, missing or out of range, by file and field.
     """
-    configs = root / "configs"
-    if not configs.is_dir():
-        raise UserError(f"{configs} is missing; run this from the repository's root.")
-    recipes = load_recipes(configs / "recipes")
-    tables = load_tables(configs / "tables", recipes)
-    figures = load_figures(configs / "figures.yaml", recipes)
-    load_claims(configs / "claims.yaml", tables, figures)
-    load_settings(configs / "config.yaml", {**tables, **figures})
-    size = load_scale(configs / "scales", scale)
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root} for a study; make it, or name another.")
+    recipes = load_recipes(config_paths(root, "recipes/*.yaml"))
+    tables = load_tables(config_paths(root, "tables/*.yaml"), recipes)
+    figures = load_figures(config_paths(root, "figures.yaml"), recipes)
+    whole = config_folders(root)[0]
+    load_claims(whole / "claims.yaml", tables, figures)
+    load_settings(whole / "config.yaml", {**tables, **figures})
+    size = load_scale(root, scale)
     known = (DEFAULT, *tables, *figures, *recipes)
     for task, part in size.parts.items():
         for name in part.seeds:
             if name not in known:
                 told = f"'{task}.seeds' names '{name}', which is no table, figure or recipe{closest(name, known)}"
-                raise UserError(f"{configs / 'scales' / scale}.yaml: {told}.")
+                raise UserError(f"{config_path(root, f'scales/{scale}.yaml')}: {told}.")
 
     printed = {name: cut for name, table in tables.items() if (cut := _at_scale(table, size, recipes))}
     drawn = {name: figure for name, figure in figures.items() if _is_drawn(figure, size, recipes)}

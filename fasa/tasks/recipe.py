@@ -17,6 +17,8 @@ from fasa.signatures import CheckedAs, Choice, Options, context_of, defined, sta
 from fasa.strict import Named, Strict, check
 
 DEFAULT = "default"
+LAST_SEED = 2**31 - 1  # numpy takes 32 bits, and some of ours are counted up from a run's
+Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
 
 
 class Augmentation(Choice):
@@ -138,7 +140,7 @@ class TaskScale(Strict):
     """A task's part of a scale: how large to run the recipes that the task takes."""
 
     description: str = Field("", description="One sentence for the task's tables, in place of the scale's own.")
-    seeds: dict[str, Annotated[tuple[int, ...], Field(min_length=1)]] = Field(
+    seeds: dict[str, Annotated[tuple[Seed, ...], Field(min_length=1)]] = Field(
         {DEFAULT: (0,)},
         description="Seeds of a run, by the table, figure or recipe that asks for it; `default` where none of a run's "
         "is named. A list alone is the default.",
@@ -161,7 +163,7 @@ class TaskScale(Strict):
         {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
     )
 
-    @field_validator("seeds", mode="before", json_schema_input_type=tuple[int, ...] | dict[str, tuple[int, ...]])
+    @field_validator("seeds", mode="before", json_schema_input_type=tuple[Seed, ...] | dict[str, tuple[Seed, ...]])
     @classmethod
     def _one_list(cls, seeds: Any) -> Any:
         named = {DEFAULT: seeds} if isinstance(seeds, list | tuple) else seeds

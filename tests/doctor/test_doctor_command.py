@@ -62,7 +62,7 @@ def test_the_last_line(states, words):
 def here(packed, monkeypatch):
     """The root of a study with its data, pins and no Slurm; the current folder."""
     (packed.root / "requirements").mkdir()
-    for name in ("pyproject.toml", "requirements/lock.txt", "requirements/mmdet.txt"):
+    for name in ("pyproject.toml", "requirements/lock.txt"):
         shutil.copy(ROOT / name, packed.root / name)
     monkeypatch.chdir(packed.root)
     monkeypatch.setattr(slurm.shutil, "which", lambda name: None)

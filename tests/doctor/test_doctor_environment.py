@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import stat
 import sys
 from dataclasses import asdict, replace
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch as real_torch
 
-from fasa.doctor import environment, gpu, torch_probe
+from fasa.doctor import environment, gpu, installed, torch_probe
 from fasa.doctor.chosen import choose
 from fasa.doctor.torch_probe import Device, Torch
 
@@ -42,8 +42,8 @@ def packages(make_study):
         study = make_study(detection=DETECTION | scale)
         (study.root / "requirements").mkdir(exist_ok=True)
         (study.root / "requirements/lock.txt").write_text(f"# a comment\n{lock}")
-        (study.root / "requirements/mmdet.txt").write_text(mmdet)
-        shutil.copy(ROOT / "pyproject.toml", study.root)
+        project = re.sub(r'    "onedl-.*\n', "", (ROOT / "pyproject.toml").read_text())
+        (study.root / "pyproject.toml").write_text(project.replace("mmdet = [\n", f"mmdet = [\n{mmdet}"))
         return [(one.state, one.message, one.fix) for one in environment.checks(choose(study, names), torch)]
 
     return look
@@ -75,7 +75,7 @@ def test_a_package_that_is_needed_is_missing_and_another_is_warned_of(packages, 
 
 
 def test_mmdetection_is_needed_by_detectors_alone(packages):
-    pins = f"numpy=={version('numpy')}\n", "onedl-absent==3.5.1\n"
+    pins = f"numpy=={version('numpy')}\n", '    "onedl-absent==3.5.1",\n'
     assert the_one(packages(*pins), "onedl-absent (of detectors, which are not asked for)")[0] == "note"
     assert the_one(packages(*pins, names=["ablation"]), "Not installed: onedl-absent")[0] == "missing"
 
@@ -91,9 +91,23 @@ def test_a_numpy_that_mmdetection_cannot_take(packages, monkeypatch):
     assert not any("2.3" in what for _, what, _ in packages("numpy==2.4.0\n"))
 
 
-def test_a_repository_without_its_pins_is_told(study):
-    (found,) = environment.checks(choose(study, ["cifar_lt"]), CPU)
-    assert found.state == "missing" and found.fix.startswith("git checkout -- pyproject.toml requirements/lock.txt")
+def test_a_study_outside_a_clone_is_held_against_the_clone_of_the_package(study):
+    found = [one.message for one in environment.checks(choose(study, ["cifar_lt"]), CPU)]
+    assert any("pinned" in message for message in found)
+
+
+@pytest.mark.parametrize("names", [["cifar_lt"], ["ablation"]])
+def test_an_installed_package_is_held_against_its_own_metadata(make_study, monkeypatch, names):
+    monkeypatch.setattr(environment, "FILES", ("no/such/file",))
+    asks = ["numpy>=1", "rich>=999", 'absent-one; extra == "mmdet"', 'absent-two>=2; extra == "repro"']
+    monkeypatch.setattr(installed, "requires", lambda name: asks)
+    chosen = choose(make_study(detection=DETECTION), names)
+    found = [(one.state, one.message, one.fix) for one in environment.checks(chosen, CPU)]
+    core = the_one(found, f"planning: rich is {version('rich')}, not >=999.")
+    assert (core[0], core[2]) == ("missing", "pip install --upgrade fasa")
+    assert the_one(found, "figures: absent-two is not installed.")[0] == "warning"
+    detectors = [mend for _, message, mend in found if "absent-one" in message]
+    assert detectors == (["pip install --upgrade 'fasa[mmdet]'"] if names == ["ablation"] else [])
 
 
 def test_operators_of_another_torch_and_without_cuda(packages):

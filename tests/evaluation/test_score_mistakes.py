@@ -118,9 +118,17 @@ def test_pool_alone_has_no_figures_by_class(lvis, score, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--protocol", "challenge"], ["--bootstrap", "1"], ["--scale", "mini"]])
 def test_argparse_refuses_the_rest(lvis, arguments, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(["score", *lvis, *arguments])
-    assert exit_.value.code == 2 and arguments[0] in capsys.readouterr().err
+    assert main(["score", *lvis, *arguments]) == 2
+    out, error = capsys.readouterr()
+    assert not out and error.startswith("fasa: ") and error.count("\n") == 1 and arguments[0] in error
+
+
+def test_a_list_of_protocols_leaves_the_files_alone(lvis, score):
+    after = score(*lvis, "--protocol", "fixed", "pool")
+    assert after[0] == 0
+    assert score("--protocol", "fixed", "pool", *lvis) == after
+    assert score("--protocol", "fixed", lvis[0], "--protocol", "pool", *lvis[1:]) == after
+    assert score("--protocol=fixed", "--protocol=pool", *lvis) == after
 
 
 def test_control_c_is_no_traceback(lvis, score, monkeypatch):

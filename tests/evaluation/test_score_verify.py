@@ -136,7 +136,7 @@ def test_annotations_that_are_not_json_are_refused_at_once(lvis, score, tmp_path
 def test_a_missing_tool_is_a_sentence(lvis, score, monkeypatch):
     monkeypatch.setattr(verification.importlib.util, "find_spec", lambda name: None)
     status, _, error = score(*lvis, "--verify")
-    assert status == 2 and "pip install lvis==0.5.3" in error
+    assert status == 2 and "pip install 'fasa[verify]'" in error
 
 
 def test_a_tool_that_fails_is_a_sentence(lvis, score, monkeypatch):

@@ -207,7 +207,7 @@ def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
             "table,row,column,seeds,values,missing,scale,dataset\n"
             f"t,base,k,0,10.0,,{scale},lvis\nt,up,k,0 1,11.5 12.0,seed 2: not run,{scale},lvis\n"
         )
-    kept = read_kept(tmp_path / "kept", tmp_path / "pictures", ROOT / "configs/scales")
+    kept = read_kept(tmp_path / "kept", tmp_path / "pictures", ROOT)
     assert [one.scale.name for one in kept] == ["paper", "proxy", "mini"]
     assert kept[0].cells["t", "up", "k"] == KeptCell({0: 11.5, 1: 12.0}, "seed 2: not run")
     paper = Paper((claim(RISES),), {"t": table()}, {})
@@ -262,7 +262,7 @@ def test_a_file_that_is_no_table_is_told(tmp_path, content, words_):
     path.parent.mkdir(parents=True)
     path.write_text(content)
     with pytest.raises(UserError) as error:
-        read_kept(tmp_path, tmp_path, ROOT / "configs/scales")
+        read_kept(tmp_path, tmp_path, ROOT)
     assert str(path) in str(error.value) and words_ in str(error.value)
 
 
@@ -305,7 +305,7 @@ def test_a_scale_has_findings_of_its_own_tables(tmp_path, monkeypatch, capsys):
 
 def test_a_variation_of_a_scale_is_no_evidence_of_its_own():
     """Those of tail are kept, and claims are judged without them."""
-    kept = read_kept(ROOT / "results/reference", ROOT / "figures/reference", ROOT / "configs/scales")
+    kept = read_kept(ROOT / "results/reference", ROOT / "figures/reference", ROOT)
     judged = {results.scale.name for results in load_paper(ROOT).judged_by(kept)}
     assert {"tail_apart", "tail_close"} <= {results.scale.name for results in kept} and judged == {
         "proxy",

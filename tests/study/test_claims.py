@@ -29,7 +29,7 @@ def test_every_table_and_figure_of_the_paper_has_a_claim(paper):
 
 
 def test_the_papers_own_figures_are_as_its_claims_say(paper):
-    nothing = Results(load_scale(ROOT / "configs/scales", "paper"), Path(), Path(), {}, {})
+    nothing = Results(load_scale(ROOT, "paper"), Path(), Path(), {}, {})
     cells = [cell for claim in paper.claims for cell in judge(claim, paper.tables, nothing).evidence]
     holds = [cell.published_holds for cell in cells]
     assert holds.count(True) > 100 and holds.count(False) == 0

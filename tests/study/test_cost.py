@@ -127,11 +127,11 @@ def test_what_measuring_took_replaces_the_guess(make_study):
     assert made.seconds == pytest.approx(12 * (5 + 60))
 
 
-def test_the_first_seeds_alone_cost_less(make_study):
+def test_one_seed_costs_a_third_of_three(make_study):
     study = make_study(detection={**COST, "seeds": {"default": [0], "ablation": [3, 4, 5]}})
-    (three,), (one,) = (plans(study, ["ablation"], cores=1, seeds=seeds) for seeds in (None, 1))
+    (three,), (one,) = (plans(study, ["ablation"], cores=1, seeds=seeds) for seeds in (None, [3]))
     assert (three.runs, one.runs) == (12, 4) and three.seconds == 3 * one.seconds
-    assert {plan.run.seed for plan in run_plans(study, ["ablation"], seeds=2)["ablation"]} == {3, 4}
+    assert {plan.run.seed for plan in run_plans(study, ["ablation"], seeds=[3, 8])["ablation"]} == {3, 8}
 
 
 def test_no_run_ends_before_the_longest_and_gpus_are_not_the_cores(make_study):
@@ -189,10 +189,34 @@ def test_the_command_prints_tables_and_runs(make_study, monkeypatch, capsys):
     assert main(["plan", "--scale", "tiny", "ablation"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "ablation" in line]
     # 8 runs of 720 s of 8 GPUs together and 30 s of measuring: 1.67 hours; 180 GB of memory, 4 of disk
-    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["ablation", "8", "8", "0", "8", "1.67", "180.0", "4.00"]
-    assert main(["plan", "--scale", "tiny", "ablation", "fig3", "--seeds", "1", "--runs"]) == 0
+    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["ablation", "8", "8", "8", "1.7 h", "180.0", "4.00"]
+    assert main(["plan", "--scale", "tiny", "ablation", "fig3", "--seed", "0", "--runs"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "guessed" in line]
-    assert len(lines) == len(run_plans(study, ["ablation", "fig3"], 1)["all"])
-    assert any([c.strip() for c in line.split("│")[1:6]] == ["rfs", "0", "missing", "8", "0.20"] for line in lines)
-    assert main(["plan", "--scale", "tiny", "--seeds", "0"]) == 2
-    assert "--seeds wants 1 or more" in capsys.readouterr().err
+    assert len(lines) == len(run_plans(study, ["ablation", "fig3"], [0])["all"])
+    assert any([c.strip() for c in line.split("│")[1:6]] == ["rfs", "0", "missing", "8", "12 min"] for line in lines)
+    assert main(["plan", "--scale", "tiny", "ablation", "--seed", "0", "7"]) == 0  # whatever seeds the scale has
+    assert "│ ablation        │    8 │" in capsys.readouterr().out
+
+
+def test_columns_of_zeros_and_hours_of_minutes_are_not_printed(make_study, monkeypatch, capsys):
+    study = make_study(seconds={"resnet32": 100, "resnet34": 100})
+    monkeypatch.chdir(study.root)
+    assert main(["plan", "--scale", "tiny", "cifar_lt", "cifar_fig4a"]) == 0
+    out = capsys.readouterr().out
+    assert "GPUs" not in out and "not guessed" not in out and "0.00" not in out
+    assert " min │" in out
+    leave_cost(study, "ldam", 0, 7200.0)
+    assert main(["plan", "--scale", "tiny", "cifar_lt"]) == 0
+    assert "not guessed" in capsys.readouterr().out
+
+
+def test_the_title_is_of_the_rows_that_it_stands_over(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def title(*names: str) -> str:
+        assert main(["plan", "--scale", "paper", *names]) == 0
+        return " ".join(capsys.readouterr().out.partition("┏")[0].split())
+
+    assert "one GPU a run" in title("cifar_lt") and "eight" not in title("cifar_lt")
+    assert "eight GPUs a run" in title("ablation") and "one GPU" not in title("ablation")
+    assert "one GPU a run. The paper's own size - LVIS v1 and COCO-LT, eight" in title("cifar_lt", "ablation")

@@ -96,7 +96,7 @@ MISTAKES = [
     (RECIPE, "mine: {base: ce, augmenter: {name: fasa, options: {momentum: true}}}\n",
      "'augmenter.options.momentum': input should be a valid number, not true"),
     (RECIPE, "mine: {base: ce, augmenter: {name: fasa, epochs: {strat_epoch: 3}}}\n",
-     "unknown key 'augmenter.epochs.strat_epoch'; known here: start_epoch"),
+     "unknown key 'augmenter.epochs.strat_epoch'; closest: 'start_epoch'"),
     (RECIPE, "mine: {base: ce, augmenter: {name: fasa, epochs: {neighbours: 3}}}\n",
      "unknown key 'augmenter.epochs.neighbours'; known here: start_epoch"),
     (RECIPE, "mine: {base: ce, augmenter: {name: fasa, options: {start_epoch: 1}, epochs: {start_epoch: 3}}}\n",

@@ -180,6 +180,14 @@ def test_the_page_of_the_whole_paper_is_small_and_whole(study_root, monkeypatch)
     assert all(name in page.text for name in study.default_artifacts())
 
 
+def test_the_page_says_which_seeds_are_done_in_words_that_stand_apart(study, monkeypatch):
+    monkeypatch.chdir(study.root)
+    finish(study, Run("ldam", 0))
+    page = Page(render_status(study, Watch(study).look())).text
+    assert "ldam: seed 0 done; seed 1 missing" in page and "ce: seeds 0, 1 missing" in page
+    assert "Nothing runs now. As of " in page
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(None, "—"), (-3, "0 s"), (59.4, "59 s"), (90, "2 min"), (3599, "1 h 00"), (11100, "3 h 05"), (187200, "2 d 4 h")],

@@ -147,7 +147,7 @@ def fasa(*arguments: str) -> int:
 def test_an_unknown_setting_is_named(study: Study, capsys: pytest.CaptureFixture) -> None:
     pretrain_on(study.root, batch=8)
     assert fasa("pretrain", "mask_rcnn") == 2
-    assert "smoke.yaml: unknown key 'detection.pretraining.batch'; known here: batch_size" in capsys.readouterr().err
+    assert "smoke.yaml: unknown key 'detection.pretraining.batch'; closest: 'batch_size'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ examples:
   fasa score lvis_v1_val.json baseline.json new.json --page page.html --image-folder coco
   fasa score instances_val2017.json results.npz --instance-counts instances_train2017_lt.json --json scores.json
 
-Options that take several values, or one that may be left out (--protocol, --json), go after the files.
+--json, whose FILE may be left out, goes after the files.
 What looks like a mistake but can be scored (classes counted from 0, boxes of corners, …) is told on the error stream.
 Exit status: 0; 1 if --verify found a figure that differs; 2 after a mistake in the input, explained in one sentence, or
 if an official tool fails.
@@ -46,12 +46,11 @@ def add_to(commands: Any) -> None:
     )
     command.add_argument(
         "--protocol",
-        nargs="+",
-        action="extend",
+        action="append",
         choices=PROTOCOLS,
         metavar="PROTOCOL",
-        help="standard: the official AP (the default); fixed: LVIS AP with the best 10,000 detections of each class "
-        "and no limit an image; pool: LVIS AP of all classes ranked together",
+        help="one or more; standard: the official AP (the default); fixed: LVIS AP with the best 10,000 detections of "
+        "each class and no limit an image; pool: LVIS AP of all classes ranked together",
     )
     command.add_argument(
         "--iou-type",

@@ -20,7 +20,6 @@ from fasa.evaluation.metrics.average_precision import BINS
 from fasa.evaluation.score import official
 
 TIDE_TOLERANCE = 1e-9  # points; tidecv adds up its classes in another order
-RELEASES = {"lvis": "lvis==0.5.3", "pycocotools": "pycocotools", "tidecv": "tidecv==1.0.1"}
 # What the tools need per image, measured with 1,203 classes; they make a record for every class of every image.
 MEGABYTES = {"lvis": 1.3, "tidecv": 1.0}
 LARGE = 2_000  # megabytes; from here on there is a warning
@@ -121,9 +120,7 @@ def check_tools(annotations_path: Path, truth: GroundTruth, tide: bool) -> None:
     official.refuse_npz(Path(annotations_path))
     for module in _tools(truth, tide):
         if importlib.util.find_spec(module) is None:
-            raise UserError(
-                f"{module}, which --verify compares with, is not installed: pip install {RELEASES[module]}."
-            )
+            raise UserError(f"{module}, which --verify compares with, is not installed: pip install 'fasa[verify]'.")
 
 
 def memory_warning(truth: GroundTruth, tide: bool) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fasa import atomic
+from fasa.config_folders import config_folders, config_paths
 from fasa.errors import UserError
 from fasa.reporting.csv_tables import read_kept, read_results
 from fasa.reporting.findings.deviations import insert_effects
@@ -33,7 +34,7 @@ def render_kept(root: Path) -> dict[Path, str]:
         UserError: a mistake in the configs, a damaged table, or a page that is missing or has no place for it.
     """
     paper = load_paper(root)
-    kept = read_kept(root / KEPT, root / PICTURES, root / "configs" / "scales")
+    kept = read_kept(root / KEPT, root / PICTURES, root)
     judged = paper.judged_by(kept)
     page, readme, deviations = (root / name for name in ("docs/findings.md", "README.md", "docs/deviations.md"))
     return {
@@ -60,21 +61,21 @@ def render_own(study: Study) -> str:
     root, scale, tables = study.root, study.scale.name, study.results / "tables"
     if not any(tables.glob("*.csv")):
         raise UserError(f"{tables} has no table to test the claims on; run fasa render --scale {scale} first.")
-    own = read_results(tables, root / "figures" / scale, root / "configs" / "scales")
+    own = read_results(tables, root / "figures" / scale, root)
     origin = f"Made by `fasa render findings --scale {scale}` from the tables in `results/{scale}/tables`."
     return render_page(load_paper(root), [own], study.findings_path, root, scale, origin)
 
 
 def load_paper(root: Path) -> Paper:
-    """The claims under ``root`` and what they are of.
+    """The claims of the study in ``root`` and what they are of.
 
     Raises:
         UserError: a mistake in a config, by file and field.
     """
-    configs = root / "configs"
-    recipes = load_recipes(configs / "recipes")
-    tables, figures = load_tables(configs / "tables", recipes), load_figures(configs / "figures.yaml", recipes)
-    return Paper(load_claims(configs / "claims.yaml", tables, figures), tables, figures)
+    recipes = load_recipes(config_paths(root, "recipes/*.yaml"))
+    tables = load_tables(config_paths(root, "tables/*.yaml"), recipes)
+    figures = load_figures(config_paths(root, "figures.yaml"), recipes)
+    return Paper(load_claims(config_folders(root)[0] / "claims.yaml", tables, figures), tables, figures)
 
 
 def _text(path: Path) -> str:

@@ -30,6 +30,14 @@ def load_data(job: Job) -> LongTailDataset:
     return load_pack(job.data)
 
 
+def _loaded(job: Job) -> LongTailDataset | UserError:
+    """:func:`load_data`, or its one sentence for all runs that share the data."""
+    try:
+        return load_data(job)
+    except UserError as error:
+        return error
+
+
 def train(jobs: Sequence[Job], device: torch.device) -> dict[Run, Exception]:
     """Train ``jobs``, those of a turn round-robin, a step of each; the failed ones and why. The others go on.
 
@@ -73,7 +81,7 @@ def _side_by_side(
     told_to_stop: Callable[[], bool],
     failures: dict[Run, Exception],
 ) -> None:
-    packs: dict[Path, LongTailDataset] = {}
+    packs: dict[Path, LongTailDataset | UserError] = {}
     left = None
 
     def fail(job: Job, error: Exception) -> None:
@@ -85,8 +93,11 @@ def _side_by_side(
         forget_failure(job)
         try:
             if job.data not in packs:
-                packs[job.data] = load_data(job)
-            training = Training(job, packs[job.data], device)
+                packs[job.data] = _loaded(job)
+            data = packs[job.data]
+            if isinstance(data, UserError):
+                raise data
+            training = Training(job, data, device)
             bar = progress.add_task(str(job), total=training.recipe.schedule.epochs)
             stream = torch.cuda.Stream(device) if device.type == "cuda" else None
             active[job] = training.run(told_to_stop), bar, stream

@@ -6,8 +6,8 @@ import ast
 import functools
 from pathlib import Path
 
-from fasa.errors import UserError
-from fasa.strict import closest
+from fasa.config_folders import config_path, config_paths
+from fasa.errors import UserError, closest
 from fasa.tasks.detection.recipe import DetectionRecipe
 from fasa.tasks.detection.scale import DetectionScale
 
@@ -16,16 +16,17 @@ def config_files(root: Path, declared: DetectionRecipe, scale: DetectionScale) -
     """The files of ``configs/mmdet`` that make a detector's config, each laid over the ones before.
 
     Raises:
-        UserError: one is missing.
+        UserError: one is missing, or there are two of its name.
     """
-    folder = root / "configs" / "mmdet"
-    files = [folder / "_base_" / f"{declared.config}.py"]
+    names = [f"_base_/{declared.config}"]
     if scale.model:
-        own = folder / "scales" / f"{scale.model}_{declared.backbone}.py"
-        files += [folder / "scales" / f"{scale.model}.py", *([own] if own.exists() else [])]
+        names.append(f"scales/{scale.model}")
+        own = f"{names[-1]}_{declared.backbone}"
+        names += [own] if config_path(root, f"mmdet/{own}.py").exists() else []
+    files = [config_path(root, f"mmdet/{name}.py") for name in names]
     for path in files:
         if not path.exists():
-            near = closest(path.stem, [each.stem for each in path.parent.glob("*.py")])
+            near = closest(path.stem, [each.stem for each in config_paths(root, f"mmdet/{path.parent.name}/*.py")])
             said = "'detection.model' of the scale" if path.parent.name == "scales" else f"recipe '{declared.name}'"
             raise UserError(f"{path} is missing, which {said} names{near}.")
     return files

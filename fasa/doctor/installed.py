@@ -1,0 +1,50 @@
+"""What a package that is installed outside a clone lacks, by its own metadata."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from packaging.requirements import Requirement
+
+import fasa
+from fasa.doctor.check import Check
+
+BUILD_OPERATORS = "pip install --force-reinstall --no-deps --no-build-isolation onedl-mmcv"
+
+
+def install_command(*extras: str) -> str:
+    """What installs the package with ``extras``."""
+    return f"pip install --upgrade 'fasa[{','.join(extras)}]'" if extras else "pip install --upgrade fasa"
+
+
+def checks(mmdet: bool) -> Iterator[Check]:
+    """Of Python and of packages; those of detectors are missed where ``mmdet`` says so."""
+    yield Check("ok", f"Python {platform.python_version()}, fasa {fasa.__version__} of {fasa.__path__[0]}.")
+    doors = {"": "the method, the evaluator and planning", "repro": "the workflow, tables and figures"}
+    if mmdet:
+        doors["mmdet"] = "detectors"
+    for extra, purpose in doors.items():
+        if absent := _absent(extra):
+            fix = install_command(extra) if extra else install_command()
+            yield Check("warning" if extra == "repro" else "missing", f"For {purpose}: {', '.join(absent)}.", fix)
+        else:
+            yield Check("ok", f"All packages for {purpose} are there.")
+
+
+def _absent(extra: str) -> list[str]:
+    """What the package asks for with ``extra`` that is not installed, or not in its version."""
+    found = []
+    for requirement in map(Requirement, requires("fasa") or ()):
+        of_core = requirement.marker is None
+        if of_core != (extra == "") or (requirement.marker and not requirement.marker.evaluate({"extra": extra})):
+            continue
+        try:
+            here = version(requirement.name)
+        except PackageNotFoundError:
+            found.append(f"{requirement.name} is not installed")
+            continue
+        if not requirement.specifier.contains(here, prereleases=True):
+            found.append(f"{requirement.name} is {here}, not {requirement.specifier}")
+    return found
