@@ -64,7 +64,7 @@ def test_options_are_the_constructors_parameters(model):
 def test_descriptions_are_the_docstrings():
     fields = RoIAugmentation.options_of("fasa").model_fields
     assert fields["momentum"].description == "``m`` of eq 2."
-    assert fields["down"].description == fields["up"].description
+    assert fields["down"].description == "``beta``, for those whose loss rose."
 
 
 def test_the_numbers_of_figures_are_those_that_reporting_reads():
