@@ -1,34 +1,33 @@
-"""What each door costs: megabytes installed, seconds to install and to import, in environments of their own.
+"""What each door of the package costs: megabytes that pip installs for it, CPU seconds to import it.
 
-    python -m benchmarks.doors [core] [verify] [repro] [mmdet]      builds the wheel, installs it, measures
-    python -m benchmarks.doors --table                              the table again, of what was measured
+    python -m benchmarks.doors      in an environment with all of them; writes the table into benchmarks/README.md
 
-Versions are those of requirements/lock.txt. mmcv is built from source, or taken as install.sh has built it.
+Megabytes are those of the files of all packages that pyproject.toml asks for, and that these ask for, as they lie in
+the environment that runs this; so a build of torch for CUDA counts with what it brings.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
+import resource
 import subprocess
 import sys
-import tempfile
-import time
-import venv
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from fasa import atomic
 
 ROOT = Path(__file__).parents[1]
-MEASURED = Path(__file__).with_name("doors.json")
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- doors: made by python -m benchmarks.doors -->", "<!-- doors end -->"
-BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fasa-wheels"
-REPEATS = 5
 MB = 1e6
+NAMED = 3  # packages of the core that the table names, the largest
+SAME = {"opencv-python": "opencv-python-headless"}  # what install.sh has in its place
 
 
 class Door(NamedTuple):
@@ -39,110 +38,70 @@ class Door(NamedTuple):
     imports: str
 
 
-DOORS = {
-    "core": Door("", "`import fasa`, `fasa score`, `fasa plan`, classifiers", "import fasa; fasa.FASA"),
-    "verify": Door("verify", "`fasa score --verify`", "import lvis, tidecv"),
-    "repro": Door("repro", "tables, figures, the workflow", "import snakemake.api, pandas, matplotlib.pyplot, jinja2"),
-    "mmdet": Door("mmdet", "detectors", "import fasa.mmdet"),
-}
-EVALUATOR = "import fasa.evaluation; fasa.evaluation.average_precision"  # of core alone, which loads no torch
+DOORS = (
+    Door("", "`import fasa`, `fasa score`, `fasa plan`, classifiers", "import fasa; fasa.FASA"),
+    Door("verify", "`fasa score --verify`", "import lvis, tidecv"),
+    Door("repro", "tables, figures, the workflow", "import snakemake.api, pandas, matplotlib.pyplot, jinja2"),
+    Door("mmdet", "detectors", "import fasa.mmdet"),
+)
+EVALUATOR = "import fasa.evaluation; fasa.evaluation.average_precision"  # of the core alone, and it loads no torch
 
 
-def measure(name: str, wheel: Path) -> dict[str, Any]:
-    """One door, installed into a new environment."""
-    door = DOORS[name]
-    with tempfile.TemporaryDirectory(prefix="fasa_door_") as folder:
-        venv.create(folder, with_pip=True)
-        python, (site,) = Path(folder, "bin/python"), Path(folder).glob("lib/python3*/site-packages")
-        lock = ROOT / "requirements" / "lock.txt"
-        constraint = Path(folder, "constraint.txt")
-        constraint.write_text(lock.read_text().replace("\nsetuptools==", "\n# setuptools=="))
-        pip = [python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--constraint", constraint]
-        before = size(site)
-        started = time.monotonic()
-        if name == "mmdet":  # what builds mmcv needs torch there first
-            subprocess.run([*pip, "setuptools", "wheel", "ninja", "Cython", "psutil", f"{wheel}"], check=True)
-            pip += ["--no-build-isolation", *(f"--find-links={built}" for built in BUILT.glob("*"))]
-        subprocess.run([*pip, f"{wheel}[{door.extra}]" if door.extra else f"{wheel}"], check=True)
-        installed = time.monotonic() - started
-        large = {one.name: size(one) / MB for one in site.iterdir() if one.is_dir()}
-        large = dict(sorted(large.items(), key=lambda item: -item[1])[:4])
-        found = {
-            "megabytes": (size(site) - before) / MB,
-            "largest": large,
-            "install_seconds": installed,
-            "import_seconds": seconds(python, door.imports),
-        }
-        if name == "core":
-            found["evaluator_seconds"] = seconds(python, EVALUATOR)
-            found["torch"] = said(python, "import torch; print(torch.__version__)")
-        return found
+def closure(requirements: Iterable[str], found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """``found`` and what ``requirements`` ask for, each with what it asks for in turn, by name."""
+    for requirement in map(Requirement, requirements):
+        name = canonicalize_name(requirement.name)
+        if name not in found and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            try:
+                found[name] = distribution(SAME.get(name, name))
+            except PackageNotFoundError:
+                print(f"{name} is not installed here, so it is not counted.", file=sys.stderr)
+                continue
+            closure(found[name].requires or (), found)
+    return found
 
 
-def size(folder: Path) -> int:
-    """Bytes of the files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+def megabytes(package: Distribution) -> float:
+    """Of all files of an installed package."""
+    places = (Path(str(package.locate_file(file))) for file in package.files or ())
+    return sum(place.stat().st_size for place in places if place.exists()) / MB
 
 
-def seconds(python: Path, code: str) -> float:
-    """Median seconds of a process that runs ``code``, compiled once before."""
-    took = []
-    for _ in range(REPEATS + 1):
-        started = time.monotonic()
-        said(python, code)
-        took.append(time.monotonic() - started)
-    return statistics.median(took[1:])
+def seconds(code: str) -> float:
+    """CPU seconds of a process that runs ``code``."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def said(python: Path, code: str) -> str:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run(
-        [python, "-c", code], env=environment, cwd=python.parent, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def table(measured: dict[str, Any]) -> str:
-    """The doors that were measured, as Markdown."""
-    core = measured["core"]
-    lines = ["| `pip install` | for | MB | of it | installing | importing |", "|---|---|---:|---|---:|---:|"]
-    for name, door in DOORS.items():
-        if name in measured:
-            row, added = measured[name], name != "core"
-            much = row["megabytes"] - (core["megabytes"] if added else 0)
-            extra = f"[{door.extra}]" if added else ""
-            told = ", ".join(f"{package} {mb:,.0f}" for package, mb in core["largest"].items()) if not added else ""
-            took = f"{row['install_seconds']:.0f} s", f"{row['import_seconds']:.1f} s"
-            lines.append(f"| `fasa{extra}` | {door.purpose} | {'+' * added}{much:,.0f} | {told} | {' | '.join(took)} |")
-    alone = f"The evaluator alone is imported in {core['evaluator_seconds']:.2f} s; it loads no torch."
-    return "\n".join([*lines, "", f"torch {core['torch']}. {alone}"])
-
-
-def update() -> None:
-    """Put the table into benchmarks/README.md."""
-    text = README.read_text()
-    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-    atomic.write_text(README, f"{before}\n{table(json.loads(MEASURED.read_text()))}\n{after}")
+def table() -> str:
+    """All doors, as Markdown."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    core = closure(project["dependencies"], {})
+    sizes = {name: megabytes(package) for name, package in core.items()}
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:NAMED]
+    told = ", ".join(f"{name} {sizes[name]:,.0f}" for name in largest)
+    lines = ["| `pip install` | for | packages | MB | import, CPU s |", "|---|---|---:|---:|---:|"]
+    for door in DOORS:
+        took = f"{seconds(door.imports):.1f}"
+        if not door.extra:
+            lines.append(f"| `fasa` | {door.purpose} | {len(core)} | {sum(sizes.values()):,.0f} ({told}) | {took} |")
+            continue
+        more = closure(project["optional-dependencies"][door.extra], dict(core))
+        added = [megabytes(package) for name, package in more.items() if name not in core]
+        lines.append(f"| `fasa[{door.extra}]` | {door.purpose} | +{len(added)} | +{sum(added):,.0f} | {took} |")
+    versions = f"torch {core['torch'].version}, Python {sys.version_info[0]}.{sys.version_info[1]}"
+    alone = f"The evaluator alone is imported in {seconds(EVALUATOR):.2f} s; it loads no torch."
+    return "\n".join([*lines, "", f"`doors.py`: {versions}. {alone}"])
 
 
 def main() -> None:
-    """Measure the doors that are named, or all, and make the table anew."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("doors", nargs="*", metavar="DOOR", help=f"of {', '.join(DOORS)} (default: all)")
-    parser.add_argument("--table", action="store_true", help="only make the table again")
-    options = parser.parse_args()
-    if unknown := {*options.doors} - {*DOORS}:
-        parser.error(f"there is no door {', '.join(unknown)}")
-    if not options.table:
-        measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
-        with tempfile.TemporaryDirectory(prefix="fasa_wheel_") as folder:
-            build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-            subprocess.run([*build, "--wheel-dir", folder, str(ROOT)], check=True)
-            (wheel,) = Path(folder).glob("*.whl")
-            for name in options.doors or DOORS:
-                measured[name] = measure(name, wheel)
-                atomic.write_json(MEASURED, measured)
-    update()
+    """Print the table, and put it into benchmarks/README.md."""
+    made, text = table(), README.read_text()
+    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+    atomic.write_text(README, f"{before}\n{made}\n{after}")
+    print(made)
 
 
 if __name__ == "__main__":

@@ -88,11 +88,12 @@ def joining(context: str) -> tuple[dict[str, tuple[str, ...]], dict[str, Refusal
 def _refusal(place: str, context: str, package: str | None) -> Refusal | None:
     try:
         needs, methods = context_of(place), defined(place, beyond=AUGMENTERS["none"].classes[0])
-    except LookupError as error:
+    except (LookupError, SyntaxError) as error:
         if package is None:
             raise
-        told = f"package '{package}' names the augmenter {place}, and there is no {error.args[0]}"
-        raise UserError(f"{told}; correct its entry point, or uninstall it.") from error
+        found = f"there is no {error.args[0]}" if isinstance(error, LookupError) else f"it is no Python: {error}"
+        told = f"package '{package}' names the augmenter {place}, and {found}"
+        raise UserError(f"{told}; correct the package, or uninstall it.") from error
     return refusal(methods, needs if needs in TRAININGS else "TrainingContext", TRAININGS[context])
 
 

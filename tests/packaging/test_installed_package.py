@@ -98,7 +98,7 @@ def test_its_version_and_help(fasa_in):
 
 
 def test_nothing_is_there_but_what_it_asks_for(installed, tmp_path):
-    for absent in ("pandas", "matplotlib", "snakemake", "mmdet", "lvis", "pytest", "setuptools"):
+    for absent in ("pandas", "matplotlib", "snakemake", "mmdet", "lvis", "tidecv", "pytest"):
         assert installed(tmp_path, "python", "-c", f"import {absent}").returncode == 1, absent
 
 

@@ -95,13 +95,20 @@ def test_hooks_of_its_bases_and_attributes_count(install):
     [
         ({"fasa": f"{PLACE}:Blur"}, "the entry point 'fasa' of fasa.augmenters has the name of an augmenter of fasa;"),
         ({"blur": PLACE}, f"the entry point 'blur' of fasa.augmenters is '{PLACE}'; write it as 'module:Class'"),
-        ({"blur": f"{PLACE}:Blurr"}, f"names the augmenter {PLACE}:Blurr, and there is no {PLACE}:Blurr; correct its"),
-        ({"blur": "no_such:Blur"}, "names the augmenter no_such:Blur, and there is no no_such; correct its entry"),
+        ({"blur": f"{PLACE}:Blurr"}, f"names the augmenter {PLACE}:Blurr, and there is no {PLACE}:Blurr; correct the"),
+        ({"blur": "no_such:Blur"}, "names the augmenter no_such:Blur, and there is no no_such; correct the pack"),
     ],
 )
 def test_a_mistaken_entry_point_is_told_with_its_package(install, points, words):
     install(**points)
     with pytest.raises(UserError, match=f"package '.*{words}"):
+        joining("ImageContext")
+
+
+def test_a_module_that_is_no_python_is_told(install, tmp_path):
+    (tmp_path / "mine_of_this_test/methods.py").write_text("class Blur(\n")
+    install(blur=f"{PLACE}:Blur")
+    with pytest.raises(UserError, match=f"names the augmenter {PLACE}:Blur, and it is no Python: .*; correct the pack"):
         joining("ImageContext")
 
 

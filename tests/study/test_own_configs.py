@@ -113,4 +113,6 @@ def test_an_own_table_is_trained_measured_and_printed_in_its_folder(own, monkeyp
     assert main(["evaluate", "ldam", "mine", "--seed", "0", *scale]) == 0
     assert main(["render", "mine", *scale]) == 0
     assert "Mine" in (own / "results/short/tables/mine.md").read_text()
+    assert main(["render", "findings", *scale]) == 0
+    assert "the claims that fasa ships name the cells" in (own / "results/short/findings.md").read_text()
     assert not (own.parent / "results").exists()

@@ -82,4 +82,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text()
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); run this in the root of a clone.") from error

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fasa.config_folders import config_folders
+from fasa.config_folders import OF_A_WHOLE
 from fasa.errors import UserError
 from fasa.reporting.cells import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
 from fasa.reporting.csv_tables import Results
@@ -101,8 +101,9 @@ def render_page(paper: Paper, kept: Sequence[Results], page: Path, root: Path, r
         run_at: the scale that the commands of its sections name.
         origin: what makes the page of which tables, in words.
     """
-    claims = _link(page, config_folders(root)[0] / "claims.yaml")
-    intro = f"{origin} No figure here is typed: [the claims]({claims}) name the cells that decide them."
+    own = root / "configs" / OF_A_WHOLE
+    claims = f"[the claims]({_link(page, own)})" if own.exists() else "the claims that fasa ships"
+    intro = f"{origin} No figure here is typed: {claims} name the cells that decide them."
     parts = ["# What holds: the paper's claims, tested", intro, *map(_scale_in_words, kept), HOW_TO_READ]
     parts += ["## Summary", _counts_in_words(paper, kept), _summary(paper, kept)]
     for artifact in paper.published():
