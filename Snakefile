@@ -20,4 +20,5 @@ rule all:
     input:
         study.report_path,
         study.findings_path,
+        study.paper_path,
         everything(),

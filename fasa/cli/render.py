@@ -11,7 +11,12 @@ from fasa.cli.common import Commands, add_command, study_of
 def add_to(commands: Commands) -> None:
     """Add the commands."""
     command = add_command(commands, "render", render)
-    command.add_argument("names", nargs="*", metavar="NAME", help="tables, figures, findings, or report (default: all)")
+    command.add_argument(
+        "names", nargs="*", metavar="NAME", help="tables, figures, findings, report or paper (default: all)"
+    )
+    command.add_argument(
+        "--for-paper", action="store_true", help="figures without notes in the picture, into figures/SCALE/for_paper"
+    )
     command.add_argument(
         "--from", type=Path, metavar="BUNDLE", dest="bundle",
         help="a file of 'fasa bundle': unpacked beside it, and rendered there",
@@ -25,15 +30,19 @@ def render(options: argparse.Namespace) -> None:
     from fasa.study.bundle import unpack, unpacked
 
     study = unpack(options.bundle, unpacked(options.bundle)) if options.bundle else study_of(options)
-    for name in options.names or [*study.started_artifacts(), "findings", "report"]:
+    for name in options.names or [*study.started_artifacts(), "findings", "report", "paper"]:
         if name in study.tables:
             made = reporting.render_table(study, name)
         elif name in study.figures:
-            made = reporting.render_figure(study, name)
+            made = reporting.render_figure(study, name, options.for_paper)
         elif name == "findings":
             made = [reporting.render_findings(study)]
         elif name == "report":
             made = [reporting.render_report(study)]
+        elif name == "paper":
+            made = reporting.render_paper(study)
+            if made[-1].suffix != ".pdf":
+                print(reporting.NO_TEX)
         else:
             study.check_artifact(name)
         print(*made, sep="\n")
@@ -41,7 +50,11 @@ def render(options: argparse.Namespace) -> None:
 
 def findings(options: argparse.Namespace) -> None:
     """Test the paper's claims on the tables kept in results/reference, and write docs/findings.md, the summary in
-    README.md and the last column of docs/deviations.md."""
-    from fasa.reporting.findings import write_kept
+    README.md, the last column of docs/deviations.md, and the kept tables' LaTeX."""
+    from fasa import atomic
+    from fasa.reporting.findings import render_kept
+    from fasa.reporting.kept import render_latex
 
-    print(*write_kept(Path(".")), sep="\n")
+    for path, text in (render_kept(Path(".")) | render_latex(Path("."))).items():
+        atomic.write_text(path, text)
+        print(path)

@@ -50,9 +50,9 @@ def checks(chosen: Chosen, torch: Torch) -> Iterator[Check]:
             with_cuda = f"FASA_NVCC=pypi {install_command(root)}" if root else installed.BUILD_OPERATORS
             yield _operators(torch, bool(chosen.gpus or torch.devices), rebuild, with_cuda)
     if shutil.which("pdflatex"):
-        yield Check("ok", "LaTeX is installed, for whoever compiles the tables.")
+        yield Check("ok", "LaTeX is installed: paper.pdf is built.")
     else:
-        yield Check("note", "pdflatex is not installed: tables are written as .tex, and nothing compiles them.")
+        yield Check("note", "pdflatex is not installed: tables are written as .tex, and paper.pdf is not built.")
 
 
 def install_command(root: Path) -> str:

@@ -12,8 +12,17 @@ from fasa.errors import UserError, closest
 if TYPE_CHECKING:
     from fasa.study import Study
 
-__all__ = ["fill_template", "render_figure", "render_findings", "render_report", "render_table"]
+__all__ = [
+    "NO_TEX",
+    "fill_template",
+    "render_figure",
+    "render_findings",
+    "render_paper",
+    "render_report",
+    "render_table",
+]
 
+NO_TEX = "paper.pdf is not built, for none of latexmk, pdflatex and tectonic is installed; paper.tex is ready for them."
 Item = TypeVar("Item")
 
 
@@ -30,25 +39,43 @@ def render_table(study: Study, name: str) -> list[Path]:
     measured = measure_table(study, _named(study.tables, name, "table"))
     printed = lay_out(measured)
     paths = study.table_paths(name)
-    atomic.write_text(paths["tex"], latex.render(printed))
+    atomic.write_text(paths["tabular.tex"], latex.render_tabulars(printed))
+    atomic.write_text(paths["tex"], latex.render_floats(printed))
     atomic.write_text(paths["md"], markdown.render(printed))
     atomic.write_text(paths["csv"], csv_tables.render(measured))
     return list(paths.values())
 
 
-def render_figure(study: Study, name: str) -> list[Path]:
-    """Write figure ``name`` as PDF and PNG, and return where.
+def render_figure(study: Study, name: str, for_paper: bool = False) -> list[Path]:
+    """Write figure ``name`` as PDF and PNG, and return where; ``for_paper`` without notes, in a folder of their own.
 
     Raises:
-        UserError: there is no such figure, or the folder cannot be written.
+        UserError: there is no such figure, nothing of it to draw for a paper, or the folder cannot be written.
     """
     from fasa.reporting import figures
 
-    canvas = figures.draw(_named(study.figures, name, "figure"), study)
-    paths = study.figure_paths(name)
+    figure = _named(study.figures, name, "figure")
+    if for_paper:
+        canvas, note = figures.draw_for_paper(figure, study)
+        if canvas is None:
+            raise UserError(f"figure {name} is empty: {note}.")
+    else:
+        canvas = figures.draw(figure, study)
+    paths = study.figure_paths(name, for_paper)
     for extension, path in paths.items():
         atomic.write_bytes(path, figures.encode(canvas, extension))
     return list(paths.values())
+
+
+def render_paper(study: Study) -> list[Path]:
+    """Write ``numbers.tex``, ``paper.tex`` and what it shows, and ``paper.pdf`` where a TeX is installed; say where.
+
+    Raises:
+        UserError: the folder cannot be written, or TeX refuses the document.
+    """
+    from fasa.reporting import paper
+
+    return paper.write(study)
 
 
 def render_report(study: Study) -> Path:

@@ -63,6 +63,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What the runs of one row say for one column, by seed, and why other seeds say nothing."""
+
+    measure: str | None
+    values: dict[int, float]
+    missing: str
+
+
+@dataclass(frozen=True)
 class TableCell:
     """One row × column: the published value, ours, both differences from the row's baseline, the verdict.
 
@@ -94,24 +103,38 @@ class MeasuredTable:
     datasets: tuple[str, ...]
     cells: dict[tuple[str, str], TableCell]
 
+    @property
+    def started(self) -> bool:
+        """Whether any cell has a run."""
+        return any(cell.ours.n for cell in self.cells.values())
+
 
 def measure_table(study: Study, table: Table) -> MeasuredTable:
     """Load each run of ``table`` once and make its cells, each over the seeds of its row's recipe."""
     runs = {recipe: load_runs(study, recipe) for recipe in table.recipes()}
-    rows = {row.id: row for row in table.rows}
     measured = {
         (row.id, column.key): _measured(row, column, table, *runs[row.recipe])
         for row in table.rows
         for column in table.columns
     }
+    datasets = {metrics["dataset"] for loaded, _ in runs.values() for metrics in loaded.values()}
+    return compare(table, study.scale, study.description(table.rows[0].recipe), sorted(datasets), measured)
+
+
+def compare(
+    table: Table, scale: Scale, description: str, datasets: Iterable[str], measured: Mapping[tuple[str, str], Measured]
+) -> MeasuredTable:
+    """The cells of ``table`` from what was ``measured`` of each row and column."""
+    rows = {row.id: row for row in table.rows}
+    columns = {column.key: column for column in table.columns}
     cells = {}
     for (row_id, key), ours in measured.items():
-        row, column = rows[row_id], ours.column
+        row, column = rows[row_id], columns[key]
         published, published_std = row.printed(column)
         own = summarise(ours.values)
         if row.baseline is None:
             published_step = difference = None
-            verdict = level_verdict(published, own, table.tolerance, study.scale.comparable)
+            verdict = level_verdict(published, own, table.tolerance, scale.comparable)
         else:
             baseline = measured[row.baseline, key]
             published_step = published_difference(published, rows[row.baseline].printed(column)[0])
@@ -129,8 +152,7 @@ def measure_table(study: Study, table: Table) -> MeasuredTable:
             verdict=verdict,
             missing=ours.missing,
         )
-    datasets = {metrics["dataset"] for loaded, _ in runs.values() for metrics in loaded.values()}
-    return MeasuredTable(table, study.scale, study.description(table.rows[0].recipe), tuple(sorted(datasets)), cells)
+    return MeasuredTable(table, scale, description, tuple(datasets), cells)
 
 
 def load_runs(study: Study, recipe: str) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
@@ -217,22 +239,12 @@ def level_verdict(published: float | None, row: SeedStatistics, tolerance: float
     return f"within {float(tolerance)}" if abs(distance) <= tolerance else f"off by {distance:+.2f}"
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What the runs of one row say for one column, by seed, and why other seeds say nothing."""
-
-    column: Column
-    measure: str | None
-    values: dict[int, float]
-    missing: str
-
-
 def _measured(
     row: Row, column: Column, table: Table, runs: Mapping[int, dict[str, Any]], reasons: Mapping[int, str]
-) -> _Measured:
+) -> Measured:
     measure = _measure_of(row, column, table)
     if measure is None:
-        return _Measured(column, None, {}, f"the row is one measurement, {row.measure}: see the first column")
+        return Measured(None, {}, f"the row is one measurement, {row.measure}: see the first column")
     values, missing, place = {}, dict(reasons), measure.split(".")[0]
     for seed, metrics in runs.items():
         found = {PLACE: figure_numbers(metrics)} if place == PLACE else metrics["measurements"]
@@ -243,7 +255,7 @@ def _measured(
             missing[seed] = "the run has no such measurement"
         else:
             missing[seed] = "measured before a row asked for this; fasa evaluate measures it anew"
-    return _Measured(column, measure, values, explain_missing(sorted(missing.items())))
+    return Measured(measure, values, explain_missing(sorted(missing.items())))
 
 
 def _measure_of(row: Row, column: Column, table: Table) -> str | None:

@@ -6,12 +6,16 @@ import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from fasa.errors import UserError
-from fasa.reporting.cells import MeasuredTable, TableCell
+from fasa.reporting.cells import Measured, MeasuredTable, TableCell, compare
 from fasa.study.scales import Scale, load_scale
+
+if TYPE_CHECKING:
+    from fasa.study import Study
 
 LARGEST_FIRST = ("paper", "proxy", "tail", "mini", "smoke")
 NEEDED = ("table", "row", "column", "seeds", "values", "missing", "scale", "dataset")
@@ -74,6 +78,41 @@ def read_kept(reference: Path, pictures: Path, root: Path) -> tuple[Results, ...
     folders = [path for path in reference.glob("*/tables") if any(path.glob("*.csv"))]
     folders.sort(key=lambda path: (_rank(path.parent.name), path.parent.name))
     return tuple(read_results(path, pictures / path.parent.name, root) for path in folders)
+
+
+def as_results(study: Study, measured: Iterable[MeasuredTable]) -> Results:
+    """Tables of ``study`` as they would be read back from their files."""
+    tables = list(measured)
+    cells = {
+        (one.table.name, *place): KeptCell(dict(zip(cell.ours.seeds, cell.ours.values, strict=True)), cell.missing)
+        for one in tables
+        for place, cell in one.cells.items()
+    }
+    datasets = {one.table.name: one.datasets for one in tables}
+    folder = study.root / "figures" / study.scale.name
+    return Results(study.scale, study.results / "tables", folder, cells, datasets)
+
+
+def measure_kept(study: Study, name: str, results: Results) -> MeasuredTable:
+    """Table ``name`` from the kept values of its rows and columns; those that it lacks are left out.
+
+    Args:
+        study: at the scale of ``results``.
+    """
+    table = study.tables[name]
+    kept = {(row, column) for of, row, column in results.cells if of == name}
+    rows = tuple(row for row in table.rows if any(row.id == kept_row for kept_row, _ in kept))
+    columns = tuple(column for column in table.columns if any(column.key == key for _, key in kept))
+    measured = {
+        (row.id, column.key): Measured(None, cell.values, cell.missing)
+        for row in rows
+        for column in columns
+        for cell in [results.cells[name, row.id, column.key]]
+    }
+    known = {row.id for row in rows}
+    rows = tuple(row if row.baseline in known else row.model_copy(update={"baseline": None}) for row in rows)
+    cut = table.model_copy(update={"rows": rows, "columns": columns})
+    return compare(cut, results.scale, study.description(rows[0].recipe), results.datasets[name], measured)
 
 
 def _record(measured: MeasuredTable, cell: TableCell) -> dict[str, object]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fasa.reporting.best import best
 from fasa.reporting.cells import NOTHING, Difference, MeasuredTable, TableCell
 from fasa.reporting.remarks import remarks
 
@@ -19,19 +20,21 @@ if TYPE_CHECKING:
 
     Cells = list[tuple[Row, list[TableCell]]]  # row by row, its cells in some columns
 
-COMPARED = ("published", "reproduced", "n", "Δ published", "Δ ours [95 % CI]", "verdict")
-OURS = ("reproduced", "n", "Δ ours [95 % CI]")
+PUBLISHED, REPRODUCED = "published", "reproduced"
+COMPARED = (PUBLISHED, REPRODUCED, "n", "Δ published", "Δ ours [95 % CI]", "verdict")
+OURS = (REPRODUCED, "n", "Δ ours [95 % CI]")
 MOST_SIDE_BY_SIDE = 2  # columns of a table that has a block for each
 LEAST_DECIMALS = 2  # one more than most published means: a difference of 0.2 points must not drown in rounding
 
 
 @dataclass(frozen=True)
 class PrintedCell:
-    """What stands in one place; ``mark`` is its footnote's letter or ""."""
+    """What stands in one place; ``mark`` is its footnote's letter or "", ``best`` says it is bold."""
 
     text: str
     mark: str = ""
     is_verdict: bool = False
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,17 @@ class PrintedTable:
     """A whole printed table: ``notes`` are (letter, text) pairs, ``remarks`` hold for every row."""
 
     name: str
-    heading: str
+    title: str
+    published_as: str
     caption: str
     blocks: tuple[Block, ...]
     notes: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
+
+    @property
+    def heading(self) -> str:
+        """Its title and where the paper has it."""
+        return f"{self.title} — {self.published_as}"
 
 
 def lay_out(measured: MeasuredTable) -> PrintedTable:
@@ -120,7 +129,8 @@ def lay_out(measured: MeasuredTable) -> PrintedTable:
                 blocks.append(_differences(group, columns, cells(columns, compared), notes))
     return PrintedTable(
         name=table.name,
-        heading=f"{table.title} — {table.published_as}",
+        title=table.title,
+        published_as=table.published_as,
         caption=table.caption,
         blocks=tuple(blocks),
         notes=tuple((letter, text) for text, letter in notes.letters.items()),
@@ -180,16 +190,17 @@ class _Footnotes:
 def _of_column(column: Column, cells: Cells, notes: _Footnotes) -> Block:
     """Published and reproduced side by side; of a column that the paper does not have, ours alone."""
     published = any(column.published in row.published for row, _ in cells)
+    leaders = _best(cells)
 
     def line(cell: TableCell) -> Line:
         mark = notes.missing(cell)
         # The letter stands where the gap shows: at the dash of an empty row, at the n of an incomplete one.
-        ours = PrintedCell(_reproduced(cell), "" if cell.ours.n else mark)
+        ours = _level(cell, _reproduced, REPRODUCED, leaders, "" if cell.ours.n else mark)
         count = PrintedCell(str(cell.ours.n), mark) if cell.ours.n else PrintedCell(NOTHING)
         change = PrintedCell(f"{_difference(cell)} {_interval(cell)}".strip(), notes.pairs(cell))
         if not published:
             return Line(PrintedCell(""), (ours, count, change))
-        theirs, step = PrintedCell(_published(cell)), PrintedCell(_published_difference(cell))
+        theirs, step = _level(cell, _published, PUBLISHED, leaders), PrintedCell(_published_difference(cell))
         return Line(PrintedCell(""), (theirs, ours, count, step, change, _verdict(cell)))
 
     return Block(
@@ -201,13 +212,17 @@ def _of_column(column: Column, cells: Cells, notes: _Footnotes) -> Block:
 
 def _levels(group: str, columns: list[Column], cells: Cells, notes: _Footnotes) -> Block:
     """Published and reproduced values; a verdict where a row has no baseline and is judged by its level."""
+    leaders = _best(cells)
 
     def lines(row: Row, own: list[TableCell]) -> Iterator[Line]:
         if any(cell.published is not None for cell in own):
-            yield _line("published", own, _published)
+            yield Line(PrintedCell(PUBLISHED), tuple(_level(cell, _published, PUBLISHED, leaders) for cell in own))
         marks = [notes.missing(cell) for cell in own]
         shared = marks[0] if len(set(marks)) == 1 else ""  # the whole row lacks the same: said once
-        ours = [PrintedCell(_reproduced(cell), "" if shared else mark) for cell, mark in zip(own, marks, strict=True)]
+        ours = [
+            _level(cell, _reproduced, REPRODUCED, leaders, "" if shared else mark)
+            for cell, mark in zip(own, marks, strict=True)
+        ]
         yield Line(PrintedCell(_over_seeds(cell.ours.n for cell in own), shared), tuple(ours))
         if row.baseline is None:
             yield from _verdicts(own)
@@ -220,7 +235,7 @@ def _differences(group: str, columns: list[Column], cells: Cells, notes: _Footno
 
     def lines(own: list[TableCell]) -> Iterator[Line]:
         if any(cell.published_difference is not None for cell in own):
-            yield _line("published", own, _published_difference)
+            yield _line(PUBLISHED, own, _published_difference)
         kind = _over_seeds(cell.difference.n if cell.difference else 0 for cell in own)
         yield Line(PrintedCell(kind), tuple(PrintedCell(_difference(cell), notes.pairs(cell)) for cell in own))
         if any(map(_interval, own)):
@@ -249,6 +264,26 @@ def _rows(lines: Iterable[tuple[Row, Iterable[Line]]]) -> tuple[PrintedRow, ...]
     return tuple(printed)
 
 
+def _best(cells: Cells) -> set[tuple[str, str, str]]:
+    """The best cells of each column, as (published or reproduced, row, column)."""
+    found = set()
+    for column in zip(*(own for _, own in cells), strict=True):
+        digits = column[0].column.decimals
+        for kind, means, shown in (
+            (PUBLISHED, [cell.published for cell in column], digits),
+            (REPRODUCED, [cell.ours.mean for cell in column], decimals(column[0].column)),
+        ):
+            marked = zip(column, best(column[0].column, means, shown), strict=True)
+            found |= {(kind, cell.row.id, cell.column.key) for cell, is_best in marked if is_best}
+    return found
+
+
+def _level(
+    cell: TableCell, text: Callable[[TableCell], str], kind: str, leaders: set[tuple[str, str, str]], mark: str = ""
+) -> PrintedCell:
+    return PrintedCell(text(cell), mark, best=(kind, cell.row.id, cell.column.key) in leaders)
+
+
 def _line(kind: str, cells: list[TableCell], text: Callable[[TableCell], str]) -> Line:
     return Line(PrintedCell(kind), tuple(PrintedCell(text(cell)) for cell in cells))
 
@@ -265,7 +300,7 @@ def _verdict(cell: TableCell) -> PrintedCell:
 def _over_seeds(counts: Iterable[int]) -> str:
     """How many seeds the fullest cell of a line has."""
     most = max(counts)
-    return f"reproduced, n = {most}" if most else "reproduced"
+    return f"{REPRODUCED}, n = {most}" if most else REPRODUCED
 
 
 def _with_unit(text: str, unit: str) -> str:

@@ -225,11 +225,17 @@ class Study:
 
     def table_paths(self, name: str) -> dict[str, Path]:
         """A table's files by their kind."""
-        return {kind: self.results / "tables" / f"{name}.{kind}" for kind in ("tex", "md", "csv")}
+        return {kind: self.results / "tables" / f"{name}.{kind}" for kind in ("tabular.tex", "tex", "md", "csv")}
 
-    def figure_paths(self, name: str) -> dict[str, Path]:
-        """A figure's files by their kind."""
-        return {kind: self.root / "figures" / self.scale.name / f"{name}.{kind}" for kind in ("pdf", "png")}
+    def figure_paths(self, name: str, for_paper: bool = False) -> dict[str, Path]:
+        """A figure's files by their kind; those for a paper have no notes in the picture."""
+        folder = self.root / "figures" / self.scale.name / ("for_paper" if for_paper else "")
+        return {kind: folder / f"{name}.{kind}" for kind in ("pdf", "png")}
+
+    @property
+    def paper_path(self) -> Path:
+        """This scale's tables and figures as a document; numbers.tex and the PDF lie beside it."""
+        return self.results / "paper.tex"
 
     @property
     def findings_path(self) -> Path:

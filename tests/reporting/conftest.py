@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ import pytest
 
 from fasa.study import Run
 from fasa.study.artifacts import Column, Row, Table
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def column(key="accuracy.last", label="Top-1", published="accuracy", unit="%", decimals=1, group=""):
@@ -149,10 +152,23 @@ class FakeStudy:
         return "not run"
 
     def table_paths(self, name):
-        return {extension: self.root / f"results/mini/tables/{name}.{extension}" for extension in ("tex", "md", "csv")}
+        folder = self.root / "results/mini/tables"
+        return {extension: folder / f"{name}.{extension}" for extension in ("tabular.tex", "tex", "md", "csv")}
 
-    def figure_paths(self, name):
-        return {extension: self.root / f"figures/mini/{name}.{extension}" for extension in ("pdf", "png")}
+    def figure_paths(self, name, for_paper=False):
+        folder = self.root / "figures/mini" / ("for_paper" if for_paper else "")
+        return {extension: folder / f"{name}.{extension}" for extension in ("pdf", "png")}
+
+    @property
+    def results(self):
+        return self.root / "results/mini"
+
+    @property
+    def paper_path(self):
+        return self.results / "paper.tex"
+
+    def metrics_path(self, recipe, seed):
+        return self.results / "runs" / recipe / f"seed-{seed}" / "metrics.json"
 
     @property
     def report_path(self):
@@ -180,6 +196,7 @@ def fake_study(tmp_path):
     """``fake_study({("ldam", 0): 0.42, …})``: a study of one table whose runs have these accuracies."""
 
     def make(accuracies, *, table=None, figures=(), classes=10, **changes):
+        shutil.copytree(CONFIGS, tmp_path / "configs", dirs_exist_ok=True)  # the claims, and what they are of
         table = table or cifar_table()
         runs = {key: invent_metrics(*key, accuracy=accuracy, classes=classes) for key, accuracy in accuracies.items()}
         return FakeStudy(tmp_path, runs, {table.name: table}, {item.name: item for item in figures}, **changes)

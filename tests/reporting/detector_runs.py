@@ -129,5 +129,6 @@ class DetectorStudy:
     def metrics_path(self, recipe, seed):
         return self.root / "runs" / recipe / f"seed-{seed}" / "metrics.json"
 
-    def figure_paths(self, name):
-        return {extension: self.root / f"{name}.{extension}" for extension in ("pdf", "png")}
+    def figure_paths(self, name, for_paper=False):
+        folder = self.root / ("for_paper" if for_paper else "")
+        return {extension: folder / f"{name}.{extension}" for extension in ("pdf", "png")}

@@ -56,7 +56,7 @@ def test_everything_is_made_again_byte_for_byte(study, tmp_path, monkeypatch):
     for _ in range(2):  # the second time the folder is there already
         assert main(["render", *names, "--from", "tiny.fasa.zip"]) == 0
         assert made(there / "tiny") == here
-    assert len(here) == 9 and "the loss is not finite" in here["results/tiny/tables/adaptation_unit.md"].decode()
+    assert len(here) == 11 and "the loss is not finite" in here["results/tiny/tables/adaptation_unit.md"].decode()
 
 
 def test_the_same_runs_make_the_same_bytes_and_weights_are_packed_on_request(study, tmp_path):

@@ -56,7 +56,7 @@ def test_every_kind_is_drawn_for_a_detector(tmp_path, kind, classes):
     assert paths[".pdf"].read_bytes().startswith(b"%PDF")
     with Image.open(paths[".png"]) as picture:
         assert (np.asarray(picture.convert("L")) < 160).mean() > 0.003  # something is drawn
-        assert picture.width <= style.WIDE * figures.DOTS_PER_INCH + 1
+        assert picture.width <= style.WIDE * style.DOTS_PER_INCH + 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,14 +201,23 @@ def test_every_figure_of_the_configs_is_of_a_known_kind():
 # --- bars ---
 
 
-def test_a_bar_is_a_mean_with_its_range_and_a_dash_where_there_is_none():
+def test_a_bar_is_a_mean_with_a_dot_for_every_run_and_a_dash_where_there_is_none():
     axes = Canvas().subplots()
-    bars.cluster(axes, [[2.0], [], [-1.0, -3.0]], 0, 1, "ours")
+    bars.cluster(axes, [[2.0], [], [-1.0, -3.0]], 0, 1, "ours", runs=True)
     assert [bar.get_height() for bar in axes.patches] == [2, 0, -2]
     assert [text.get_text() for text in axes.texts] == ["2.0", "–", "−2.0"]
-    (whisker,) = axes.lines  # of one run there is none
-    assert list(whisker.get_ydata()) == [-3, -1]
-    assert axes.texts[2].xy == (2, -3)  # beyond the whisker
+    assert [list(dots.get_ydata()) for dots in axes.lines] == [[2], [], [-1, -3]]  # one run as two: not of some alone
+    assert axes.texts[2].xy == (2, -3)  # beyond the dots
+    bars.cluster(axes, [[2.0]], 0, 1, "published")
+    assert len(axes.lines) == 3
+
+
+def test_no_line_strikes_a_number_through(tmp_path):
+    study = make_study(tmp_path, "gains")
+    times = draw(study).axes[2]
+    (published,) = [line for line in times.lines if line.is_dashed()]
+    for number in times.texts:
+        assert number.get_zorder() > published.get_zorder() and number.get_bbox_patch().get_facecolor() == (1, 1, 1, 1)
 
 
 def test_errors_by_type_in_points(tmp_path):
@@ -220,8 +229,16 @@ def test_errors_by_type_in_points(tmp_path):
 
 
 def test_bins_in_per_cent(tmp_path):
-    below = draw(make_study(tmp_path, "instance_bins", mask_ap=BINS)).axes[1]
-    assert [text.get_text() for text in below.texts[:4]] == ["1.0", "10.0", "20.0", "30.0"]
+    ours = draw(make_study(tmp_path, "instance_bins", mask_ap=BINS)).axes[1]
+    assert [text.get_text() for text in ours.texts[:4]] == ["1.0", "10.0", "20.0", "30.0"]
+
+
+def test_bins_that_our_data_does_not_have_take_no_room_beside_the_published_ones(tmp_path):
+    canvas = draw(make_study(tmp_path, "instance_bins", mask_ap={**BINS, "AP_400_8000": None, "AP_8000": None}))
+    published, ours = ([label.get_text() for label in axes.get_xticklabels()] for axes in canvas.axes)
+    assert published == ["1–19", "20–399", "400–7,999", "≥ 8,000"] and ours == published[:2]
+    assert "–" not in [text.get_text() for text in canvas.axes[1].texts]
+    assert "Not in our data: 400–7,999, ≥ 8,000." in words(canvas)
 
 
 # --- figure 5 ---
@@ -235,6 +252,20 @@ def test_a_class_never_seen_is_not_on_the_map(tmp_path):
     assert "thing 4" in names and "thing 5" not in names
     features[:] = [None] * 9 + features[9:]
     assert "Fewer than 4 classes" in words(draw(study))
+
+
+def test_a_single_group_is_said_in_words_and_the_map_shows_sizes(tmp_path):
+    study = make_study(tmp_path, "class_groups", runs=((), (0,)))
+    trajectory = study.runs["plain_fasa", 0]["measurements"]["sampling_trajectory"]
+    canvas = draw(study)
+    assert canvas.axes[0].get_legend() is None and {"1", "2"} <= {text.get_text() for text in canvas.axes[0].texts}
+    trajectory["groups"][-1] = [0] * 11 + [-1]
+    canvas = draw(study)
+    assert [text.get_text() for text in canvas.axes[0].get_legend().texts] == ["frequent", "common", "rare"]
+    assert "1" not in {text.get_text() for text in canvas.axes[0].texts}
+    assert "FASA adapts 11 of the 12 classes together, in one group" in words(canvas)
+    trajectory["groups"][-1] = list(range(12))
+    assert "FASA adapts no two classes together" in words(draw(study))
 
 
 def test_a_class_keeps_its_group_though_others_are_not_on_the_map():

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from detector_runs import DetectorStudy, detector_metrics, figure, write_examples
+from PIL import Image
 
 from fasa.errors import UserError
 from fasa.reporting import figures, render_figure
@@ -47,14 +48,43 @@ def test_a_row_a_class_and_a_column_a_series(study):
 
 
 def test_another_class_is_told_by_its_outline(study):
-    axes = draw(study).axes[4]
-    other, right = axes.lines
-    assert other.is_dashed() and not right.is_dashed()
+    other, right = draw(study).axes[4].collections
+    (dashes,), (solid,) = ([dash for _, dash in outline.get_linestyle()] for outline in (other, right))
+    assert dashes is not None and solid is None
 
 
 def test_labels_of_boxes_at_one_place_stand_apart(study):
-    first, second = draw(study).axes[4].texts
-    assert second.get_position()[1] - first.get_position()[1] > 0.07 * 40  # pixels of an image 40 high
+    found = [("date_(fruit)", 0.9), ("crouton", 0.8), ("crouton", 0.7), ("koala", 0.6), ("koala", 0.5)]
+    write_examples(study, "plain", 0, CLASSES, [[], found])
+    labels = [text.get_window_extent() for text in draw(study).axes[4].texts]
+    assert len(labels) == 5
+    assert not any(a.overlaps(b) for index, a in enumerate(labels) for b in labels[:index])
+
+
+def test_labels_stay_in_the_image_and_long_names_are_shortened(study):
+    name = "heavy_lower_right_shadowed_white_rightwards_arrow"
+    write_examples(study, "plain", 0, CLASSES, [[], [(name, 0.9)]])
+    path = study.metrics_path("plain", 0).with_name("examples.json")
+    content = json.loads(path.read_text())
+    content["examples"][1]["found"][0]["box"] = [50, 0, 10, 10]  # at the right border, and the upper one
+    path.write_text(json.dumps(content))
+    axes = draw(study).axes[4]
+    (label,) = axes.texts
+    assert label.get_text() == "heavy low…rds arrow 0.90"
+    frame, box = axes.get_window_extent(), label.get_window_extent()
+    assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+
+
+def test_only_the_best_placed_detections_are_drawn_and_no_boxes(study):
+    write_examples(study, "plain", 0, CLASSES, [[], [("koala", 0.9 - index / 10) for index in range(8)]])
+    axes = draw(study).axes[4]
+    assert len(axes.collections) == 5 and not axes.lines
+
+
+def test_a_picture_of_photographs_is_small(study):
+    png = next(path for path in render_figure(study, "a_qualitative") if path.suffix == ".png")
+    with Image.open(png) as picture:
+        assert picture.mode == "P" and picture.width == 6.8 * 120
 
 
 def test_a_box_at_the_border_widens_nothing(study):

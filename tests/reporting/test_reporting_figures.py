@@ -37,7 +37,7 @@ def test_every_kind_is_drawn_to_files_with_a_seed_missing(fake_study, invented, 
     with Image.open(paths[".png"]) as picture:
         dark = np.asarray(picture.convert("L")) < 160
         assert dark.mean() > 0.003  # something is drawn
-        assert picture.width <= style.WIDE * figures.DOTS_PER_INCH + 1
+        assert picture.width <= style.WIDE * style.DOTS_PER_INCH + 1
     canvas = figures.draw(study.figures[f"figure_{kind}"], study)
     assert "Missing: LDAM" in words(canvas)
     assert "seed 2: not run" in words(canvas)
@@ -112,6 +112,44 @@ def test_curves_of_unequal_length_are_cut_to_the_shortest(fake_study, invented):
     canvas = figures.draw(study.figures["figure_learning_curves"], study)
     assert canvas.axes[1].lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert canvas.axes[0].lines[0].get_xdata().tolist() == [1, 3, 5]  # accuracy was looked at every other epoch
+
+
+def test_a_curve_that_a_later_one_covers_shows_beside_it(fake_study, invented):
+    canvas = figures.draw(
+        invented.figure("learning_curves"), fake_study(ALL_RUNS, figures=[invented.figure("learning_curves")])
+    )
+    accuracy, loss = canvas.axes
+    first, second = accuracy.lines
+    assert first.get_linewidth() > second.get_linewidth() + 0.5
+    assert loss.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("high", [0.05, 0.5, 50.0])
+def test_a_logarithmic_axis_has_a_handful_of_plain_ticks(high):
+    with style.applied():
+        canvas = Canvas(figsize=(style.NARROW, 2.7))
+        axes = canvas.subplots()
+        axes.plot([1, 2], [0.0025, high])
+        style.log_axis(axes)
+        canvas.draw_without_rendering()
+        low, top = axes.get_ylim()
+        shown = [label.get_text() for label in axes.get_yticklabels() if low <= label.get_position()[1] <= top]
+    assert 3 <= len(shown) <= 6 and not any("$" in text for text in shown)
+    assert len(axes.get_yticks(minor=True)) == 0
+
+
+def test_for_a_paper_notes_stand_beside_the_picture(fake_study, invented):
+    study = fake_study(ALL_RUNS, figures=[invented.figure("sampling_by_class")])
+    figure = study.figures["figure_sampling_by_class"]
+    canvas, note = figures.draw_for_paper(figure, study)
+    assert note.startswith("One run each (LDAM + FASA: seed 0)") and "One run" not in words(canvas)
+    assert "One run each" in words(figures.draw(figure, study))
+    paths = render_figure(study, figure.name, for_paper=True)
+    assert [path.parent.name for path in paths] == ["for_paper"] * 2
+    empty = fake_study({}, figures=[figure])
+    assert figures.draw_for_paper(figure, empty).canvas is None
+    with pytest.raises(UserError, match="figure figure_sampling_by_class is empty: No run to draw yet"):
+        render_figure(empty, figure.name, for_paper=True)
 
 
 def test_only_groups_of_two_or_more_are_shared():

@@ -2,13 +2,11 @@
 
 import csv
 import re
-import shutil
-import subprocess
 
 import pytest
 
 from fasa.errors import UserError
-from fasa.reporting import csv_tables, latex, markdown, render_table
+from fasa.reporting import csv_tables, markdown, render_table
 from fasa.reporting.cells import explain_missing, lookup, measure_table
 from fasa.reporting.layout import lay_out
 
@@ -215,47 +213,6 @@ def test_markdown_is_a_well_formed_table(fake_study):
     assert "&lt;it&gt;" in text and "<it>" not in text
     assert rows.index(next(row for row in rows if "controls" in row)) == 5
     assert "—<sup>a</sup>" in text and "<sup>a</sup> seeds 0, 1, 2: not run" in text
-
-
-def test_latex_escapes_text_and_keeps_options_apart():
-    assert latex.escape(r"50% & a_b #1 $x {y} ~ ^ \n") == (
-        r"50\% \& a\_b \#1 \$x \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}n"
-    )
-    assert latex.escape("fasa train --seed 0") == "fasa train -{}-seed 0"
-    assert latex.escape("a — −1 ± τ ≤ Δ") == r"a --- $-$1 $\pm$ $\tau$ $\le$ $\Delta$"
-    assert latex.escape("[x]") == "{[}x{]}"
-    assert latex.escape("Müller 漢 ①") == "Müller ? 1"
-
-
-def test_latex_has_the_rules_of_booktabs_in_order(fake_study):
-    study = fake_study(BASE | FASA)
-    text = latex.render(laid_out(study))
-    order = [r"\begin{table}", r"\caption{", r"\label{tab:cifar_lt}", r"\toprule", r"\midrule", "LDAM + FASA"]
-    order += [r"\midrule", "Controls", r"LDAM + $\tau$", r"\bottomrule", r"\textsuperscript{a} seeds", r"\end{table}"]
-    position = 0
-    for part in order:
-        position = text.index(part, position) + 1
-    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
-    rows = [line for line in body.splitlines() if line.endswith(r"\\") and r"\multicolumn" not in line]
-    assert {line.count(" & ") for line in rows} == {7}
-    for opening, closing in (("{", "}"), (r"\begin", r"\end")):
-        assert text.count(opening) == text.count(closing)
-
-
-def test_latex_compiles(fake_study, invented, tmp_path):
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not on the PATH")
-    columns = (invented.column(), invented.column("accuracy.best", "Best epoch"))
-    study = fake_study(BASE | FASA, table=invented.table(columns=columns))
-    table = next(path for path in render_table(study, "cifar_lt") if path.suffix == ".tex")
-    document = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}"]
-    document += [table.read_text(), r"\end{document}"]
-    (tmp_path / "document.tex").write_text("\n".join(document))
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "document.pdf").stat().st_size > 0
-    assert "Overfull" not in done.stdout
 
 
 def test_means_are_read_back_from_csv_to_the_last_bit(fake_study):

@@ -25,7 +25,7 @@ def test_everything_is_planned_from_nothing(snakemake):
     assert jobs["train"] == jobs["evaluate"] == len(study.with_needed(study.runs()))
     assert jobs["table"] + jobs["figure"] == len(study.default_artifacts())
     assert jobs["figure"] == len(study.figures)
-    assert jobs["findings"] == jobs["report"] == 1
+    assert jobs["findings"] == jobs["report"] == jobs["paper"] == 1
     assert jobs["prepare"] == jobs["prepare_detection"] == 1
 
 

@@ -4,7 +4,9 @@ rule table:
         lambda wildcards: metrics_of(wildcards.table),
         "configs/tables/{table}.yaml",
     output:
-        multiext(f"results/{SCALE}/tables/{{table}}", ".tex", ".md", ".csv"),
+        multiext(
+            f"results/{SCALE}/tables/{{table}}", ".tabular.tex", ".tex", ".md", ".csv"
+        ),
     log:
         f"logs/{SCALE}/render/{{table}}.log",
     localrule: True
@@ -59,6 +61,7 @@ rule findings:
 rule report:
     input:
         everything(),
+        "configs/claims.yaml",
     output:
         study.report_path,
     log:
@@ -72,6 +75,26 @@ rule report:
         "report"
     shell:
         "python -m fasa render report --scale {params.scale} > {log} 2>&1"
+
+
+rule paper:
+    input:
+        everything(),
+        "configs/claims.yaml",
+    output:
+        study.paper_path,  # and beside it paper.pdf, where a TeX is installed
+        study.paper_path.with_name("numbers.tex"),
+    log:
+        f"logs/{SCALE}/render/paper.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=SCALE,
+    message:
+        "numbers.tex, paper.tex and, with a TeX, paper.pdf"
+    shell:
+        "python -m fasa render paper --scale {params.scale} > {log} 2>&1"
 
 
 # What `make reproduce` makes: the paper's own rows of a few tables, some by their first seed alone. What the rules above
@@ -104,6 +127,6 @@ rule reproduce:
             )
         ),
     message:
-        "tables, figures, findings and report"
+        "tables, figures, findings, report and paper"
     shell:
-        "python -m fasa render {params.names} findings report --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render {params.names} findings report paper --scale {params.scale} > {log} 2>&1"

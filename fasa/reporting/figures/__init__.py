@@ -39,10 +39,15 @@ KINDS = {
     "class_groups": Kind("class_groups.draw", "class_features"),
     "qualitative": Kind("qualitative.draw"),
 }
-DOTS_PER_INCH = 200
-
 # Without dates and program versions, the same runs give the same bytes.
 _METADATA = {"pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "png": {"Software": None}}
+
+
+class Drawing(NamedTuple):
+    """A figure without words below it, or None where there is nothing to draw; ``note`` is what they would say."""
+
+    canvas: Canvas | None
+    note: str
 
 
 def draw(figure: Figure, study: Study) -> Canvas:
@@ -51,22 +56,48 @@ def draw(figure: Figure, study: Study) -> Canvas:
     Raises:
         UserError: the groups of the figure are not what its kind draws.
     """
+    from fasa.reporting.figures import style
+
+    drawing = _drawing(figure, study, for_paper=False)
+    with style.applied():
+        return drawing.canvas or style.message(figure.title, drawing.note)
+
+
+def draw_for_paper(figure: Figure, study: Study) -> Drawing:
+    """Draw ``figure`` with its notes beside it: they belong into a caption.
+
+    Raises:
+        UserError: as of :func:`draw`.
+    """
+    return _drawing(figure, study, for_paper=True)
+
+
+def encode(canvas: Canvas, extension: str) -> bytes:
+    """The picture as the bytes of a pdf or png file; a png has 256 colours, which are enough at half the size."""
+    from PIL import Image
+
+    from fasa.reporting.figures import style
+
+    stream = io.BytesIO()
+    with style.applied():
+        canvas.savefig(stream, format=extension, dpi="figure", metadata=_METADATA[extension])
+    if extension == "png":
+        small = io.BytesIO()
+        Image.open(stream).convert("RGB").quantize(dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        return small.getvalue()
+    return stream.getvalue()
+
+
+def _drawing(figure: Figure, study: Study, for_paper: bool) -> Drawing:
     from fasa.reporting.figures import series, style
 
     kind = KINDS[figure.kind]
     module, function = kind.function.split(".")
     with style.applied():
-        data = series.gather(figure, study, kind)
-        if not data.present:
-            return data.placeholder()
-        return getattr(import_module(f"{__name__}.{module}"), function)(data)
-
-
-def encode(canvas: Canvas, extension: str) -> bytes:
-    """The picture as the bytes of a pdf or png file."""
-    from fasa.reporting.figures import style
-
-    stream = io.BytesIO()
-    with style.applied():
-        canvas.savefig(stream, format=extension, dpi=DOTS_PER_INCH, metadata=_METADATA[extension])
-    return stream.getvalue()
+        data = series.gather(figure, study, kind, for_paper)
+        try:
+            data.check_present()
+            canvas = getattr(import_module(f"{__name__}.{module}"), function)(data)
+        except series.NothingToDraw as reason:
+            return Drawing(None, str(reason))
+    return Drawing(canvas, " ".join(data.notes))

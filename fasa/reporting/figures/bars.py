@@ -34,6 +34,7 @@ BINS = {
 }
 FULL = 0.84  # of a place's width is for its bars
 NUMBER = 5.5  # points: size of the numbers
+DOTS = "Dots: single runs."
 
 
 def draw_gains(data: FigureData) -> Canvas:
@@ -48,17 +49,17 @@ def draw_gains(data: FigureData) -> Canvas:
         published = [_published_gain(data, *pair, measure) for pair in pairs]
         ours = [[100 * gain for gain in gains(*pair, measure)] for pair in pairs]
         cluster(axes, published, 0, 2, "published", "{:+.1f}")
-        cluster(axes, ours, 1, 2, data.source, "{:+.1f}")
+        cluster(axes, ours, 1, 2, data.source, "{:+.1f}", runs=True)
         axes.set_ylabel(f"{name} (points)")
     times = grid[-1]
-    line = times.axhline(PUBLISHED_TIME, color="black", linewidth=0.9, linestyle=(0, (4, 2)))
-    cluster(times, [added_time(*pair) for pair in pairs], 1, 2, "", "{:+.1f}")
+    line = times.axhline(PUBLISHED_TIME, color="black", linewidth=0.9, linestyle=(0, (4, 2)), zorder=0.5)
+    cluster(times, [added_time(*pair) for pair in pairs], 1, 2, "", "{:+.1f}", runs=True)
     style.legend_above(times, handles=[line], labels=[f"published: about {PUBLISHED_TIME} %, on average"])
     times.set_ylabel("added time (%)")
     for axes in grid:
         name_places(axes, list(data.groups))
     style.legend_above(grid[0], columns=2)
-    data.note(canvas, "Whiskers: range over seeds. –: no number. Time: of an iteration of training.")
+    data.note(canvas, f"{DOTS} –: no number. Time: of an iteration of training.")
     return canvas
 
 
@@ -87,12 +88,19 @@ def added_time(baseline: MeasuredSeries, fasa: MeasuredSeries) -> list[float]:
 
 
 def cluster(
-    axes: Axes, values: Sequence[Sequence[float]], index: int, of: int, label: str, form: str = "{:.1f}"
+    axes: Axes,
+    values: Sequence[Sequence[float]],
+    index: int,
+    of: int,
+    label: str,
+    form: str = "{:.1f}",
+    runs: bool = False,
 ) -> None:
     """Draw series ``index`` of ``of``: a bar at each place 0, 1, …, its number beyond its end.
 
     Args:
-        values: at each place what the runs measured: the bar is their mean, a whisker their range; a dash without any.
+        values: at each place what was measured: the bar is its mean; a dash without any.
+        runs: whether ``values`` are of runs, and each is a dot.
     """
     look, width = style.of(index), FULL / of
     for place, measured in enumerate(values):
@@ -101,8 +109,9 @@ def cluster(
         (bar,) = axes.bar(x, mean, width, color="white" if index else style.LIGHT)
         bar.set(edgecolor=look.color, hatch=look.hatch, linewidth=0.6, label="" if place else label)
         low, high = (min(*measured, 0), max(*measured, 0)) if measured else (0, 0)
-        if len(measured) > 1:
-            axes.plot([x, x], [min(measured), max(measured)], color="black", linewidth=0.8, marker="_", markersize=3)
+        if runs:
+            spread = x + width * (np.arange(len(measured)) - (len(measured) - 1) / 2) / max(4, len(measured) + 1)
+            axes.plot(spread, measured, color="black", linestyle="", marker="o", markersize=1.6, zorder=3)
         number = axes.annotate(
             form.format(mean).replace("-", "−") if measured else "–",
             (x, low if mean < 0 else high),
@@ -111,8 +120,10 @@ def cluster(
             fontsize=NUMBER,
             ha="center",
             va="top" if mean < 0 else "bottom",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},  # no line runs through it
+            zorder=4,
         )
-        number.set_path_effects(style.outline("white", 1.2))
+        number.set_clip_on(False)
 
 
 def name_places(axes: Axes, names: Sequence[str]) -> None:
@@ -124,20 +135,26 @@ def name_places(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _draw_levels(data: FigureData, measures: Mapping[str, str], factor: float, height: str, place: str) -> Canvas:
-    """Two panels, one above the other: levels on different data do not share an axis."""
-    canvas = Canvas(figsize=(style.NARROW, 3.6))
-    above, below = canvas.subplots(2, 1, sharex=True)
+    """Two panels side by side, for levels on different data do not share an axis; ours has the places it measured."""
+    printed = [[data.published(one, measure) for measure in measures] for one in data.series]
+    ours = [[[factor * v for v in _by_seed(one, measure).values()] for measure in measures] for one in data.series]
+    there = [index for index in range(len(measures)) if any(values[index] for values in ours)]
+    canvas = Canvas(figsize=(style.WIDE, 2.4))
+    left, right = canvas.subplots(1, 2, width_ratios=[len(measures), len(there)])
     for index, one in enumerate(data.series):
-        printed = [data.published(one, measure) for measure in measures]
-        ours = [[factor * value for value in _by_seed(one, measure).values()] for measure in measures]
-        cluster(above, [[] if value is None else [value] for value in printed], index, len(data.series), one.label)
-        cluster(below, ours, index, len(data.series), "")
-    for axes, source in ((above, "published"), (below, data.source)):
-        name_places(axes, list(measures.values()))
+        published = [[] if value is None else [value] for value in printed[index]]
+        cluster(left, published, index, len(data.series), one.label)
+        cluster(right, [ours[index][at] for at in there], index, len(data.series), "", runs=True)
+    names = list(measures.values())
+    name_places(left, names)
+    name_places(right, [names[at] for at in there])
+    for axes, source in ((left, "published"), (right, data.source)):
         axes.set_ylabel(f"{source}\n{height}")
-    below.set_xlabel(place)
-    style.legend_above(above, columns=len(data.series))
-    data.note(canvas, "Whiskers: range over seeds. –: no number.")
+        axes.set_xlabel(place)
+    canvas.legend(loc="outside upper center", ncols=len(data.series))
+    without = [name for at, name in enumerate(names) if at not in there]
+    absent = f" Not in our data: {', '.join(without)}." if without else ""
+    data.note(canvas, f"{DOTS} –: no number.{absent}")
     return canvas
 
 

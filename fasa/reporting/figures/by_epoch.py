@@ -28,7 +28,7 @@ def draw_sampling_of_groups(data: FigureData) -> Canvas:
         epochs = np.arange(1, probabilities.shape[1] + 1)
         for index, group in enumerate(one.groups):
             style.band(axes, epochs, probabilities[:, :, group.members].mean(axis=2), index, group.label)
-        axes.set_yscale("log", nonpositive="mask")
+        style.log_axis(axes)
         style.epoch_axis(axes)
         style.legend_above(axes, one.label if len(grid) > 1 else "")
     grid[0].set_ylabel("mean sampling probability (log)")
@@ -57,7 +57,7 @@ def draw_sampling_of_classes(data: FigureData) -> Canvas:
             mean = probabilities[:, members].mean(axis=1)
             axes.plot(epochs, mean, color="white", linewidth=4)
             axes.plot(epochs, mean, color="black", linewidth=1.8, label="group mean")
-            axes.set_yscale("log", nonpositive="mask")
+            style.log_axis(axes)
             axes.set_title(f"{group.label}\n{len(members)} classes")
             style.epoch_axis(axes)
         for axes in line[len(one.groups) :]:
@@ -71,7 +71,8 @@ def draw_sampling_of_classes(data: FigureData) -> Canvas:
 def draw_learning_curves(data: FigureData) -> Canvas:
     """Test accuracy and training loss of every recipe.
 
-    One row of two panels per group; lines are means over seeds, bands their range.
+    One row of two panels per group; lines are means over seeds, bands their range. Later series are thinner, so that
+    one that they cover shows beside them.
     """
     canvas = Canvas(figsize=(style.WIDE, 0.3 + 2.2 * len(data.panels)))
     grid = canvas.subplots(len(data.panels), 2, squeeze=False)
@@ -81,8 +82,9 @@ def draw_learning_curves(data: FigureData) -> Canvas:
                 _curve(left, one, "accuracy", 100, index)
                 _curve(right, one, "train_loss", 1, index)
         left.set_ylabel(f"{group}\ntest accuracy (%)" if group else "test accuracy (%)")
-        right.set_ylabel("training loss")
-        style.legend_above(left)
+        right.set_ylabel("training loss (log)")
+        style.log_axis(right)
+        style.legend_above(left, columns=2)
     for axes in grid.flat:
         style.epoch_axis(axes)
     data.note(canvas)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from fasa.reporting.figures import style
 from fasa.reporting.figures.labels import place_labels
-from fasa.reporting.figures.series import FigureData, MeasuredSeries
+from fasa.reporting.figures.series import FigureData, MeasuredSeries, NothingToDraw
 
 FEWEST = 4  # t-SNE has nothing to say about fewer points
 NAME_ALL = 30  # up to so many classes all get their names; beyond, only those that share a group
@@ -22,20 +22,30 @@ MARKERS = "osD^vPXphH8<>d"
 
 @dataclass(frozen=True)
 class Map:
-    """The classes that one run has seen: their places [n, 2], names and groups [n], and the groups that are marked."""
+    """The classes that one run has seen: their places [n, 2], names and groups [n], and the groups that are marked.
+
+    ``frequency`` has each class's group by size [n], and ``sizes`` the names of those groups.
+    """
 
     axes: Axes
     points: np.ndarray
     names: list[str]
     groups: np.ndarray
     marked: list[int]
+    frequency: np.ndarray
+    sizes: list[str]
+
+    @property
+    def by_frequency(self) -> bool:
+        """Whether classes are marked by size, for fewer than two groups would show nothing."""
+        return len(self.marked) < 2
 
 
 def draw(data: FigureData) -> Canvas:
     """One panel per series, of its first run: groups of different runs have nothing to do with each other."""
     shown = [one for one in data.present if len(seen_classes(one)) >= FEWEST]
     if not shown:
-        return style.message(data.figure.title, f"Fewer than {FEWEST} classes: there is no map to draw.")
+        raise NothingToDraw(f"Fewer than {FEWEST} classes: there is no map to draw.")
     canvas = Canvas(figsize=(style.WIDE, 4.8 * len(shown)))
     grid = canvas.subplots(len(shown), 1, squeeze=False)[:, 0]
     maps = []
@@ -45,12 +55,7 @@ def draw(data: FigureData) -> Canvas:
         axes.margins(0.08)
         maps.append(place_classes(axes, one))
         _points(maps[-1])
-    text = "Equal number and shape: classes that FASA adapts together at the last epoch; dots: classes on their own"
-    many = any(len(one_map.names) > NAME_ALL for one_map in maps)
-    text += (
-        f", or not in the {MOST_MARKED} largest groups, whose members are named where there is room." if many else "."
-    )
-    data.note(canvas, text)
+    data.note(canvas, " ".join(dict.fromkeys(map(_in_words, maps))))
     canvas.draw_without_rendering()  # settles the layout: names are placed in pixels
     for one_map in maps:
         _names(one_map)
@@ -70,7 +75,11 @@ def place_classes(axes: Axes, one: MeasuredSeries) -> Map:
     names = [str(run["class_names"][index]).replace("_", " ") for index in seen]
     groups = last_groups(one)[seen]
     shared = shared_groups(groups)
-    return Map(axes, points, names, groups, shared if len(names) <= NAME_ALL else shared[:MOST_MARKED])
+    frequency = np.zeros(len(one.counts), int)
+    for index, group in enumerate(one.groups):
+        frequency[group.members] = index
+    marked = shared if len(names) <= NAME_ALL else shared[:MOST_MARKED]
+    return Map(axes, points, names, groups, marked, frequency[seen], [group.label for group in one.groups])
 
 
 def embed(features: np.ndarray) -> np.ndarray:
@@ -99,8 +108,28 @@ def in_turn(members: list[np.ndarray]) -> np.ndarray:
     return np.array([index for turn in turns for index in turn if index is not None], dtype=int)
 
 
+def _in_words(one: Map) -> str:
+    """What the marks of a map say."""
+    if one.by_frequency:
+        together = int(np.isin(one.groups, one.marked).sum())
+        found = f"FASA adapts {together} of the {len(one.names)} classes together, in one group" if together else ""
+        return f"{found or 'FASA adapts no two classes together'} at the last epoch: shapes show the classes' sizes."
+    text = "Equal number and shape: classes that FASA adapts together at the last epoch; dots: classes on their own"
+    if len(one.names) <= NAME_ALL:
+        return f"{text}."
+    return f"{text}, or not in the {MOST_MARKED} largest groups, whose members are named where there is room."
+
+
 def _points(one: Map) -> None:
     """Marked groups as shapes around the group's number, other classes as dots: readable without colour."""
+    if one.by_frequency:
+        for index, label in enumerate(one.sizes):
+            look, (x, y) = style.of(index), one.points[one.frequency == index].T
+            one.axes.scatter(
+                x, y, s=26, marker=look.marker, facecolors="white", edgecolors=look.color, label=label, zorder=3
+            )
+        one.axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(one.sizes))
+        return
     alone = ~np.isin(one.groups, one.marked)
     size = 14 if len(one.points) <= NAME_ALL else 5
     x, y = one.points[alone].T
@@ -116,7 +145,7 @@ def _names(one: Map) -> None:
     """All names, or those of the marked groups' members in turn: of many classes a name may cover the dots."""
     chosen: np.ndarray = np.arange(len(one.names))
     kept: np.ndarray = np.ones(len(one.names), bool)
-    if len(one.names) > NAME_ALL and one.marked:
+    if len(one.names) > NAME_ALL and not one.by_frequency:
         chosen = in_turn([np.flatnonzero(one.groups == group) for group in one.marked])
         kept = np.isin(one.groups, one.marked)
     labels = [(int(index), one.names[index]) for index in chosen[:MOST_NAMES]]

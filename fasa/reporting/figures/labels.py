@@ -55,7 +55,7 @@ def place_labels(axes: Axes, points: np.ndarray, labels: list[tuple[int, str]], 
         offsets = PLACES[:, :2] * scale - PLACES[:, 2:] * size
         corners = pixels[index] + offsets
         boxes = np.hstack([corners, corners + size])
-        crowding = _overlaps(boxes, taken).sum(axis=1) + size.prod() - _overlaps(boxes, frame[None])[:, 0]
+        crowding = overlaps(boxes, taken).sum(axis=1) + size.prod() - overlaps(boxes, frame[None])[:, 0]
         best = int(np.argmin(crowding.round(3)))  # the first of equals, hence the nearest
         if crowding[best] > 0.001 and not force:
             text.remove()
@@ -66,7 +66,7 @@ def place_labels(axes: Axes, points: np.ndarray, labels: list[tuple[int, str]], 
     return written
 
 
-def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Shared area of each of [n, 4] boxes (x0, y0, x1, y1) with each of [m, 4] others, [n, m]."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])

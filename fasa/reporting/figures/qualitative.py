@@ -18,7 +18,9 @@ from PIL import Image
 
 from fasa.errors import UserError
 from fasa.reporting.figures import style
-from fasa.reporting.figures.series import LACKS, FigureData, MeasuredSeries
+from fasa.reporting.figures.by_class import shortened
+from fasa.reporting.figures.labels import overlaps
+from fasa.reporting.figures.series import LACKS, FigureData, MeasuredSeries, NothingToDraw
 
 if TYPE_CHECKING:
     from fasa.study import Study
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 TALLEST = 0.8  # of an image's place: its height over its width; a taller image is shown smaller
 RIGHT, WRONG = ("#e0a100", "-"), ("#00558c", (0, (2.5, 1.2)))  # fill and outline, by the class that was found
 TINT = 0.35
-LABEL = 5.5  # points
-LINE = 0.075  # of an image's height: a line of labels
+LABEL = 5.0  # points
+DOTS_PER_INCH = 120  # photographs: no finer than the images, which are small
+MOST = 5  # detections of an image, the best placed first
+LONGEST = 18  # letters of a class's name
 
 
 def draw(data: FigureData) -> Canvas:
@@ -37,30 +41,35 @@ def draw(data: FigureData) -> Canvas:
         UserError: an ``examples.json`` is damaged.
     """
     data = replace(data, series=tuple(_with_examples(one, data.study) for one in data.series))
-    if not data.present:
-        return data.placeholder()
+    data.check_present()
     found = [_read(_path(data.study, one.recipe, one.runs[0]["seed"])) for one in data.present]
     rows = list(found[0].values())
     if not rows:
-        return style.message(data.figure.title, "No validation image shows a rare class.")
+        raise NothingToDraw("No validation image shows a rare class.")
     heights = [min(row["height"] / row["width"], TALLEST) for row in rows]
     place = style.WIDE / (1 + len(found))
-    canvas = Canvas(figsize=(style.WIDE, 0.5 + place * sum(heights)))
+    canvas = Canvas(figsize=(style.WIDE, 0.5 + place * sum(heights)), dpi=DOTS_PER_INCH)
     grid = canvas.subplots(len(rows), 1 + len(found), squeeze=False, height_ratios=heights)
     for title, axes in zip(["truth", *(one.label for one in data.present)], grid[0], strict=True):
         axes.set_title(title)
+    scored = []
     for line, row in zip(grid, rows, strict=True):
         picture = _picture(row)
         _panel(line[0], picture, row["truth"], row["category"])
         line[0].set_ylabel(textwrap.fill(_spoken(row["category"]), 18))
         for axes, examples in zip(line[1:], found, strict=True):
             example = examples.get((row["category"], row["image_id"]))
-            _panel(axes, picture, example["found"] if example else [], row["category"])
+            detections = example["found"][:MOST] if example else []
+            _panel(axes, picture, detections, row["category"])
+            scored.append((axes, detections))
     data.note(
         canvas,
-        f"One run each ({data.first_seeds}). Solid outlines: detections of the row's class; dashed: of another. "
-        "Scores below 0.3 only where an image has no other.",
+        f"One run each ({data.first_seeds}), the {MOST} best placed detections. Solid outlines: of the row's class; "
+        "dashed: of another. Scores below 0.3 only where an image has no other.",
     )
+    canvas.draw_without_rendering()  # settles the layout: labels are placed in pixels
+    for axes, detections in scored:
+        _scores(axes, detections)
     return canvas
 
 
@@ -91,7 +100,7 @@ def _picture(example: dict[str, Any]) -> np.ndarray:
 
 
 def _panel(axes: Axes, picture: np.ndarray, instances: list[dict[str, Any]], category: str) -> None:
-    """The picture, its instances tinted and outlined; detections with class and score, the best placed first."""
+    """The picture, its instances tinted and outlined."""
     looks = [RIGHT if one.get("category", category) == category else WRONG for one in instances]
     masks = [_mask(one) for one in instances]
     shown = picture.astype(float) / 255
@@ -101,32 +110,37 @@ def _panel(axes: Axes, picture: np.ndarray, instances: list[dict[str, Any]], cat
     axes.autoscale(False)  # a box at the border widens nothing
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    for one, mask, (_, line) in zip(instances, masks, looks, strict=True):
+    for mask, (_, line) in zip(masks, looks, strict=True):
         if mask.any() and not mask.all():
             axes.contour(mask, [0.5], colors="white", linewidths=0.8, linestyles=[line]).set_path_effects(
                 style.outline("black", 2.2)
             )
-        x, y, w, h = one["box"]
-        (frame,) = axes.plot([x, x + w, x + w, x, x], [y, y, y + h, y + h, y], color="white", linewidth=0.5)
-        frame.set(linestyle=line, path_effects=style.outline("black", 1.3))
-    _scores(axes, [one for one in instances if "score" in one], picture.shape)
     if not instances:
         axes.text(0.5, 0.5, "nothing found", ha="center", transform=axes.transAxes, fontsize=7, bbox=_paper())
 
 
-def _scores(axes: Axes, detections: list[dict[str, Any]], size: tuple[int, ...]) -> None:
-    """Class and score at each box's upper corner, a line lower where another stands already."""
-    height, width = size[:2]
-    taken: list[tuple[float, float]] = []
+def _scores(axes: Axes, detections: list[dict[str, Any]]) -> None:
+    """Class and score near each box's upper corner, where the image has room for it; the first ones choose."""
+    frame = np.array(axes.get_window_extent().extents)
+    taken = np.zeros((0, 4))
     for one in detections:
-        x, y, w, _ = one["box"]
-        at, side = (x, "left") if x < width / 2 else (x + w, "right")
-        top = max(y, LINE * height)
-        while any(abs(at - left) < width / 3 and abs(top - other) < LINE * height for left, other in taken):
-            top += LINE * height
-        taken.append((at, top))
-        text = f"{_spoken(one['category'])} {one['score']:.2f}"
-        axes.text(at, top, text, ha=side, va="bottom", fontsize=LABEL, bbox=_paper(), zorder=5)
+        x, y, w, h = one["box"]
+        text = axes.text(x, y, f"{shortened(one['category'], LONGEST)} {one['score']:.2f}", fontsize=LABEL)
+        text.set(ha="left", va="bottom", bbox=_paper(), zorder=5, clip_on=True)
+        size = np.array(text.get_window_extent().size) + 2
+        (left, top), (right, bottom) = axes.transData.transform([(x, y), (x + w, y + h)])
+        wanted = [(left, top - size[1]), (right - size[0], top - size[1]), (left, top), (left, bottom)]
+        wanted += [(left, top - step * size[1]) for step in range(2, 9)]
+        corners = np.clip(wanted, frame[:2] + 1, np.maximum(frame[2:] - size - 1, frame[:2] + 1))
+        boxes = np.hstack([corners, corners + size])
+        free = np.flatnonzero(overlaps(boxes, taken).sum(axis=1) == 0)
+        if not len(free):
+            text.remove()
+            continue
+        box = boxes[free[0]]
+        left, bottom = axes.transData.inverted().transform(box[:2] + 1)
+        text.set_position((left, bottom))
+        taken = np.vstack([taken, box])
 
 
 def _mask(instance: dict[str, Any]) -> np.ndarray:

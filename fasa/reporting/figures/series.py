@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from fasa.study.artifacts import Figure
 
 LACKS = "the run has no"  # begins the reason where a run is there but not what the figure shows
+
+
+class NothingToDraw(Exception):
+    """Why a figure is empty, in words for its reader."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,16 @@ class MeasuredSeries:
 
 @dataclass(frozen=True)
 class FigureData:
-    """A figure and its series, in its order; a series without a run keeps its place (and so its style)."""
+    """A figure and its series, in its order; a series without a run keeps its place (and so its style).
+
+    ``for_paper`` keeps remarks out of the picture; ``notes`` has them either way.
+    """
 
     figure: Figure
     study: Study
     series: tuple[MeasuredSeries, ...]
+    for_paper: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def present(self) -> list[MeasuredSeries]:
@@ -111,8 +120,10 @@ class FigureData:
         return published(self.study, one.recipe, measure)
 
     def note(self, canvas: Canvas, text: str = "") -> None:
-        """Put a remark below the panels, and after it what the figure lacks."""
-        style.note(canvas, f"{text} {self._missing()}".strip())
+        """Note a remark and what the figure lacks: below the panels, or for a paper's caption."""
+        self.notes.append(f"{text} {self._missing()}".strip())
+        if not self.for_paper:
+            style.note(canvas, self.notes[-1])
 
     def _missing(self) -> str:
         """What the figure lacks: "Missing: …"; empty if it is whole."""
@@ -125,16 +136,22 @@ class FigureData:
         reasons = "; ".join(f"{', '.join(names)} ({why})" for why, names in lacking.items())
         return f"Missing: {reasons}" if reasons else ""
 
-    def placeholder(self) -> Canvas:
-        """The figure without any run: says why, and what would make it, unless runs lack what it shows."""
+    def check_present(self) -> None:
+        """See that there is a run to draw.
+
+        Raises:
+            NothingToDraw: why there is none, and what would make one, unless runs lack what the figure shows.
+        """
+        if self.present:
+            return
         reasons = dict.fromkeys(reason for one in self.series for _, reason in one.missing)
         run = f"{self.series[0].recipe} --scale {self.study.scale.name}"
         made = all(reason.startswith(LACKS) for reason in reasons)
         command = "" if made else f": fasa train {run}, then fasa evaluate {run}"
-        return style.message(self.figure.title, f"No run to draw yet ({'; '.join(reasons)}){command}")
+        raise NothingToDraw(f"No run to draw yet ({'; '.join(reasons)}){command}")
 
 
-def gather(figure: Figure, study: Study, kind: Kind) -> FigureData:
+def gather(figure: Figure, study: Study, kind: Kind, for_paper: bool = False) -> FigureData:
     """All series of ``figure``, each with the runs that have the measurement of its ``kind``.
 
     Raises:
@@ -147,7 +164,7 @@ def gather(figure: Figure, study: Study, kind: Kind) -> FigureData:
         runs = tuple(run for seed, run in measured.items() if seed not in lacking)
         reasons = tuple(sorted((missing | lacking).items()))
         series.append(MeasuredSeries(entry.label, entry.group, entry.recipe, runs, reasons))
-    data = FigureData(figure, study, tuple(series))
+    data = FigureData(figure, study, tuple(series), for_paper)
     for group, members in data.groups.items():
         if kind.pairs and len(members) != 2:
             raise UserError(

@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 NARROW, WIDE = 3.3, 6.8  # inches: one and two columns of a conference paper
+DOTS_PER_INCH = 200
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ _SETTINGS = {
     "lines.linewidth": 1.3,
     "lines.markersize": 3.5,
     "hatch.linewidth": 0.5,
+    "figure.dpi": DOTS_PER_INCH,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "figure.constrained_layout.use": True,
@@ -109,6 +111,7 @@ def line(axes: Axes, x: np.ndarray, y: np.ndarray, index: int, label: str) -> No
         marker=look.marker,
         markevery=(index * step // 3 % step, step),
         markerfacecolor="white",
+        linewidth=max(0.9, 2.2 - 0.6 * index),  # what a later one covers shows beside it
         label=label,
     )
 
@@ -130,6 +133,16 @@ def legend_above(axes: Axes, title: str = "", columns: int = 1, **entries: list)
         title_fontsize=8,
         columnspacing=1.2,
     )
+
+
+def log_axis(axes: Axes) -> None:
+    """Make the y axis logarithmic, with a handful of ticks that are labelled as plain numbers."""
+    axes.set_yscale("log", nonpositive="mask")
+    low, high = axes.get_ylim()
+    subs = (1.0,) if high > 1000 * low else (1.0, 3.0) if high > 30 * low else (1.0, 2.0, 5.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def epoch_axis(axes: Axes) -> None:

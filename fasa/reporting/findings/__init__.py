@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fasa import atomic
 from fasa.config_folders import config_folders, config_paths
 from fasa.errors import UserError
-from fasa.reporting.csv_tables import read_kept, read_results
+from fasa.reporting.csv_tables import as_results, read_kept, read_results
 from fasa.reporting.findings.deviations import insert_effects
+from fasa.reporting.findings.evidence import JudgedClaim, judge
 from fasa.reporting.findings.page import Paper, insert_summary, render_page
 from fasa.study.artifacts import load_figures, load_tables
 from fasa.study.claims import load_claims
 from fasa.study.recipes import load_recipes
 
 if TYPE_CHECKING:
+    from fasa.reporting.cells import MeasuredTable
     from fasa.study import Study
 
 KEPT, PICTURES = Path("results/reference"), Path("figures/reference")
@@ -44,14 +46,6 @@ def render_kept(root: Path) -> dict[Path, str]:
     }
 
 
-def write_kept(root: Path) -> list[Path]:
-    """Write what :func:`render_kept` makes, and return where."""
-    rendered = render_kept(root)
-    for path, text in rendered.items():
-        atomic.write_text(path, text)
-    return list(rendered)
-
-
 def render_own(study: Study) -> str:
     """The findings of the tables that are rendered at the scale of ``study``, for its ``findings_path``.
 
@@ -64,6 +58,16 @@ def render_own(study: Study) -> str:
     own = read_results(tables, root / "figures" / scale, root)
     origin = f"Made by `fasa render findings --scale {scale}` from the tables in `results/{scale}/tables`."
     return render_page(load_paper(root), [own], study.findings_path, root, scale, origin)
+
+
+def judge_measured(study: Study, measured: Iterable[MeasuredTable]) -> list[JudgedClaim]:
+    """Every claim, tested on tables of ``study`` as they are now.
+
+    Raises:
+        UserError: a mistake in a config, by file and field.
+    """
+    paper, results = load_paper(study.root), as_results(study, measured)
+    return [judge(claim, paper.tables, results) for claim in paper.claims]
 
 
 def load_paper(root: Path) -> Paper:

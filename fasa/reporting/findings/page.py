@@ -175,10 +175,15 @@ def _counts_in_words(paper: Paper, kept: Sequence[Results]) -> str:
     """How many claims have which verdict, a sentence for each scale."""
     sentences = []
     for results in kept:
-        counts = Counter(judge(claim, paper.tables, results).verdict for claim in paper.claims)
-        verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
+        verdicts = count_verdicts([judge(claim, paper.tables, results) for claim in paper.claims])
         sentences.append(f"Of {len(paper.claims)} claims, at scale {results.scale.name}: {verdicts}.")
     return " ".join(sentences) or f"{len(paper.claims)} claims; nothing of them has been run."
+
+
+def count_verdicts(judged: Sequence[JudgedClaim]) -> str:
+    """How many claims have which verdict: "3 confirmed, 1 by eye"."""
+    counts = Counter(one.verdict for one in judged)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
 
 
 def _verdict_in_words(judged: JudgedClaim) -> str:

@@ -105,6 +105,8 @@ def our_range(judged: JudgedClaim) -> str:
         if cells[0].check.than is None:
             return _range(cells[0], [cell.difference.mean for cell in cells if cell.difference is not None], digits)
         levels = [cell.ours[0].mean for cell in cells if cell.n and cell.ours[0].mean is not None]
+        if not levels:
+            return NOTHING
         return " … ".join(dict.fromkeys(number(value, None, digits, digits) for value in (min(levels), max(levels))))
 
     return _by_column(judged, brief)
