@@ -22,7 +22,7 @@ def followed(tmp_path_factory):
 
 def test_it_is_installed_outside_of_the_repository(followed):
     folder, printed = followed
-    assert list(printed)[:2] == ["pip install ./own_method", "cp -r own_method/configs ."]
+    assert next(iter(printed)) == "pip install ./own_method"
     assert (folder / "site/own_method.py").exists()
     assert not list((folder / "fasa").rglob("own_method*"))
 
@@ -32,7 +32,7 @@ def test_it_trains_another_model_than_its_base_in_classifiers_and_detectors(foll
     folder, _ = followed
     measured = []
     for name in (recipe, base):
-        found = json.loads((folder / f"results/smoke/runs/{name}/seed-0/metrics.json").read_text())
+        found = json.loads((folder / f"own_method/results/smoke/runs/{name}/seed-0/metrics.json").read_text())
         measured.append(found["measurements"])
         assert found["config"]["augmenter"]["name"] == ("feature_remix" if name == recipe else "none")
     assert measured[0]["class_probabilities"] != measured[1]["class_probabilities"]
@@ -50,6 +50,6 @@ def test_the_difference_is_printed_with_its_interval_and_a_control(followed):
 
 
 def test_its_table_stands_among_the_others(followed):
-    text = (followed[0] / "results/smoke/tables/own_method.md").read_text()
+    text = (followed[0] / "own_method/results/smoke/tables/own_method.md").read_text()
     assert text.startswith("### Remix on features — not in the paper\n\n**")
     assert "CE + Remix on features" in text and "reproduced" in text

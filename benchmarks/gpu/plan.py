@@ -16,6 +16,7 @@ WAVES = (
     ("ce_r34_chu",),
     ("ldam_no_drw", "ldam_no_drw_fasa", "ldam_fasa_static", "ldam_fasa_released"),
     ("ldam_m2m",),
+    ("ce_mixup", "ce_remix"),
 )
 CELLS = (
     ("ldam", "fp32"),

@@ -37,7 +37,7 @@ def add_runs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
 
 
-def add_seeds(command: argparse.ArgumentParser, default: str) -> None:
+def add_seeds(command: argparse._ActionsContainer, default: str) -> None:
     """The option that names seeds, the same of every command."""
     told = f"one seed or more: --seed 0 1 2 (default: {default})"
     command.add_argument("--seed", type=_seed, action="append", metavar="SEED", help=told)

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import nullcontext, redirect_stdout
 
-from fasa.cli.common import Commands, add_command, console, study_of
+from fasa.cli.common import Commands, add_command, add_seeds, console, study_of
 from fasa.cli.train import exit_code
 from fasa.errors import UserError
 from fasa.study import Run, Study
@@ -20,7 +20,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument("base", metavar="BASE", help="the recipe to compare with")
     command.add_argument("mine", metavar="MINE", help="the recipe whose gain is asked for")
     seeds = command.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=int, nargs="+", help="seeds (default: the scale's, of both)")
+    add_seeds(seeds, "the scale's, of both")
     seeds.add_argument("--seeds", type=int, metavar="N", help="the seeds 0 to N - 1")
     command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
     command.add_argument("--json", action="store_true", help="print the comparison as JSON")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,13 @@ def test_a_failing_run_leaves_the_other_tables_and_a_dash_with_the_reason(checko
     snakemake("table_adaptation_unit")
     whole = (checkout / TABLE).read_text()
     assert "momentum" not in whole
+
+
+def test_snakemakes_own_report_holds_the_results(checkout: Path, snakemake):
+    snakemake("table_adaptation_unit", "figure_cifar_fig4a", "--report", "report.zip")
+    with zipfile.ZipFile(checkout / "report.zip") as archive:
+        held = {Path(name).name for name in archive.namelist()}
+        (page,) = (name for name in archive.namelist() if name.endswith("report.html"))
+        text = archive.read(page).decode()
+    assert {"adaptation_unit.csv", "cifar_fig4a.png"} <= held
+    assert "Tables" in text and "at scale" in text

@@ -4,8 +4,11 @@ rule table:
         lambda wildcards: metrics_of(wildcards.table),
         "configs/tables/{table}.yaml",
     output:
-        multiext(
-            f"results/{SCALE}/tables/{{table}}", ".tabular.tex", ".tex", ".md", ".csv"
+        multiext(f"results/{SCALE}/tables/{{table}}", ".tabular.tex", ".tex", ".md"),
+        report(
+            f"results/{SCALE}/tables/{{table}}.csv",
+            category="Tables",
+            labels={"table": "{table}"},
         ),
     log:
         f"logs/{SCALE}/render/{{table}}.log",
@@ -24,7 +27,12 @@ rule figure:
     input:
         lambda wildcards: metrics_of(wildcards.figure),
     output:
-        multiext(f"figures/{SCALE}/{{figure}}", ".pdf", ".png"),
+        f"figures/{SCALE}/{{figure}}.pdf",
+        report(
+            f"figures/{SCALE}/{{figure}}.png",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         f"logs/{SCALE}/render/{{figure}}.log",
     localrule: True
@@ -63,7 +71,7 @@ rule report:
         everything(),
         "configs/claims.yaml",
     output:
-        study.report_path,
+        report(study.report_path, category="Report", labels={"scale": SCALE}),
     log:
         f"logs/{SCALE}/render/report.log",
     localrule: True
