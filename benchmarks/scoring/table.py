@@ -35,7 +35,7 @@ def rows(measured: Sequence[dict[str, Any]]) -> list[str]:
     """A line of the long table for each comparison: CPU seconds and MB, ratios of both, largest difference of ours."""
     lines = []
     for row in measured:
-        costs = {("official tool" if name in REFERENCES else name): cost for name, cost in row["costs"].items()}
+        costs = _costs(row)
         cells = [
             f"{costs[name]['cpu']:.2f} s, {costs[name]['peak']:,.0f} MB" if name in costs else "" for name in COLUMNS
         ]
@@ -47,8 +47,9 @@ def rows(measured: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _cell(cost: dict[str, float] | None) -> str:
-    return f"{cost['cpu']:.2f} s, {cost['peak']:,.0f} MB" if cost else ""
+def _costs(row: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What each tool took, by its column."""
+    return {("official tool" if name in REFERENCES else name): cost for name, cost in row["costs"].items()}
 
 
 def ratios(row: dict[str, Any]) -> tuple[float, float]:
@@ -76,7 +77,7 @@ def _short(measured: Sequence[dict[str, Any]]) -> str:
     tools = ("official tool", "hotcoco", "fasa", "fasa, .npz")
     lines = [f"| | images | {' | '.join(tools)} |", f"|---|---:|{'---:|' * len(tools)}"]
     for row in measured:
-        costs = {("official tool" if name in REFERENCES else name): cost for name, cost in row["costs"].items()}
+        costs = _costs(row)
         cells = [f"{costs[name]['cpu']:.1f} s" if name in costs else "" for name in tools]
         lines.append(f"| {NAMES[row['kind']]} | {row['images']:,} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -7,7 +7,6 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from fasa.doctor.check import Check
 from fasa.doctor.chosen import Chosen
 from fasa.doctor.torch_probe import Torch
 from fasa.tasks.detection.task import NO_CUDA
+from fasa.tasks.provenance import installed_version
 
 FILES = ("pyproject.toml", "requirements/lock.txt")  # of a clone
 NUMPY = SpecifierSet("<2.3")  # mmdet's transforms fail with later ones
@@ -100,7 +100,7 @@ def _packages(root: Path, project: dict[str, Any], mmdet: bool) -> Iterator[Chec
     extras = project["optional-dependencies"]
     stack = pinned(line for line in extras["mmdet"] if "==" in line)
     wanted = pinned((root / "requirements" / "lock.txt").read_text().splitlines()) | stack
-    found = {name: _installed(name) for name in wanted}
+    found = {name: installed_version(name) for name in wanted}
     needed: set[str] = {
         canonicalize_name(Requirement(line).name) for line in (*project["dependencies"], *extras["repro"])
     }
@@ -132,13 +132,6 @@ def named(items: list[str]) -> str:
     """The first few of ``items``, and how many more there are."""
     more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
     return ", ".join(items[:NAMED]) + more
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _operators(torch: Torch, on_gpus: bool, rebuild: str, with_cuda: str) -> Check:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 
 from packaging.requirements import Requirement
 
 import fasa
 from fasa.doctor.check import Check
+from fasa.tasks.provenance import installed_version
 
 BUILD_OPERATORS = "pip install --force-reinstall --no-deps --no-build-isolation onedl-mmcv"
 
@@ -40,11 +41,9 @@ def _absent(extra: str) -> list[str]:
         of_core = requirement.marker is None
         if of_core != (extra == "") or (requirement.marker and not requirement.marker.evaluate({"extra": extra})):
             continue
-        try:
-            here = version(requirement.name)
-        except PackageNotFoundError:
+        here = installed_version(requirement.name)
+        if here is None:
             found.append(f"{requirement.name} is not installed")
-            continue
-        if not requirement.specifier.contains(here, prereleases=True):
+        elif not requirement.specifier.contains(here, prereleases=True):
             found.append(f"{requirement.name} is {here}, not {requirement.specifier}")
     return found

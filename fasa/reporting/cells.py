@@ -10,16 +10,20 @@ import re
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scipy.special import stdtrit
 
 from fasa.reporting.figure_numbers import PLACE, figure_numbers
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fasa.study import Study
     from fasa.study.artifacts import Column, Row, Table
     from fasa.study.scales import Scale
+
+Spread = TypeVar("Spread", float, "np.ndarray")
 
 CONFIDENCE = 0.95
 NOTHING = "—"
@@ -204,9 +208,13 @@ def paired_difference(ours: Mapping[int, float], baseline: Mapping[int, float]) 
     mean = statistics.fmean(differences)
     if len(seeds) < 2:
         return Difference(seeds, mean, None, None)
-    quantile = float(stdtrit(len(seeds) - 1, (1 + CONFIDENCE) / 2))
-    half_width = quantile * statistics.stdev(differences) / math.sqrt(len(seeds))
-    return Difference(seeds, mean, mean - half_width, mean + half_width)
+    half = half_width(statistics.stdev(differences), len(seeds))
+    return Difference(seeds, mean, mean - half, mean + half)
+
+
+def half_width(deviation: Spread, pairs: int) -> Spread:
+    """Half of Student's interval at 95 % of a mean of ``pairs``, at least 2, from their sample standard deviation."""
+    return float(stdtrit(pairs - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(pairs)
 
 
 def published_difference(row: float | None, baseline: float | None) -> float | None:

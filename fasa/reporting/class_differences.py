@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
-from fasa.reporting.cells import CONFIDENCE
+from fasa.reporting.cells import half_width
 from fasa.study.artifacts import Row, Table
 
 MEASURES = {  # the first that both have, in words
@@ -67,7 +66,7 @@ def _compare(label: str, ours: Metrics, baseline: Metrics) -> Iterator[ClassDiff
         mean, n = steps.mean(axis=0), len(seeds)
         half = np.full(len(mean), math.nan)
         if n > 1:
-            half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * steps.std(axis=0, ddof=1) / math.sqrt(n)
+            half = half_width(steps.std(axis=0, ddof=1), n)
         base = second.mean(axis=0)
         classes = tuple(
             (str(name), int(run["class_counts"][c]), float(base[c]), float(mean[c]), *_interval(mean[c], half[c]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fasa.reporting.cells import UNDECIDED, Difference, SeedStatistics, lookup, paired_difference, summarise
@@ -11,6 +12,8 @@ from fasa.reporting.findings.evidence import NO_HEADROOM, two_sided_p
 
 if TYPE_CHECKING:
     from fasa.study import Study
+
+Measurements = dict[int, dict[str, Any]]  # of a recipe, by seed
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,15 @@ class Compared:
 
 def compare(study: Study, base: str, mine: str, seeds: Sequence[int]) -> tuple[Compared, ...]:
     """``mine`` less ``base``, recipes of one task, by what this task says is compared, over the ``seeds`` measured."""
-    task = study.task(base)
+    task, load = study.task(base), cache(lambda recipe: _measurements(study, recipe, seeds))
     measures = task.compared or {name: name for name in task.measurements}
     found = []
     for label, measure in measures.items():
-        ours, others = (_values(study, recipe, measure, seeds) for recipe in (mine, base))
+        ours, others = (_values(load(recipe), measure) for recipe in (mine, base))
         both = sorted(ours.keys() & others.keys())
         difference = paired_difference(ours, others)
         p = two_sided_p([ours[seed] - others[seed] for seed in both], 0.0)
-        gains = [gain for gain in _gains(study, base, mine, measure, seeds) if gain.difference.low is not None]
+        gains = [gain for gain in _gains(study, base, mine, measure, load) if gain.difference.low is not None]
         best = max(gains, key=lambda gain: gain.difference.low or 0.0, default=None)
         found.append(Compared(label, measure, summarise(others), summarise(ours), difference, p, best))
     return tuple(found)
@@ -84,10 +87,10 @@ def as_json(study: Study, base: str, mine: str, seeds: Sequence[int], compared: 
     }
 
 
-def _gains(study: Study, base: str, mine: str, measure: str, seeds: Sequence[int]) -> Iterator[Gain]:
-    others = _values(study, base, measure, seeds)
+def _gains(study: Study, base: str, mine: str, measure: str, load: Callable[[str], Measurements]) -> Iterator[Gain]:
+    others = _values(load(base), measure)
     for row, recipe, name in _controls(study, base, measure):
-        if recipe != mine and (difference := paired_difference(_values(study, recipe, name, seeds), others)):
+        if recipe != mine and (difference := paired_difference(_values(load(recipe), name), others)):
             yield Gain(row, recipe, difference)
 
 
@@ -104,7 +107,11 @@ def _controls(study: Study, base: str, measure: str) -> Iterator[tuple[str, str,
                 yield row.id, row.recipe, row.measure
 
 
-def _values(study: Study, recipe: str, measure: str, seeds: Sequence[int]) -> dict[int, float]:
+def _measurements(study: Study, recipe: str, seeds: Sequence[int]) -> Measurements:
     loaded = {seed: study.load_metrics(recipe, seed) for seed in seeds}
-    found = {seed: lookup(each["measurements"], measure) for seed, each in loaded.items() if each is not None}
+    return {seed: each["measurements"] for seed, each in loaded.items() if each is not None}
+
+
+def _values(measurements: Measurements, measure: str) -> dict[int, float]:
+    found = {seed: lookup(each, measure) for seed, each in measurements.items()}
     return {seed: 100 * value for seed, value in found.items() if value is not None}

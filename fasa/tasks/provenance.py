@@ -29,13 +29,15 @@ def code_version(root: Path) -> str:
 
 def packages() -> dict[str, str]:
     """The versions of the packages that decide results, those that are installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {name: number for name in PACKAGES if (number := installed_version(name)) is not None}
+
+
+def installed_version(name: str) -> str | None:
+    """The version of a package that is installed here; None where it is not."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def environment(root: Path) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_a_local_version_is_the_pinned_one(packages):
 
 
 def test_a_numpy_that_mmdetection_cannot_take(packages, monkeypatch):
-    monkeypatch.setattr(environment, "_installed", lambda name: "2.4.0")
+    monkeypatch.setattr(environment, "installed_version", lambda name: "2.4.0")
     assert the_one(packages("numpy==2.4.0\n", names=["ablation"]), "needs one below 2.3")[0] == "missing"
     assert not any("2.3" in what for _, what, _ in packages("numpy==2.4.0\n"))
 

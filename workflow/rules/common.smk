@@ -1,7 +1,6 @@
 # The study (recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
 import os
 import sys
-from importlib import metadata
 from math import log2
 from pathlib import Path
 
@@ -11,15 +10,7 @@ from snakemake.utils import validate
 from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.study.cost import in_words, plan_of, runtime_minutes, training_seconds
-
-
-def installed(package):
-    """The version of a package that is installed here; None where it is not."""
-    try:
-        return Version(metadata.version(package))
-    except metadata.PackageNotFoundError:
-        return None
-
+from fasa.tasks.provenance import installed_version
 
 try:
     study = load_study(scale=config.get("scale", "mini"))
@@ -38,7 +29,8 @@ SCALE_AND_DEVICE = (
 if not workflow.deployment_settings.deployment_method:
     shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
 # Before 2.7.1 a job of several GPUs was started once for each, side by side in one folder.
-if (slurm := installed("snakemake-executor-plugin-slurm")) and slurm < Version("2.7.1"):
+slurm = installed_version("snakemake-executor-plugin-slurm")
+if slurm and Version(slurm) < Version("2.7.1"):
     sys.exit(
         f"fasa: snakemake-executor-plugin-slurm is {slurm}, which starts a training on N GPUs N times: install 2.7.1 or newer."
     )
