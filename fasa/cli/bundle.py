@@ -1,4 +1,4 @@
-"""``fasa bundle``."""
+"""``fasa bundle`` and ``fasa unbundle``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from fasa.cli.common import Commands, add_command, study_of
 
 
 def add_to(commands: Commands) -> None:
-    """Add the command."""
+    """Add the commands."""
     command = add_command(commands, "bundle", bundle)
     command.add_argument("--output", type=Path, metavar="FILE", help="the file to write (default: SCALE.fasa.zip)")
     command.add_argument("--weights", action="store_true", help="pack the weights of each run, too")
+    command = add_command(commands, "unbundle", unbundle, scale=False)
+    command.add_argument("bundle", type=Path, metavar="BUNDLE", help="a file of 'fasa bundle'")
 
 
 def bundle(options: argparse.Namespace) -> None:
@@ -24,3 +26,13 @@ def bundle(options: argparse.Namespace) -> None:
     path = options.output or Path(f"{study.scale.name}.fasa.zip")
     runs = pack(study, path, options.weights)
     print(f"{path}: {runs} runs, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def unbundle(options: argparse.Namespace) -> None:
+    """Put a bundle's runs among those of this folder's study, where it has none of its own by the same recipe: they
+    count as done, so that only what is missing is trained."""
+    from fasa.study.bundle import take
+
+    study, taken, left = take(options.bundle)
+    of = f"scale '{study.scale.name}'"
+    print(f"{options.bundle}: {taken} runs of {of} taken, {left} left that are here or of other recipes")

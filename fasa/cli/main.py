@@ -26,6 +26,7 @@ HOMES = {  # the modules of the commands, in the order of --help
     "render": "fasa.cli.render",
     "findings": "fasa.cli.render",
     "bundle": "fasa.cli.bundle",
+    "unbundle": "fasa.cli.bundle",
     "score": "fasa.evaluation.score.arguments",
 }
 EXTRAS = {  # which door of pyproject.toml brings a module that may be absent

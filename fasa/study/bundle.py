@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -15,6 +15,7 @@ from fasa import atomic
 from fasa.config_folders import config_folders
 from fasa.errors import UserError
 from fasa.study.study import Study, load_study
+from fasa.tasks.task import Run
 
 MANIFEST = "bundle.json"
 FORMAT, VERSION = "fasa bundle", 1
@@ -39,9 +40,8 @@ def pack(study: Study, path: Path, weights: bool = False) -> int:
         UserError: no run is finished, or the disk is full.
     """
     runs, files = 0, _configs(study.root)
-    every = {run: None for name in study.artifacts() for run in study.with_needed(study.runs(name))}
-    for run in every:
-        work, measured = study.work_dir(run.recipe, run.seed), study.metrics_path(run.recipe, run.seed).parent
+    for run in _every_run(study):
+        work, measured = study.work_dir(run.recipe, run.seed), _measured_dir(study, run.recipe, run.seed)
         done = study.load_metrics(run.recipe, run.seed) is not None
         runs += done
         trained = (*TRAINED, "model.pt") if weights else TRAINED
@@ -52,6 +52,27 @@ def pack(study: Study, path: Path, weights: bool = False) -> int:
         raise UserError(f"no run of scale '{study.scale.name}' is finished: there is nothing to pack.")
     atomic.write(path, lambda stream: _write(stream, study.scale.name, files))
     return runs
+
+
+def take(path: Path) -> tuple[Study, int, int]:
+    """Put a bundle's runs into the study of this folder, where it has none: the study, runs taken, runs left.
+
+    Left are runs that are measured here and those of other recipes than today's.
+
+    Raises:
+        UserError: ``path`` is no bundle, is damaged, of a scale that is not here, or the disk is full.
+    """
+    work_dirs = Path("work_dirs")
+    work_dirs.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=work_dirs, prefix=".bundle.") as scratch:
+        theirs = unpack(path, Path(scratch) / "study")
+        ours = load_study(Path("."), theirs.scale.name)
+        measured = [run for run in _every_run(theirs) if theirs.load_metrics(run.recipe, run.seed) is not None]
+        wanted = [run for run in measured if _is_wanted(run, ours, theirs)]
+        for run in wanted:
+            for place in (Study.work_dir, _measured_dir):  # measurements last: with them a run is done
+                _move(place(theirs, run.recipe, run.seed), place(ours, run.recipe, run.seed))
+    return ours, len(wanted), len(measured) - len(wanted)
 
 
 def unpacked(path: Path) -> Path:
@@ -84,6 +105,25 @@ def unpack(path: Path, folder: Path) -> Study:
             f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space."
         ) from error
     return load_study(folder, manifest["scale"])
+
+
+def _every_run(study: Study) -> Iterable[Run]:
+    return dict.fromkeys(run for name in study.artifacts() for run in study.with_needed(study.runs(name)))
+
+
+def _measured_dir(study: Study, recipe: str, seed: int) -> Path:
+    return study.metrics_path(recipe, seed).parent
+
+
+def _is_wanted(run: Run, ours: Study, theirs: Study) -> bool:
+    known = run.recipe in ours.resolved and ours.fingerprint(run.recipe) == theirs.fingerprint(run.recipe)
+    return known and ours.state(run.recipe, run.seed) in ("missing", "stale")
+
+
+def _move(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob("*"), key=lambda path: path.name == "metrics.json"):
+        os.replace(path, target / path.name)
 
 
 def _configs(root: Path) -> dict[str, Path]:

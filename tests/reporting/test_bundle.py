@@ -152,3 +152,32 @@ def test_an_unpacked_bundle_is_a_study_of_its_own(study, tmp_path):
     assert again.scale.name == "tiny"
     done = [run for run in again.runs() if again.state(run.recipe, run.seed) == "done"]
     assert 0 < len(done) <= runs
+
+
+def test_runs_are_taken_into_a_study_that_lacks_them(study, tmp_path, monkeypatch, capsys):
+    runs = pack(study, tmp_path / "tiny.zip")
+    measured = [run for run in study.with_needed(study.runs("cifar_lt")) if study.load_metrics(run.recipe, run.seed)]
+    mine, theirs = measured[:2]
+    monkeypatch.chdir(write_root(tmp_path / "there"))
+    here = load_study(Path("."), "tiny")
+    here.metrics_path(mine.recipe, mine.seed).parent.mkdir(parents=True)
+    own = json.dumps({"fingerprint": here.fingerprint(mine.recipe), "measurements": {}})
+    here.metrics_path(mine.recipe, mine.seed).write_text(own)
+    assert main(["unbundle", str(tmp_path / "tiny.zip")]) == 0
+    assert f"{runs - 1} runs of scale 'tiny' taken, 1 left" in capsys.readouterr().out
+    assert here.metrics_path(mine.recipe, mine.seed).read_text() == own
+    assert here.state(theirs.recipe, theirs.seed) == "done"
+    assert (here.work_dir(theirs.recipe, theirs.seed) / "history.json").read_text() == "[]"
+    assert not list(Path("work_dirs").glob(".*"))
+    assert main(["unbundle", str(tmp_path / "tiny.zip")]) == 0
+    assert f"0 runs of scale 'tiny' taken, {runs} left" in capsys.readouterr().out
+
+
+def test_runs_of_another_recipe_are_left(study, tmp_path, monkeypatch, capsys):
+    runs = pack(study, tmp_path / "tiny.zip")
+    monkeypatch.chdir(write_root(tmp_path / "there"))
+    scale = Path("configs/scales/tiny.yaml")
+    scale.write_text(scale.read_text().replace("epochs: 0.025", "epochs: 0.05"))
+    assert load_study(Path("."), "tiny").fingerprint("ce") != study.fingerprint("ce")
+    assert main(["unbundle", str(tmp_path / "tiny.zip")]) == 0
+    assert f"0 runs of scale 'tiny' taken, {runs} left" in capsys.readouterr().out
