@@ -202,6 +202,25 @@ def test_objects_may_be_set_later():
     assert "params have changed since evaluate()" in refused(ours.accumulate)
 
 
+@pytest.mark.parametrize("iou_type", ["segm", "bbox"])
+@pytest.mark.parametrize("kept", ["none", "in no image of the annotations", "some"])
+def test_an_object_may_be_empty_or_have_further_images(kept, iou_type):
+    """As torchmetrics makes them: detections of unknown images are passed over; without any, classes have 0."""
+    annotations, results = coco_problem(2, iou_type)
+    objects = [loaded(annotations, results) for _ in range(2)]
+    for _, found in objects:
+        entries = found.dataset["annotations"]
+        for entry in entries[::2] if kept == "some" else entries:
+            entry["image_id"] = 10**6
+        found.dataset["annotations"] = [] if kept == "none" else entries
+        with contextlib.redirect_stdout(io.StringIO()):
+            found.createIndex()
+    ours, theirs = COCOeval(*objects[0], iou_type), OfficialEval(*objects[1], iou_type)
+    theirs = run(theirs, None, annotations)
+    assert_same(run(ours, None, annotations), theirs)
+    assert (theirs[0].stats[0] > 0) == (kept == "some")
+
+
 @pytest.mark.parametrize(
     ("parameter", "value", "words"),
     [
@@ -226,6 +245,7 @@ def test_inputs_that_cannot_be_scored(coco):
     assert "nothing was evaluated" in refused(evaluation.accumulate)
     assert "there are no tables" in refused(evaluation.summarize)
     assert "take pycocotools for matches" in refused(getattr, evaluation, "evalImgs")
+    assert "take pycocotools for overlaps" in refused(getattr, evaluation, "ious")
     evaluation.params.useCats, evaluation.params.catIds = 0, [3, 1, 3]
     assert "params.catIds names a class twice" in refused(evaluation.evaluate)
     with pytest.raises(EmptyResults, match="holds no detections"):

@@ -72,7 +72,7 @@ class COCOParams:
 
 
 class COCOeval:
-    """COCO AP and AR, as ``pycocotools.cocoeval.COCOeval``; matches image by image (``evalImgs``) are not kept.
+    """COCO AP and AR, as ``pycocotools.cocoeval.COCOeval``; ``evalImgs`` and ``ious`` of each image are not kept.
 
     Args:
         cocoGt: a ``COCO`` of pycocotools, parsed annotations, a path or our ``GroundTruth``; may be set later.
@@ -99,6 +99,11 @@ class COCOeval:
     def evalImgs(self) -> None:
         """Refused: a match is not kept with its ids."""
         raise UserError("evalImgs is not kept by fasa.evaluation: take pycocotools for matches image by image.")
+
+    @property
+    def ious(self) -> None:
+        """Refused: only pairs that can match are computed."""
+        raise UserError("ious is not kept by fasa.evaluation: take pycocotools for overlaps image by image.")
 
     def evaluate(self) -> None:
         """Match detections with objects.

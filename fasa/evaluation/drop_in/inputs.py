@@ -115,12 +115,15 @@ def read_ids(annotations: Any, iou_type: str, kind: str) -> tuple[list[int], lis
 def read_results(results: Any, iou_type: str, truth: GroundTruth) -> SizedEntries:
     """Detections of a path, of entries, of ``Detections``, or of an object with a ``dataset`` as both tools have it.
 
+    Of an object, detections in images that ``truth`` does not list are passed over, as both tools do that.
+
     Raises:
         UserError: as ``open_detections``; or an object's entry has no "area".
     """
     document = getattr(results, "dataset", None)
     if isinstance(document, Mapping):
-        listed = document.get("annotations", [])
+        known = set(truth.image_ids.tolist())
+        listed = [entry for entry in document.get("annotations", []) if entry.get("image_id") in known]
         sizes = [fields.present(entry, "area", f"detection {i}") for i, entry in enumerate(listed)]
         return SizedEntries(open_detections(_readable(listed, iou_type, truth)), np.array(sizes, np.float64))
     if isinstance(results, list | tuple):
