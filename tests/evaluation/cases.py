@@ -7,6 +7,7 @@ classes without objects, absent frequency groups, more detections than a cap, an
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ Json = dict[str, Any]
 
 SIZES = ((100, 110), (131, 104), (128, 128))  # height, width: a 96 x 96 object fits
 UNKNOWN_CLASS = 777
+MORE = int(os.environ.get("FASA_FUZZ", "0"))  # seeds beyond those of every day
 BORDERS = (1024.0, 9216.0, 1023.5, 1024.5, 9215.5, 9216.5)
+
+
+def seeds(usual: int) -> range:
+    """Seeds of problems: the usual ones, and as many more as FASA_FUZZ says."""
+    return range(usual + MORE)
 
 
 def lvis_problem(seed: int, iou_type: str = "segm") -> tuple[Json, list[Json]]:

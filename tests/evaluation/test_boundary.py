@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from boundary_oracle import boundary_of, in_official_tools
-from cases import coco_problem, lvis_problem
+from cases import coco_problem, lvis_problem, seeds
 from evaluation_toys import refused
 from oracles import assert_equal, coco_official, figures, fixed_official, lvis_official, pool_by_relabelling
 from pycocotools import mask as coco
@@ -14,8 +14,7 @@ from fasa.evaluation import average_precision, evaluate, load_ground_truth, over
 from fasa.evaluation.geometry import boundary, rle
 from fasa.evaluation.portable.boundary import boundary as kernel
 
-FEW, ALL = 12, 80
-SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
+SEEDS = seeds(24)
 
 
 def shapes(seed: int) -> np.ndarray:

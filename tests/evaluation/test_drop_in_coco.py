@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import coco_problem, lvis_problem
+from cases import coco_problem, lvis_problem, seeds
 from evaluation_toys import refused
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval as OfficialEval
@@ -21,8 +21,7 @@ from fasa.evaluation.drop_in.inputs import EmptyResults
 Json = dict[str, Any]
 Change = Callable[[Any, Json], None]
 
-FEW, ALL = 10, 100
-SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
+SEEDS = seeds(30)
 
 
 def loaded(annotations: Json, results: list[Json] | None = None) -> Any:
@@ -111,7 +110,7 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))])
+@pytest.mark.parametrize("seed", seeds(12))
 def test_other_parameters(seed, change, write):
     annotations, results = coco_problem(seed + 40, iou_type := ("segm", "bbox")[seed % 2])
     theirs = run(OfficialEval(*loaded(annotations, results), iou_type), CHANGES[change], annotations)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import lvis_problem
+from cases import lvis_problem, seeds
 from evaluation_toys import disc_problem, refused
 from official_lvis import lvis_api
 from oracles import best_of_classes
@@ -23,8 +23,7 @@ from fasa.evaluation.drop_in.inputs import EmptyResults
 Json = dict[str, Any]
 Change = Callable[[Any, Json], None]
 
-FEW, ALL = 12, 150
-SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
+SEEDS = seeds(40)
 
 
 def official(annotations: Path, results: Any, iou_type: str, max_dets: int, change: Change | None = None) -> Any:
@@ -91,7 +90,7 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))])
+@pytest.mark.parametrize("seed", seeds(12))
 def test_other_parameters(seed, change, write, capsys):
     annotations, results = lvis_problem(seed + 20, iou_type := ("segm", "bbox")[seed % 2])
     path = write("annotations.json", annotations)

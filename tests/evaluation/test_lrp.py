@@ -6,15 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from cases import coco_problem, lvis_problem
+from cases import coco_problem, lvis_problem, seeds
 from evaluation_toys import refused
 from lrp_oracle import Optimum, coco_optima, lvis_optima
 
 from fasa.evaluation import load_ground_truth, localisation_recall_precision, match, optimal_lrp, overlaps
 from fasa.evaluation.metrics.lrp import OptimalLRP
 
-FEW, ALL = 20, 150
-SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
+SEEDS = seeds(40)
 COLUMNS = ("oLRP", "oLRP_loc", "oLRP_fp", "oLRP_fn", "oLRP_score")
 
 

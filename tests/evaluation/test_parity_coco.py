@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import coco_problem, detections_around
+from cases import coco_problem, detections_around, seeds
 from oracles import assert_equal, coco_official
 
 from fasa.evaluation import Evaluation, evaluate, load_ground_truth, overlaps
 from fasa.evaluation.metrics import average_precision, matching
 
-FEW, ALL = 20, 100
-SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
+SEEDS = seeds(40)
 LIMITS = ((1, 10, 100), (1, 2, 3), (2, 3, 6))  # detections of a class in an image; the small ones bite
 
 

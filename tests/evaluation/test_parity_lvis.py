@@ -8,14 +8,13 @@ import os
 from pathlib import Path
 
 import pytest
-from cases import detections_around, lvis_problem
+from cases import detections_around, lvis_problem, seeds
 from oracles import assert_equal, fixed_official, lvis_official
 
 from fasa.evaluation import DetectionWriter, evaluate, load_ground_truth, overlaps
 from fasa.evaluation.metrics import matching
 
-FEW, ALL = 25, 150  # seeds; each with masks and boxes, and under both protocols
-SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
+SEEDS = seeds(50)
 LIMITS = ((12, 15), (5, 4), (300, 10_000))  # of an image, of a class; the small ones bite
 
 

@@ -7,14 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
-from cases import detections_around, lvis_problem
+from cases import detections_around, lvis_problem, seeds
 from oracles import POOLS, figures, pool_by_concatenation, pool_by_relabelling
 
 from fasa.evaluation import evaluate, load_ground_truth, overlaps
 from fasa.evaluation.metrics import matching
 
-FEW, ALL = 25, 150
-SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
+SEEDS = seeds(50)
 
 
 @pytest.mark.parametrize("iou_type", ["segm", "bbox"])
