@@ -113,7 +113,7 @@ def look(study: Study, recipe: str, seed: int) -> None:
             line += f"; p raised {(change > 0).sum()}, lowered {(change < 0).sum()}"
             line += f"; own loss rose {rose.sum()}, of which p raised {(rose & (change > 0)).sum()}"
         print(line)
-    history = read_trained(study.job(Run(recipe, seed)), "history.json")
+    history = read_trained(study.job(Run(recipe, seed)), "history.json")["epochs"]
     given = study.recipe(recipe).augmenter.options
     literal = given.keys().isdisjoint({"preset", "grouping", "neighbours"}) and given.get("reduction") != "share_sum"
     print("  p, last over first: " + by_letter(used[-1] / used[0], letters))

@@ -6,16 +6,24 @@ once all that belongs there is known.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import secrets
 import shutil
+import socket
 import stat
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fasa.errors import UserError
+from fasa.orphans import is_alive
+
+FORGOTTEN = 3600.0  # seconds after which a temporary file of a process on another machine is nobody's
 
 
 def write(path: Path, writer: Callable[[BinaryIO], object]) -> None:
@@ -49,16 +57,46 @@ def _replace(path: Path, writer: Callable[[BinaryIO], object]) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(descriptor, "wb") as stream:
+        temporary = _beside(path)
+        with temporary.open("xb") as stream:  # with the rights that the umask leaves
             writer(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide results from the rest of a group
         os.replace(temporary, path)
     finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path``, on the same disk, that is gone at the end: what stays is renamed out of it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = _beside(path)
+        folder.mkdir()
+    except OSError as error:
+        raise UserError(f"{path.parent} cannot be written ({error.strerror}): choose another folder.") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A new name for what is to become ``path``; what writers left there that were killed is deleted."""
+    start, here = f".{path.name}.", socket.gethostname()
+    for left in path.parent.glob(f"{glob.escape(start)}*.tmp"):
+        host, _, pid = left.name.removeprefix(start).rpartition("-")[0].rpartition("-")
+        with suppress(OSError):  # another may be deleting it, too
+            old = time.time() - left.stat().st_mtime > FORGOTTEN
+            if old or (host == here and pid.isdecimal() and not is_alive(int(pid))):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return path.with_name(f"{start}{here}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _write_through(path: Path, writer: Callable[[BinaryIO], object]) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in the input (a file, a key, a value): the message names it and its mend; the command exits with 2."""
+    """A mistake in the input (a file, a key, a value): the message names it and its mend; the command exits with 2.
+
+    A word without end, which somebody wrote where a name belongs, is cut.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(re.sub(r"([^\s';]{100})[^\s';]{300,}", r"\1…", sentence))
 
 
 def closest(name: object, known: Iterable[str]) -> str:

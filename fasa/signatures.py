@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Validati
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
+from fasa.errors import UserError
 from fasa.strict import Strict, check
 
 ROOT, OURS = Path(__file__).parents[1], "fasa"
@@ -188,6 +189,18 @@ def _described(docstring: str) -> dict[str, str]:
         r"^    (\w[\w, ]*): ((?:.*\n)(?:        .*\n)*)", section.group(1) if section else "", re.MULTILINE
     )
     return {name: " ".join(text.split()) for names, text in said for name in names.split(", ")}
+
+
+def made(kind: Callable[..., Any], given: Mapping[str, Any], where: str) -> None:
+    """See that a class takes the values of its options, which it checks itself.
+
+    Raises:
+        UserError: it does not; ``where`` is what stands before its words.
+    """
+    try:
+        kind(**given)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 # ------------------------------------------------------------------------------------------------- fields of a model

@@ -9,16 +9,21 @@ import re
 import reprlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fasa.errors import UserError, closest
 
 LARGEST = 100_000  # values of a file with its aliases written out; ours have a few thousand
-NAME = re.compile(r"[A-Za-z0-9_-]+")  # names become folders, targets and patterns of Snakemake
+LARGEST_NUMBER = 2**53  # up to which every whole number is a float, too
+# Names become folders, words of a shell, targets and patterns of Snakemake.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but a tab and a line's end
+LONGEST_KEY = 100
+MOST_BASES = 50  # ours have three
 LENIENT = re.compile(r"[\t?!\ufeff]|[|>][-+0-9]*#")  # what libyaml takes in places where PyYAML refuses it
 AS_YAML = {
     "model_type": "must be a mapping of keys to values",
@@ -33,6 +38,9 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     renamed: ClassVar[dict[str, str]] = {}
+
+
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Named(Strict):
@@ -55,20 +63,48 @@ class _Rules(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            said = key.value if isinstance(key, yaml.ScalarNode) else ""
+            if len(said) > LONGEST_KEY or not said.isprintable():
+                problem = f"a key is longer than {LONGEST_KEY} characters, or has some that cannot be printed"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             if (key.tag, str(key.value)) in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key.value}' is given twice", key.start_mark)
             seen.add((key.tag, str(key.value)))
         return super().construct_mapping(node, deep)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
-        number = super().construct_yaml_float(node)
-        if not math.isfinite(number):
-            problem = f"{node.value} is no number that a setting can have"
+        return _sized(super().construct_yaml_float(node), node)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > 99:  # which Python would not convert
+            _sized(math.inf, node)
+        return _sized(super().construct_yaml_int(node), node)
+
+    def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
+        text = super().construct_yaml_str(node)
+        if found := CONTROL.search(text):
+            problem = f"a text holds the character #x{ord(found[0]):04x}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return number
+        return text
 
 
-_Rules.yaml_constructors = {**_Rules.yaml_constructors, "tag:yaml.org,2002:float": _Rules.construct_yaml_float}
+Number = TypeVar("Number", int, float)
+
+
+def _sized(number: Number, node: yaml.ScalarNode) -> Number:
+    """``number``, if it is finite and not so large that arithmetic fails."""
+    if not abs(number) <= LARGEST_NUMBER:  # a NaN is not, either
+        problem = f"{node.value[:20]} is no number that a setting can have"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return number
+
+
+_Rules.yaml_constructors = {
+    **_Rules.yaml_constructors,
+    "tag:yaml.org,2002:float": _Rules.construct_yaml_float,
+    "tag:yaml.org,2002:int": _Rules.construct_yaml_int,
+    "tag:yaml.org,2002:str": _Rules.construct_yaml_str,
+}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -185,7 +221,7 @@ def check_name(name: object, where: str) -> None:
         UserError: it cannot.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise UserError(f"{where} must be named by letters, digits, _ and - alone.")
+        raise UserError(f"{where} must be named by letters, digits, _ and - alone, 100 at most, the first no -.")
 
 
 # ------------------------------------------------------------------------------------------------ from it to a model
@@ -306,7 +342,7 @@ def resolve(
         above: the names whose bases are being looked up.
 
     Raises:
-        UserError: bases in a circle, a base that is no name, or as ``read``.
+        UserError: bases in a circle or without end, a base that is no name, or as ``read``.
     """
     difference = dict(read(name, above[-1] if above else None))
     if "base" not in difference:
@@ -317,6 +353,8 @@ def resolve(
     if base in (*above, name):
         circle = " -> ".join((*(*above, name)[(*above, name).index(base) :], base))
         raise UserError(f"{where(name)} has itself among its bases: {circle}.")
+    if len(above) == MOST_BASES:
+        raise UserError(f"{where(above[0])} has more than {MOST_BASES} bases, one above the other; say more in it.")
     return merge(resolve(base, read, where, (*above, name)), difference)
 
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from fasa import atomic
+from fasa import atomic, safe_pickle
 from fasa.errors import UserError
 
-# What a pickle may name beside tensors and plain values; with a name where it stands for something else.
-Allowed = Sequence[Callable[..., Any] | tuple[Callable[..., Any], str]]
+NUMBERS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+# What a pickle of tensors and plain values names; torch lets it name more, with which it can ask for any memory.
+TENSORS = {
+    *(f"torch.{numbers}Storage" for numbers in NUMBERS),
+    *("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.Size", "_codecs.encode"),
+    *("collections.OrderedDict", "collections.Counter"),
+}
+PICKLES = 5  # in a file of before torch 1.6
+NOTHING: safe_pickle.Makers = MappingProxyType({})
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
@@ -29,15 +38,17 @@ def write(path: Path, content: dict[str, Any]) -> None:
     atomic.write(path, lambda stream: stream.write(buffer.getbuffer()))
 
 
-def read(path: Path, mend: str, allowed: Allowed = ()) -> dict[str, Any]:
+def read(path: Path, mend: str, allowed: safe_pickle.Makers = NOTHING) -> dict[str, Any]:
     """The dictionary that torch saved at ``path``, its tensors on the CPU.
+
+    Beside tensors and plain values it may name what is ``allowed``, and gets what stands there under that name.
 
     Raises:
         UserError: the file is missing, damaged, or names what is not ``allowed``; ``mend`` says what to do.
     """
     try:
-        _check_sums(path)
-        with torch.serialization.safe_globals(list(allowed)):
+        _check(path, TENSORS | allowed.keys())
+        with torch.serialization.safe_globals([(maker, name) for name, maker in allowed.items()]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; {mend}.") from error
@@ -56,10 +67,44 @@ def each_with_the_one_before(checkpoints: Sequence[Path]) -> Iterator[tuple[Path
         yield checkpoints[place], "the one before it is used" if place else "the training begins anew"
 
 
-def _check_sums(path: Path) -> None:
-    """Compare each part with its checksum, which torch writes and does not look at."""
-    if zipfile.is_zipfile(path):  # else it is torn, or of before torch 1.6; torch knows the difference
+def check_sums(path: Path, mend: str) -> None:
+    """See that the file at ``path`` is whole, without making anything of it.
+
+    Raises:
+        UserError: it is not; ``mend`` says what to do.
+    """
+    try:
         with zipfile.ZipFile(path) as archive:
-            wrong = archive.testzip()
-        if wrong:
-            raise zipfile.BadZipFile(f"{wrong} has another checksum")
+            _check_parts(archive)
+    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}); {mend}.") from error
+
+
+def _check(path: Path, names: Container[str]) -> None:
+    """Compare each part with its checksum, which torch writes and does not look at, and go through the pickle.
+
+    Raises:
+        UnpicklingError: the pickle asks for what is not in ``names``, or would crash or bloat this process.
+        BadZipFile: a part has another checksum, or is packed, which torch never does.
+    """
+    if not zipfile.is_zipfile(path):  # of before torch 1.6, or torn
+        with path.open("rb") as stream:
+            for _ in range(PICKLES):
+                safe_pickle.check(stream, names)
+        return
+    with zipfile.ZipFile(path) as archive:
+        _check_parts(archive)
+        for part in archive.infolist():
+            if part.filename.endswith(".pkl"):
+                with archive.open(part) as stream:
+                    safe_pickle.check(stream, names)
+
+
+def _check_parts(archive: zipfile.ZipFile) -> None:
+    parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise zipfile.BadZipFile("a part is packed")
+    if sum(part.file_size for part in parts) > Path(str(archive.filename)).stat().st_size:
+        raise zipfile.BadZipFile("its parts are larger than the file")
+    if wrong := archive.testzip():
+        raise zipfile.BadZipFile(f"{wrong} has another checksum")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
+import torch.utils.data
 
 from fasa.errors import UserError
 
@@ -48,7 +50,8 @@ def _one_rank(rank: int, work: Callable[[int, Path], Any], folder: Path, ranks: 
 
 
 def add_up(folder: str) -> None:
-    """Write the sum over ranks of rank + 1."""
+    """Write the sum over ranks of rank + 1. Ctrl-C reaches every process of a terminal, and is the parent's affair."""
+    os.kill(os.getpid(), signal.SIGINT)
     total = torch.tensor([dist.get_rank() + 1])
     dist.all_reduce(total)
     (Path(folder) / f"{dist.get_rank()}.txt").write_text(str(total.item()))
@@ -59,6 +62,8 @@ def fail(kind: str) -> None:
     if dist.get_rank() == 1:
         if kind == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
+        if kind == "left":
+            raise SystemExit(0)
         raise UserError("the rate: is too high.") if kind == "user" else ZeroDivisionError("oh")
     dist.all_reduce(torch.zeros(1))
 
@@ -67,3 +72,32 @@ def sleep(folder: str) -> None:
     """Leave the process's number and wait to be ended."""
     (Path(folder) / f"{os.getpid()}.pid").touch()
     time.sleep(600)
+
+
+class Numbers(torch.utils.data.Dataset):
+    """Four numbers, of which a data worker cannot give the third: a signal ends it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> int:
+        if index == 2:
+            os.kill(os.getpid(), self.number)
+        return index
+
+
+def begin_slowly(folder: str) -> None:
+    """Start a data worker that is still beginning when this process is killed."""
+    from fasa.mmdet.seeding import seed_worker
+
+    begin = partial(_begin, Path(folder), seed_worker)
+    list(torch.utils.data.DataLoader(range(4), num_workers=1, worker_init_fn=begin))
+
+
+def _begin(folder: Path, seed_worker: Callable[[int], None], worker: int) -> None:
+    (folder / f"{os.getpid()}.pid").touch()
+    time.sleep(1)
+    seed_worker(worker)

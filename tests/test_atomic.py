@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import BinaryIO
@@ -82,3 +85,44 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path: Path, name: str):
         atomic.write_text(tmp_path / name, "x")
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
     assert (tmp_path / "loop").is_symlink() and (tmp_path / "folder").is_dir()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_decides_who_reads(tmp_path: Path, umask: int, mode: int):
+    before = os.umask(umask)
+    try:
+        atomic.write_text(tmp_path / "x", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == mode
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fasa import atomic
+path = Path(sys.argv[1])
+kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if path.name == "folder":
+    with atomic.scratch_folder(path) as scratch:
+        (scratch / "half").write_text("half")
+        kill()
+atomic.write(path, kill)
+"""
+
+
+@pytest.mark.parametrize("name", ["x.json", "folder"])
+def test_the_next_writer_takes_away_what_a_kill_left(tmp_path: Path, name: str):
+    """And nothing of another file's, of another machine's, or of one that is writing now."""
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name)]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    here, pid = socket.gethostname(), os.getpid()
+    others = [f".other.{here}-{2**30}-0.tmp", f".{name}.elsewhere-{2**30}-0.tmp", f".{name}.{here}-{pid}-0.tmp"]
+    for other in others:
+        (tmp_path / other).touch()
+    with atomic.scratch_folder(tmp_path / name):
+        assert not left.exists()
+    assert sorted(os.listdir(tmp_path)) == sorted(others)
+    os.utime(tmp_path / others[1], (0, 0))
+    atomic.write_text(tmp_path / name, "x")
+    assert sorted(os.listdir(tmp_path)) == sorted([others[0], others[2], name])

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from fasa import sealed
 from fasa.datasets import LongTailDataset
+from fasa.study import Study
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 COUNTS = (30, 18, 10, 6, 4, 3)  # training images of each class of the tiny data set
@@ -62,3 +64,20 @@ def write_root(folder: Path) -> Path:
     shutil.copytree(CONFIGS, folder / "configs")
     (folder / "configs/scales/tiny.yaml").write_text(yaml.safe_dump(TINY_SCALE))
     return folder
+
+
+def leave(study: Study, recipe: str, seed: int, name: str, content: dict, **of: object) -> Path:
+    """A JSON file of a run as the program leaves it, where it leaves it; ``of`` changes what it says that it is."""
+    kind = Path(name).stem
+    results = kind in ("metrics", "provenance", "examples")
+    folder = study.metrics_path(recipe, seed).parent if results else study.work_dir(recipe, seed)
+    sealed.write(folder / name, study.identity(recipe, seed, kind) | of, content)
+    return folder / name
+
+
+def leave_metrics(study: Study, recipe: str, seed: int, **content: object) -> Path:
+    """``metrics.json`` of a run that measured nothing but ``content``."""
+    whole = {"recipe": recipe, "scale": study.scale.name, "seed": seed, "fingerprint": study.fingerprint(recipe)}
+    whole |= {"dataset": "digits", "code_version": "0", "device": "cpu", "config": {}, "packages": {}}
+    whole |= {"class_names": [], "class_counts": [], "measurements": {}}
+    return leave(study, recipe, seed, "metrics.json", whole | content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import chdir, nullcontext
@@ -18,6 +19,7 @@ HOMES = {  # the modules of the commands, in the order of --help
     "plan": "fasa.cli.plan",
     "status": "fasa.cli.status",
     "doctor": "fasa.cli.doctor",
+    "verify": "fasa.cli.verify",
     "data": "fasa.cli.data",
     "pretrain": "fasa.cli.data",
     "train": "fasa.cli.train",
@@ -29,6 +31,7 @@ HOMES = {  # the modules of the commands, in the order of --help
     "unbundle": "fasa.cli.bundle",
     "score": "fasa.evaluation.score.arguments",
 }
+CLOSED = 141  # the exit code where nobody reads the output any more, as a shell has it
 EXTRAS = {  # which door of pyproject.toml brings a module that may be absent
     "repro": ("jinja2", "matplotlib", "pandas", "scipy", "snakemake"),
     "mmdet": ("cv2", "instaboostfast", "lvis", "mmcv", "mmdet", "mmengine"),
@@ -36,12 +39,14 @@ EXTRAS = {  # which door of pyproject.toml brings a module that may be absent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; 0, 2 after a mistake of the user's, told in one sentence, or 130 after Ctrl-C."""
+    """Run a command line; 0, 2 after a mistake of the user's, told in one sentence, 130 after Ctrl-C, or 141."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = parser(_home(arguments)).parse_args(arguments)
         with _in(options.folder):
-            return options.command(options) or 0
+            code = options.command(options) or 0
+            sys.stdout.flush()
+            return code
     except UserError as error:
         print(f"fasa: {error}", file=sys.stderr)
         return 2
@@ -52,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"fasa: this needs {lacking}, which is not installed: pip install 'fasa[{extra}]'.", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # head, or less, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at the end
+        return CLOSED
     except KeyboardInterrupt:
         return 130
 

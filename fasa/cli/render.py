@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fasa.cli.common import Commands, add_command, study_of
+from fasa.study import Study
 
 
 def add_to(commands: Commands) -> None:
@@ -26,26 +27,32 @@ def add_to(commands: Commands) -> None:
 
 def render(options: argparse.Namespace) -> None:
     """Make tables, figures, findings and the report from the runs that there are."""
-    from fasa import reporting
+    from fasa.reporting.together import rendered_together
     from fasa.study.bundle import unpack, unpacked
 
     study = unpack(options.bundle, unpacked(options.bundle)) if options.bundle else study_of(options)
-    for name in options.names or [*study.started_artifacts(), "findings", "report", "paper"]:
-        if name in study.tables:
-            made = reporting.render_table(study, name)
-        elif name in study.figures:
-            made = reporting.render_figure(study, name, options.for_paper)
-        elif name == "findings":
-            made = [reporting.render_findings(study)]
-        elif name == "report":
-            made = [reporting.render_report(study)]
-        elif name == "paper":
-            made = reporting.render_paper(study)
-            if made[-1].suffix != ".pdf":
-                print(reporting.NO_TEX)
-        else:
-            study.check_artifact(name)
-        print(*made, sep="\n")
+    with rendered_together():
+        for name in options.names or [*study.started_artifacts(), "findings", "report", "paper"]:
+            print(*_rendered(study, name, options.for_paper), sep="\n")
+
+
+def _rendered(study: Study, name: str, for_paper: bool) -> list[Path]:
+    """The files of a table, a figure or a page, made now."""
+    from fasa import reporting
+
+    if name in study.tables:
+        return reporting.render_table(study, name)
+    if name == "findings":
+        return [reporting.render_findings(study)]
+    if name == "report":
+        return [reporting.render_report(study)]
+    if name == "paper":
+        made = reporting.render_paper(study)
+        if made[-1].suffix != ".pdf":
+            print(reporting.NO_TEX)
+        return made
+    study.check_artifact(name)
+    return reporting.render_figure(study, name, for_paper)
 
 
 def findings(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 
 from fasa.datasets.annotation_counts import AnnotationCounts, count, images_with
 from fasa.errors import UserError
-from fasa.evaluation.io.annotation_json import Document, Image, read
+from fasa.evaluation.io.annotation_json import Document, Image, Images, read
 
 FREQUENCIES = ("r", "c", "f")
 COCO_HOST = "http://images.cocodataset.org/"
@@ -74,6 +74,17 @@ def compare(annotations: Path, images: Path, expected: Expected = ANY, sample: i
         *_files(document, images, federated, expected, name, sample),
     ]
     return Report(tuple(problems), tuple(_facts(document, counts, name)), counts)
+
+
+def image_files(annotations: Path, folder: Path) -> list[Path]:
+    """The files of the images that an annotations file lists, below ``folder``, in its order.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    images = read(annotations, Images).images
+    federated = any(image.neg_category_ids for image in images)
+    return [folder / _location(image, federated) for image in images]
 
 
 def _annotated(document: Document) -> int:

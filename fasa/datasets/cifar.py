@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import lzma
 import tarfile
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fasa.datasets.long_tail import ImagePool
-from fasa.datasets.safe_pickle import load_arrays
 from fasa.errors import UserError
+from fasa.safe_pickle import load_arrays
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 MD5 = "md5:eb9058c3a382ffc7106e4002c42a8d85"
+BYTES = 169_001_437
 ARCHIVE = URL.rpartition("/")[2]
 FOLDER = "cifar-100-python"
 FILES = ("train", "test", "meta")
@@ -24,6 +30,10 @@ CLASSES, TRAIN_IMAGES, TEST_IMAGES = 100, 50_000, 10_000
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2023, 0.1994, 0.2010)
 PAD = 4
+# By how a packed file begins.
+OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+BLOCK = 1 << 20
+LARGEST, MEMBERS = 400 << 20, 100  # bytes of a file, and entries: over twice what the official archive has
 
 
 def read_cifar100(source: Path) -> ImagePool:
@@ -68,25 +78,42 @@ def _read_files(source: Path) -> list[Any]:
 
 
 def _from_folder(folder: Path) -> dict[str, bytes]:
+    paths = [path for name in FILES if (path := folder / name).is_file()]
+    if large := next((path for path in paths if path.stat().st_size > LARGEST), None):
+        raise UserError(f"{large} is larger than CIFAR-100's: get the official archive again.")
     try:
-        return {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
+        return {path.name: path.read_bytes() for path in paths}
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror}): check its permissions.") from error
+
+
+class _Blocks(io.BufferedReader):
+    """A file that gives a block at most at once: a tar's header may ask for as much as it likes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0 or size > 16 * BLOCK:
+            raise tarfile.ReadError("a header is too large")
+        return super().read(size)
 
 
 def _from_archive(path: Path) -> dict[str, bytes]:
     wanted = {f"{FOLDER}/{name}": name for name in FILES}
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:  # in file order: going back would decompress the archive again
+        with path.open("rb") as file:
+            begin = file.read(8)
+            opener = next((opener for magic, opener in OPENERS.items() if begin.startswith(magic)), io.open)
+        with opener(path, "rb") as unpacked, tarfile.open(fileobj=_Blocks(unpacked), mode="r:") as archive:
+            for number, member in enumerate(archive):  # in file order: going back would decompress the archive again
+                if number >= MEMBERS or member.size > LARGEST:
+                    raise tarfile.ReadError("it holds more than CIFAR-100")
                 name = wanted.get(member.name.removeprefix("./"))
                 stream = archive.extractfile(member) if member.isfile() else None
                 if name is not None and stream is not None:
-                    contents[name] = stream.read()
-            while archive.fileobj.read(1 << 20):  # tar ends before gzip does, whose checksum comes last of all
+                    contents[name] = b"".join(iter(partial(stream.read, BLOCK), b""))
+            while archive.fileobj.read(BLOCK):  # tar ends before gzip does, whose checksum comes last of all
                 pass
-    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path} is no complete tar archive ({error}): get the official archive again.") from error
     return contents
 

@@ -25,7 +25,7 @@ class Origin:
 def _cifar100(source: Path | None, downloads: Path) -> ImagePool:
     if source is None:
         source = downloads / cifar.ARCHIVE
-        fetch([cifar.URL], source, cifar.MD5)
+        fetch([cifar.URL], source, cifar.MD5, largest=cifar.BYTES)
     return cifar.read_cifar100(source)
 
 

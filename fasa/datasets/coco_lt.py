@@ -18,9 +18,9 @@ import numpy as np
 from fasa.atomic import write_bytes
 from fasa.datasets.annotation_check import SAMPLE, Expected, Report, compare, enumeration
 from fasa.datasets.annotation_counts import pairs
-from fasa.datasets.safe_pickle import load_arrays
 from fasa.errors import UserError
 from fasa.evaluation.io.annotation_json import Instance, NamedCategory, read
+from fasa.safe_pickle import load_arrays
 
 CLASSES = 80
 IMAGES, INSTANCES = 99_411, 666_493

@@ -7,17 +7,18 @@ Official files lie in one folder, as their archives unpack:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from fasa.datasets import coco_lt, lvis
-from fasa.datasets.annotation_check import Report
+from fasa.datasets.annotation_check import Report, image_files
 from fasa.datasets.annotation_counts import AnnotationCounts, count_annotations
 from fasa.datasets.glyphs import GlyphScenes, generate, verify
+from fasa.datasets.glyphs.files import DOCUMENT
 from fasa.datasets.manifest import Manifest, Split, write_manifest
 from fasa.errors import UserError
 
@@ -105,16 +106,26 @@ def _prepare_glyphs(options: Mapping[str, Any], destination: Path, processes: in
             lambda done, total: progress.update(task, completed=done, total=total),
             processes,
         )
-    threshold = verify(folder)["repeat_threshold"]
+    threshold = verify(folder, pixels=True)["repeat_threshold"]
     train, val = (
         Split(str((folder / f"{part}.json").absolute()), f"{folder.absolute()}/") for part in ("train", "val")
     )
-    _write("glyphs", train, val, count_annotations(folder / "train.json"), destination, threshold, threshold)
+    counts = count_annotations(folder / "train.json")
+    _write("glyphs", train, val, counts, destination, threshold, threshold, [folder / DOCUMENT])
 
 
 def _write(
-    name: str, train: Split, val: Split, counts: AnnotationCounts, destination: Path, repeat: float, tail: float
+    name: str,
+    train: Split,
+    val: Split,
+    counts: AnnotationCounts,
+    destination: Path,
+    repeat: float,
+    tail: float,
+    others: Sequence[Path] = (),
 ) -> None:
+    console = Console(stderr=True)
+    images = [path for split in (train, val) for path in image_files(Path(split.annotations), Path(split.images))]
     write_manifest(
         Manifest(
             name=name,
@@ -129,4 +140,6 @@ def _write(
             tail_threshold=tail,
         ),
         destination,
+        track([*dict.fromkeys(images)], "checksums", console=console, transient=True, disable=not console.is_terminal),
+        others,
     )

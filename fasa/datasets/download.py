@@ -7,11 +7,13 @@ hold only the first digits. What it would leave to do is nearly as long as this 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import sleep
@@ -23,52 +25,60 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from fasa.errors import UserError
 
-MIRROR = "FASA_MIRROR"  # the address of a folder, http:, https: or file:, that is asked first
+MIRROR = "FASA_MIRROR"  # a folder, or the address of one (http:, https: or file:), that is asked first
 TIMEOUT = 30  # seconds without a byte
+LARGEST = 1 << 30  # bytes; ours have 100 to 400 million
 BLOCK = 1 << 18  # bytes between two updates of the progress bar
 NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 TEMPORARY_STATUS = {408, 425, 429}  # client errors that another attempt may not meet; the other 4xx are final
 
 
-def fetch(urls: Sequence[str], destination: Path, checksum: str, attempts: int = 5) -> None:
+class TooLarge(ConnectionError):
+    """A server sends more bytes than the file can have."""
+
+
+def fetch(urls: Sequence[str], destination: Path, checksum: str, attempts: int = 5, largest: int = LARGEST) -> None:
     """Download one of ``urls`` to ``destination`` unless a file with that checksum is there already.
 
     Bytes go to ``destination`` + ".part", which a later attempt or call resumes, from whichever mirror, and which is
     renamed once its checksum fits. The folder that the environment variable ``FASA_MIRROR`` names is asked first.
+    A second download at the same time has a file of its own.
 
     Args:
         urls: of the same file, best first; an attempt that fails is followed by one at the next.
         checksum: ``md5:`` or ``sha256:`` and hexadecimal digits, or the first of them.
+        attempts: in all.
+        largest: the bytes that the file has at most; who sends more is not listened to.
 
     Raises:
-        UserError: no attempt brought the right bytes, or the folder cannot be written.
+        UserError: no attempt brought the right bytes, the folder cannot be written, or ``FASA_MIRROR`` is none.
     """
-    part = destination.with_name(f"{destination.name}.part")
     left = addresses(destination.name, urls)
     tried, reason = left[0], ""
     try:
         if destination.is_file() and fits(destination, checksum):
             return
         destination.parent.mkdir(parents=True, exist_ok=True)
-        for attempt in range(attempts):
-            if not left:
-                break
-            if attempt:
-                sleep(2**attempt)
-            tried = left.pop(0)
-            try:
-                _download(tried, part)
-            except NETWORK_ERRORS as error:
-                reason = str(error) or type(error).__name__
-                if not _is_final(error):
-                    left.append(tried)
-                continue
-            if fits(part, checksum):
-                os.replace(part, destination)
-                return
-            part.unlink()  # nothing tells which of its bytes are wrong
-            reason = "its bytes have another one"
-            left.append(tried)
+        with _part_of(destination) as part:
+            for attempt in range(attempts):
+                if not left:
+                    break
+                if attempt:
+                    sleep(2**attempt)
+                tried = left.pop(0)
+                try:
+                    _download(tried, part, largest)
+                except NETWORK_ERRORS as error:
+                    reason = str(error) or type(error).__name__
+                    if not _is_final(error):
+                        left.append(tried)
+                    continue
+                if fits(part, checksum):
+                    os.replace(part, destination)
+                    return
+                os.truncate(part, 0)  # nothing tells which of its bytes are wrong
+                reason = "its bytes have another one"
+                left.append(tried)
     except OSError as error:
         raise UserError(
             f"{destination} cannot be written ({error.strerror}): free some space or choose another folder."
@@ -87,8 +97,16 @@ def fits(path: Path, checksum: str) -> bool:
 
 
 def addresses(file: str, urls: Sequence[str]) -> list[str]:
-    """Where :func:`fetch` looks for ``file``, which is at ``urls``: in the user's mirror first."""
+    """Where :func:`fetch` looks for ``file``, which is at ``urls``: in the user's mirror first.
+
+    Raises:
+        UserError: that is neither an address nor a folder.
+    """
     mirror = os.environ.get(MIRROR)
+    if mirror and not re.match("(https?|file):/", mirror):
+        if not Path(mirror).is_dir():
+            raise UserError(f"{MIRROR} is '{mirror}', which is neither a folder nor the address of one: correct it.")
+        mirror = Path(mirror).resolve().as_uri()
     return [*([f"{mirror.rstrip('/')}/{file}"] if mirror else []), *urls]
 
 
@@ -104,40 +122,67 @@ def named_checksum(path: Path) -> str:
     return f"sha256:{digits[1]}"
 
 
+@contextmanager
+def _part_of(destination: Path) -> Iterator[Path]:
+    """Where a download's bytes go: the ``.part`` of before, or a file of its own while another writes there."""
+    shared = destination.with_name(f"{destination.name}.part")
+    with shared.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had the lock before may have renamed the file meanwhile.
+            ours = shared.exists() and os.path.samestat(os.fstat(stream.fileno()), shared.stat())
+        except OSError:  # locked, or a file system without locks
+            ours = False
+        part = shared if ours else destination.with_name(f"{destination.name}.{os.getpid()}.part")
+        part.touch()
+        try:
+            yield part
+        finally:
+            if part.exists() and (not ours or part.stat().st_size == 0):
+                part.unlink()
+
+
 def _is_final(error: Exception) -> bool:
-    """Whether this server will give the same answer again: it has no such file, or refuses to send it."""
+    """Whether this server will give the same answer again: it has no such file, or none that it sends."""
+    if isinstance(error, TooLarge):
+        return True
     if isinstance(error, HTTPError):
         return 400 <= error.code < 500 and error.code not in TEMPORARY_STATUS
     return isinstance(error, URLError) and isinstance(error.reason, FileNotFoundError | IsADirectoryError)
 
 
-def _download(url: str, part: Path) -> None:
+def _download(url: str, part: Path, largest: int) -> None:
     """Append to ``part`` what it lacks, or write it anew where the server cannot resume."""
-    have = part.stat().st_size if part.exists() else 0
+    have = part.stat().st_size
     request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         with urlopen(request, timeout=TIMEOUT) as response:
             resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             if response.status == 206 and not resumed:
-                part.unlink()
+                os.truncate(part, 0)
                 raise ConnectionError("the server resumed at the wrong byte")
-            _stream(response, part, have if resumed else 0)
+            _stream(response, part, have if resumed else 0, largest)
     except HTTPError as error:
         if not (error.code == 416 and have):  # 416: there is nothing after these bytes; the checksum decides
             raise
 
 
-def _stream(response: HTTPResponse, part: Path, have: int) -> None:
+def _stream(response: HTTPResponse, part: Path, have: int, largest: int) -> None:
     length = response.headers.get("Content-Length")
     total = have + int(length) if length is not None else None
+    if total is not None and total > largest:
+        raise TooLarge(f"the server has {total} bytes, and the file {largest} at most")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
     with part.open("ab" if have else "wb") as stream, progress:
-        task = progress.add_task(part.name.removesuffix(".part"), total=total, completed=have)
+        task = progress.add_task(part.name.partition(".part")[0], total=total, completed=have)
         while block := response.read(BLOCK):
-            stream.write(block)
             have += len(block)
+            if have > largest:
+                stream.truncate(0)
+                raise TooLarge(f"the server sends more than {largest} bytes, which is all that the file can have")
+            stream.write(block)
             progress.update(task, completed=have)
     if total is not None and have < total:  # http.client ends quietly when the other side hangs up
         raise ConnectionError(f"the connection closed after {have} of {total} bytes")

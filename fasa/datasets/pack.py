@@ -16,6 +16,7 @@ from fasa.errors import UserError
 FORMAT = "fasa-long-tail-pack"
 VERSION = 2
 SPLITS = ("train", "heldout", "test")
+UNPACKED, RATIO = 64 << 20, 100  # a pack of more bytes than the first is no more than so many times its file
 
 
 def save_pack(path: Path, dataset: LongTailDataset) -> None:
@@ -53,6 +54,8 @@ def load_pack(path: Path) -> LongTailDataset:
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            if sum(part.file_size for part in arrays.zip.infolist()) > max(UNPACKED, RATIO * path.stat().st_size):
+                raise ValueError("it is packed as no images are")
             header = json.loads(arrays["header"].tobytes())
             if (header["format"], header["version"]) != (FORMAT, VERSION):
                 raise ValueError(f"made by another version: format {header['format']} version {header['version']}")

@@ -45,7 +45,8 @@ def checks(chosen: Chosen) -> Iterator[Check]:
 def _left(lease: Path, now: float) -> bool:
     """Whether a lease names a holder that has given no sign of life for long."""
     try:
-        return len(lease.read_text()) > len("{}") and now - lease.stat().st_mtime > DEAD
+        found = lease.stat()
+        return found.st_size > len("{}") and now - found.st_mtime > DEAD
     except OSError:
         return False
 

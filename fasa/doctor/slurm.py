@@ -140,6 +140,9 @@ def _partition(chosen: Chosen, nodes: Sequence[Nodes], site: Mapping[str, str]) 
         yield Check("missing", f"{told}; there are {names}.", elsewhere)
         return
     partition, best = here[0].partition, max(one.size for one in here)
+    if "CANCEL" in ask("sinfo", "--noheader", "--partition", partition, "--format", "%M").text.split():
+        told = f"Partition {partition} cancels what it pre-empts: Snakemake would wait forever for such a job."
+        yield Check("warning", told, "scontrol requeue JOB")
     told = f"No node of partition {partition} has {job}, as the largest job asks; the best has {best}."
     if fitting := [one for one in here if one in able]:
         number = count(sum(one.number for one in fitting), "node")

@@ -25,6 +25,8 @@ from fasa.augmenters.base import Augmenter
 from fasa.errors import UserError
 from fasa.mmdet.validation_loss import RoIValidation, ValidationLoss, stages
 
+KEY = "adaptation_history"  # in checkpoints
+ANEW = "delete its folder to train from the start"
 SAMPLER = {"type": "DefaultSampler", "shuffle": False, "round_up": False}  # every image once, over all processes
 
 
@@ -46,7 +48,8 @@ class AdaptationHook(Hook):
             Its sampler defaults to every image once, in order. The pass runs if an augmenter asks for it, or where none
             acts at the end of an epoch.
         seed: of the pass's random numbers, the same each epoch.
-        history: file in the work folder, one line of JSON an epoch.
+        history: file in the work folder, one line of JSON an epoch. Checkpoints hold the lines, too; a training goes on
+            from theirs.
     """
 
     priority = "LOW"  # after whatever else ends the epoch, before the checkpoint hook (VERY_LOW)
@@ -58,6 +61,7 @@ class AdaptationHook(Hook):
         history: str = "history.jsonl",
     ) -> None:
         self.config, self.seed, self.history = dataloader, seed, history
+        self.lines: list[dict[str, Any]] = []
         self._dataloader: DataLoader | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -77,6 +81,19 @@ class AdaptationHook(Hook):
                 config = {"sampler": SAMPLER, **config}
             self._dataloader = runner.build_dataloader(config, seed=runner.seed)
             _check(self._dataloader.dataset, stages(detector)[0].head.num_classes)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if not runner._resume or not is_main_process():
+            return
+        path = Path(runner.work_dir) / self.history
+        if KEY in checkpoint:
+            self.lines = checkpoint[KEY]
+            write_history(path, self.lines)
+        elif path.exists():  # the checkpoint is of before it had a history
+            self.lines = [line for line in read_history(path) if line["epoch"] <= checkpoint["meta"]["epoch"]]
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint[KEY] = self.lines
 
     def before_train_epoch(self, runner: Runner) -> None:
         for _, augmenter in augmenters(runner):
@@ -102,7 +119,8 @@ class AdaptationHook(Hook):
             micro_batches = getattr(runner.train_loop, "micro_batches", 1)  # each draws features of its own
             iterations = len(runner.train_dataloader) * micro_batches * get_world_size()
             line = {"epoch": runner.epoch + 1, "iterations": iterations, "seconds": seconds, "heads": entries}
-            append_history(Path(runner.work_dir) / self.history, line)
+            self.lines.append(line)
+            write_history(Path(runner.work_dir) / self.history, self.lines)
 
     def _validate(self, runner: Runner) -> list[RoIValidation]:
         if self._dataloader is None:
@@ -169,13 +187,9 @@ def precision(runner: Runner, detector: torch.nn.Module) -> Callable[[], Abstrac
     return partial(torch.autocast, device, dtype=runner.optim_wrapper.cast_dtype)
 
 
-def append_history(path: Path, line: dict[str, Any]) -> None:
-    """Write ``line`` after the lines of earlier epochs, dropping those of its own epoch and later, atomically.
-
-    A training resumed from an older checkpoint thus writes the same file as one never interrupted.
-    """
-    kept = [entry for entry in read_history(path) if entry["epoch"] < line["epoch"]] if path.exists() else []
-    atomic.write_text(path, "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in [*kept, line]))
+def write_history(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Write ``lines``, one an epoch, atomically."""
+    atomic.write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -185,9 +199,11 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         UserError: it is missing or damaged.
     """
     try:
-        return [json.loads(text) for text in path.read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is missing or damaged; delete it and train that run again.") from error
+        lines = [json.loads(text) for text in path.read_text().splitlines()]
+        [line["epoch"] + 0 for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is missing or damaged; {ANEW}.") from error
+    return lines
 
 
 def _check(dataset: Any, classes: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -20,7 +19,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from fasa import atomic, torch_files
+from fasa import atomic, safe_pickle, torch_files
 from fasa.errors import UserError
 
 SCHEME = "fasa-checkpoint:"
@@ -40,21 +39,32 @@ register_backend(WHOLE, WholeFiles, force=True)
 
 def _statistic(owner: Any, name: str) -> Any:
     """In place of ``getattr``, by which a log's buffers name their statistics: those, and nothing else."""
-    if owner is not HistoryBuffer or name.startswith("_"):
+    if owner is not _Log or name.startswith("_"):
         raise UnpicklingError(f"{name} of {owner!r} is no statistic of a log")
-    return getattr(owner, name)
+    return getattr(HistoryBuffer, name)
 
 
-_core = import_module(f"numpy.{'_core' if hasattr(np, '_core') else 'core'}.multiarray")
-ALLOWED: torch_files.Allowed = (
-    HistoryBuffer,
-    (_statistic, "builtins.getattr"),
-    _core._reconstruct,
-    _core.scalar,
-    np.ndarray,
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64, np.uint32)),
-)
+class _Log(HistoryBuffer):
+    """In place of a log's buffer, which becomes one with two rows of numbers and its statistics."""
+
+    def __init__(self, *_: Any) -> None:
+        raise UnpicklingError("a log is not made by a call")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        rows = [np.array(state[name]) for name in ("_log_history", "_count_history")]
+        if {row.ndim for row in rows} != {1} or not isinstance(state["max_length"], int):
+            raise UnpicklingError("a log is not two rows of numbers")
+        self.__class__ = HistoryBuffer
+        self.__dict__.update(state, _log_history=rows[0], _count_history=rows[1])
+
+
+ALLOWED: safe_pickle.Makers = {
+    **safe_pickle.ARRAYS,
+    **safe_pickle.SCALARS,
+    "mmengine.logging.history_buffer.HistoryBuffer": _Log,
+    "builtins.getattr": _statistic,
+    "__builtin__.getattr": _statistic,
+}
 
 
 def newest(folder: Path) -> Path | None:

@@ -10,6 +10,7 @@ import random
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
+
+from fasa.orphans import end_with
 
 
 def mixed_seed(*parts: object) -> int:
@@ -59,9 +62,14 @@ class EpochSeedHook(Hook):
 def seed_worker(worker_id: int) -> None:
     """Seed a data worker from the epoch's random numbers: ``worker_init_fn=dict(type="seed_worker")``.
 
+    It also ends with its training. Torch sees to that only once the worker waits for batches: one whose training was
+    killed before would wait for ever, with all files that were open.
+
     mmengine's own gives a worker the same numbers in each epoch. Needs ``persistent_workers=False``: a worker that
     lives on goes on drawing, which no resumed training can repeat.
     """
+    if (training := parent_process()) and training.pid:
+        end_with(training.pid)
     seed = torch.initial_seed() % 2**32  # torch's: drawn in the main process for this epoch, plus the worker's number
     random.seed(seed)
     np.random.seed(seed)

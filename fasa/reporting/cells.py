@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scipy.special import stdtrit
 
 from fasa.reporting.figure_numbers import PLACE, figure_numbers
+from fasa.reporting.together import made_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +114,7 @@ class MeasuredTable:
         return any(cell.ours.n for cell in self.cells.values())
 
 
+@made_once
 def measure_table(study: Study, table: Table) -> MeasuredTable:
     """Load each run of ``table`` once and make its cells, each over the seeds of its row's recipe."""
     runs = {recipe: load_runs(study, recipe) for recipe in table.recipes()}

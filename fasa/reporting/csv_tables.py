@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from fasa.csv_cells import as_text
 from fasa.errors import UserError
 from fasa.reporting.cells import Measured, MeasuredTable, TableCell, compare
 from fasa.study.scales import Scale, load_scale
@@ -120,13 +121,13 @@ def _record(measured: MeasuredTable, cell: TableCell) -> dict[str, object]:
     return {
         "table": table.name,
         "row": row.id,
-        "group": row.group,
-        "label": row.label,
+        "group": as_text(row.group),
+        "label": as_text(row.label),
         "control": row.control,
         "recipe": row.recipe,
         "column": cell.column.key,
         "measure": cell.measure,
-        "unit": cell.column.unit,
+        "unit": as_text(cell.column.unit),
         "published": cell.published,
         "published_std": cell.published_std,
         "n": cell.ours.n,
@@ -145,7 +146,7 @@ def _record(measured: MeasuredTable, cell: TableCell) -> dict[str, object]:
         "missing": cell.missing,
         "scale": measured.scale.name,
         "comparable": measured.scale.comparable,
-        "published_dataset": table.dataset,
+        "published_dataset": as_text(table.dataset),
         "dataset": " ".join(measured.datasets),
     }
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from fasa.errors import UserError, closest
-from fasa.strict import Named, Strict, check_name, entries, parse_entry, read_yaml
+from fasa.strict import NAME, Named, Strict, Text, check_name, entries, parse_entry, read_yaml
 from fasa.tasks.recipe import Recipe
 from fasa.tasks.task import measurements_of
 
 UNPUBLISHED = "not in the paper"  # so begins ``published_as`` of tables and figures that are ours
 OF_EACH_COLUMN = ".*"
+RESERVED = ("default", "findings", "paper", "report")  # words that mean something else where an artifact is named
 # What fasa.reporting reads off the curves and bars of a run's figures.
 _GROUPS = ("frequent", "common", "rare")
 FIGURE_NUMBERS = (
@@ -35,18 +36,18 @@ class Column(Strict):
     """A column. Columns of one ``group`` are printed together, under its name."""
 
     key: str = Field(description="The measurement, unless a row has one of its own.")
-    label: str = Field(description="What is printed above it.")
+    label: Text = Field(description="What is printed above it.")
     unit: str = Field("%", description="Measurements are fractions where it is '%', and in the unit else.")
     published: str | None = Field(None, description="Its name among a row's published figures.")
-    decimals: int = Field(1, ge=0, description="Of the means; their spreads have two.")
+    decimals: int = Field(1, ge=0, le=6, description="Of the means; their spreads have two.")
     group: str = Field("", description="Columns of one group are printed together, under its name.")
 
 
 class Row(Strict):
     """A row: a recipe, what is measured on it, and what the paper printed."""
 
-    id: str = Field(description="Its name in this table, for baselines and claims.")
-    label: str = Field(description="What is printed before it.")
+    id: str = Field(pattern=f"^{NAME.pattern}$", description="Its name in this table, for baselines and claims.")
+    label: Text = Field(description="What is printed before it.")
     group: str = Field("", description="Rows of one group are printed together, under its name.")
     recipe: str = Field(description="A recipe of configs/recipes.")
     measure: str | None = Field(
@@ -55,7 +56,7 @@ class Row(Strict):
         "key of each column (norcal.tuned.*).",
     )
     baseline: str | None = Field(None, description="The row that its gain is over.")
-    published: dict[str, tuple[float, float | None]] = Field(
+    published: dict[str, tuple[float, Annotated[float, Field(ge=0)] | None]] = Field(
         {}, description="What the paper prints, in the column's unit: [mean, standard deviation or null], or a mean."
     )
     control: bool = Field(False, description="It stands below the line and is not the paper's.")
@@ -90,8 +91,8 @@ class Row(Strict):
 class Table(Named):
     """A table of the paper and our controls below its line."""
 
-    title: str = Field(description="Its heading.")
-    published_as: str = Field(
+    title: Text = Field(description="Its heading.")
+    published_as: Text = Field(
         UNPUBLISHED, description=f"Where the paper prints it, such as Table 3; a table of one's own is '{UNPUBLISHED}'."
     )
     dataset: str = Field("", description="The data set of the published figures, where there are any.")
@@ -129,7 +130,7 @@ class Table(Named):
 class Series(Strict):
     """One curve or panel of a figure: a recipe under a label."""
 
-    label: str = Field(description="What the legend calls it.")
+    label: Text = Field(description="What the legend calls it.")
     recipe: str = Field(description="A recipe of configs/recipes.")
     group: str = Field("", description="Series of one group are compared with each other.")
 
@@ -137,8 +138,8 @@ class Series(Strict):
 class Figure(Named):
     """A figure of the paper."""
 
-    title: str = Field(description="Its heading.")
-    published_as: str = Field(description=f"Where the paper prints it, such as Figure 3, or '{UNPUBLISHED}'.")
+    title: Text = Field(description="Its heading.")
+    published_as: Text = Field(description=f"Where the paper prints it, such as Figure 3, or '{UNPUBLISHED}'.")
     kind: Literal[
         "class_counts",
         "class_probabilities",
@@ -175,6 +176,7 @@ def load_tables(paths: Sequence[Path], recipes: Mapping[str, Recipe]) -> dict[st
     tables = {}
     for path in paths:
         check_name(path.stem, str(path))
+        _check_free(path.stem, str(path))
         if path.stem in tables:
             raise UserError(f"{path} has the name of a table that fasa ships; rename it.")
         table = parse_entry(Table, path.stem, read_yaml(path), str(path))
@@ -218,16 +220,24 @@ def _place(table: Table) -> tuple[bool, bool, int]:
     return is_ours(table), table.published_as.startswith("Supplement"), int(number.group()) if number else 0
 
 
-def load_figures(paths: Sequence[Path], recipes: Mapping[str, Recipe]) -> dict[str, Figure]:
-    """All figures of the files ``paths``, checked against the known ``recipes``.
+def _check_free(name: str, where: str) -> None:
+    if name in RESERVED:
+        raise UserError(f"{where} cannot have the name '{name}', which means something else: choose another.")
+
+
+def load_figures(paths: Sequence[Path], recipes: Mapping[str, Recipe], tables: Collection[str]) -> dict[str, Figure]:
+    """All figures of the files ``paths``, checked against the known ``recipes``, none with the name of a table.
 
     Raises:
-        UserError: an unknown key, kind or recipe, or a figure twice.
+        UserError: an unknown key, kind or recipe, or a name that is taken.
     """
     figures: dict[str, Figure] = {}
     for name, content, where in (entry for path in paths for entry in entries(path, "figure")):
+        _check_free(name, where)
         if name in figures:
             raise UserError(f"{where} has the name of one that fasa ships; rename it.")
+        if name in tables:
+            raise UserError(f"{where} has the name of a table; rename one.")
         figures[name] = parse_entry(Figure, name, content, where)
         for series in figures[name].series:
             if series.recipe not in recipes:

@@ -5,24 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from fasa import atomic
 from fasa.config_folders import config_folders
 from fasa.errors import UserError
-from fasa.study.study import Study, load_study
+from fasa.study.loading import load_study
+from fasa.study.study import Study
 from fasa.tasks.task import Run
 
 MANIFEST = "bundle.json"
-FORMAT, VERSION = "fasa bundle", 1
+FORMAT, VERSION = "fasa bundle", 2  # 1 had files without checksums of their own
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry: the same runs make the same bytes
 MEASURED = ("metrics.json", "provenance.json", "examples.json")
 TRAINED = ("cost.json", "history.json", "failed.json")
+UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error)  # RuntimeError: it has a password
 BLOCK = 1 << 20
+LISTED = 64 * BLOCK  # bytes of the manifest, at most
+RATIO = 200  # of what is unpacked to the file, at most; results have 5 to 20
 
 
 def pack(study: Study, path: Path, weights: bool = False) -> int:
@@ -54,6 +60,39 @@ def pack(study: Study, path: Path, weights: bool = False) -> int:
     return runs
 
 
+def faults(path: Path) -> Iterator[str]:
+    """What is wrong with the bundle ``path``, which stays packed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name, listed in _manifest(archive, path)["files"].items():
+                with archive.open(name) as source:
+                    blocks = _blocks(source, listed["bytes"], f"{path}: {name}")
+                    if _digest(blocks) != listed.get("sha256"):
+                        yield f"{path}: {name} is not what was packed; get the bundle again."
+    except UserError as error:
+        yield str(error)
+    except UNREADABLE as error:
+        yield f"{path} is damaged ({error}); get the bundle again."
+
+
+def unpacked_faults(root: Path) -> Iterator[str]:
+    """The files of an unpacked bundle, a study of its own, that are missing or were changed."""
+    manifest = _read_json(root / MANIFEST)
+    try:
+        listed = {root / name: str(told["sha256"]) for name, told in manifest["files"].items()}
+    except (KeyError, TypeError, AttributeError):
+        yield f"{root / MANIFEST} is damaged; unpack the bundle again."
+        return
+    for path, digest in listed.items():
+        try:
+            with path.open("rb") as source:
+                whole = _digest(iter(partial(source.read, BLOCK), b"")) == digest
+        except OSError:
+            whole = False
+        if not whole:
+            yield f"{path} is missing or not what was in the bundle; unpack that again."
+
+
 def take(path: Path) -> tuple[Study, int, int]:
     """Put a bundle's runs into the study of this folder, where it has none: the study, runs taken, runs left.
 
@@ -62,10 +101,8 @@ def take(path: Path) -> tuple[Study, int, int]:
     Raises:
         UserError: ``path`` is no bundle, is damaged, of a scale that is not here, or the disk is full.
     """
-    work_dirs = Path("work_dirs")
-    work_dirs.mkdir(exist_ok=True)
-    with TemporaryDirectory(dir=work_dirs, prefix=".bundle.") as scratch:
-        theirs = unpack(path, Path(scratch) / "study")
+    with atomic.scratch_folder(Path("work_dirs") / "bundle") as scratch:
+        theirs = unpack(path, scratch / "study")
         ours = load_study(Path("."), theirs.scale.name)
         measured = [run for run in _every_run(theirs) if theirs.load_metrics(run.recipe, run.seed) is not None]
         wanted = [run for run in measured if _is_wanted(run, ours, theirs)]
@@ -95,12 +132,11 @@ def unpack(path: Path, folder: Path) -> Study:
                 if _read_json(folder / MANIFEST) != manifest:
                     raise UserError(f"{folder} is there and holds something else: move it away, or unpack elsewhere.")
             else:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-                    _extract(archive, manifest["files"], Path(scratch) / "whole", path)
-                    atomic.write_json(Path(scratch) / "whole" / MANIFEST, manifest)
-                    os.rename(Path(scratch) / "whole", folder)
-    except (OSError, zipfile.BadZipFile) as error:
+                with atomic.scratch_folder(folder) as scratch:
+                    _extract(archive, manifest["files"], scratch / "whole", path)
+                    atomic.write_json(scratch / "whole" / MANIFEST, manifest)
+                    os.rename(scratch / "whole", folder)
+    except UNREADABLE as error:
         raise UserError(
             f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space."
         ) from error
@@ -161,11 +197,14 @@ def _write(stream: BinaryIO, scale: str, files: dict[str, Path]) -> None:
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(archive.read(MANIFEST))
+        with archive.open(MANIFEST) as stream:
+            manifest = json.loads(stream.read(LISTED))
         told = manifest["format"], manifest["version"]
-        files, names = manifest["files"], {info.filename for info in archive.infolist()} - {MANIFEST}
-        sound = isinstance(manifest["scale"], str) and set(files) == names and all(map(_inside, files))
-    except (KeyError, TypeError, ValueError) as error:
+        files, names = manifest["files"], [info.filename for info in archive.infolist()]
+        size = sum(abs(listed["bytes"]) for listed in files.values())
+        sound = sorted([*files, MANIFEST]) == sorted(names) and all(map(_inside, files))
+        sound &= re.fullmatch(r"\w[\w.-]*", manifest["scale"]) is not None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is no bundle of 'fasa bundle': its {MANIFEST} is missing or damaged.") from error
     if told != (FORMAT, VERSION):
         raise UserError(f"{path} is a bundle of another format, {told}; this version reads {(FORMAT, VERSION)}.")
@@ -173,12 +212,14 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} holds other files than its {MANIFEST} lists, or some outside its folder: not unpacked."
         )
+    if size > RATIO * path.stat().st_size:
+        raise UserError(f"{path} would unpack to {size / 1e9:.1f} GB, over {RATIO} times its size: not unpacked.")
     return manifest
 
 
 def _inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and path.parts[0] in ("configs", "results", "work_dirs")
+    return ".." not in path.parts and path.parts[:1] in (("configs",), ("results",), ("work_dirs",))
 
 
 def _extract(archive: zipfile.ZipFile, files: dict[str, dict[str, Any]], folder: Path, path: Path) -> None:
@@ -190,7 +231,7 @@ def _extract(archive: zipfile.ZipFile, files: dict[str, dict[str, Any]], folder:
             for block in _blocks(source, left, f"{path}: {name}"):
                 digest.update(block)
                 written.write(block)
-        if digest.hexdigest() != listed["sha256"]:
+        if digest.hexdigest() != listed.get("sha256"):
             raise UserError(f"{path} is damaged: {name} is not what was packed. Get the bundle again.")
 
 
@@ -203,8 +244,15 @@ def _blocks(source: Any, size: int, name: str) -> Iterator[bytes]:
         yield block
 
 
+def _digest(blocks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

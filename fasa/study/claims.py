@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fasa.errors import UserError, closest
-from fasa.strict import Named, Strict, entries, parse_entry
+from fasa.strict import Named, Strict, Text, entries, parse_entry
 from fasa.study.artifacts import Figure, Row, Table, is_ours
 
 MARGINS = ("not lower", "not higher")
@@ -69,8 +69,8 @@ class Claim(Named):
     of: tuple[str, ...] = Field(
         min_length=1, description="The tables and figures that it is of; the section of the first one tells of it."
     )
-    says: str = Field(description="What the paper says.")
-    where: str = Field(description="Where it says so.")
+    says: Text = Field(description="What the paper says.")
+    where: Text = Field(description="Where it says so.")
     main: bool = Field(False, description="It stands in the README.")
     note: str = Field("", description="What a reader must know of the verdict.")
     by_eye: str = Field("", description="Why no figure of a table can decide it.")

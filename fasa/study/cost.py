@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from statistics import mean
+from statistics import fmean as mean
 from typing import Literal, NamedTuple
 
+from fasa import sealed
+from fasa.errors import UserError
+from fasa.study.loading import without_collector
 from fasa.study.study import Study
 from fasa.tasks.heartbeat import read_heartbeat
 from fasa.tasks.task import Run
@@ -19,6 +22,7 @@ GB = 1e9
 MARGIN = (
     1.5  # of a job's run time over its estimate: nodes differ, and a job that is cut short waits in the queue again
 )
+Kind = tuple[str, Hashable]  # of recipes whose epochs take about as long: their task, and what it says of them
 LEAST_MINUTES, STEP_MINUTES = 30, 10
 
 
@@ -37,16 +41,29 @@ class Estimate(NamedTuple):
 class RunPlan:
     """A run, what its training and its measuring take (device seconds), and what it asks a machine for.
 
-    ``disk_gb`` is what it leaves: checkpoints, weights, detections.
+    What it takes is looked up when it is asked for: of thousands of runs that are done, nothing is left to estimate.
     """
 
     run: Run
     state: str
     gpus: int
-    training: Estimate
-    evaluation: float
     memory_gb: float
-    disk_gb: float
+    costs: Costs = field(repr=False, compare=False)
+
+    @property
+    def training(self) -> Estimate:
+        """What its training takes."""
+        return self.costs.training(self.run.recipe)
+
+    @property
+    def evaluation(self) -> float:
+        """Device seconds of measuring it."""
+        return self.costs.evaluation(self.run.recipe)
+
+    @property
+    def disk_gb(self) -> float:
+        """What it leaves: checkpoints, weights, detections."""
+        return self.costs.disk_gb(self.run.recipe)
 
     @property
     def to_train(self) -> bool:
@@ -91,39 +108,35 @@ class Costs:
         self.evaluation = cache(self._evaluation)
         self._own = cache(self._own_seconds)
         self._measuring = cache(self._measuring_seconds)
+        # By kind: there may be thousands of recipes akin to thousands.
+        self._epoch = cache(self._epoch_seconds)
+        self._measuring_akin = cache(self._measuring_seconds_of_kind)
 
     def of(self, run: Run, state: str) -> RunPlan:
         """The plan of one run that is in ``state``."""
         asked = self.study.task_scale(run.recipe).resources
-        training, evaluation = self.training(run.recipe), self.evaluation(run.recipe)
-        memory = asked.get("mem_mb", 0) / 1000
-        return RunPlan(run, state, asked.get("gpu", 0), training, evaluation, memory, self.disk_gb(run.recipe))
+        return RunPlan(run, state, asked.get("gpu", 0), asked.get("mem_mb", 0) / 1000, self)
 
     def _training(self, recipe: str) -> Estimate:
         if own := self._own(recipe):
             return own
-        epochs = self.study.recipe(recipe).schedule.epochs
-        akin = [
-            found.seconds / self.study.recipe(name).schedule.epochs
-            for name in self._akin(recipe)
-            if (found := self._own(name))
-        ]
-        if akin:
-            return Estimate(mean(akin) * epochs, "akin")
+        if (epoch := self._epoch(self._kind(recipe))) is not None:
+            return Estimate(epoch * self.study.recipe(recipe).schedule.epochs, "akin")
         guess = self.study.task(recipe).training_seconds(self.study.recipe(recipe), self.study.task_scale(recipe))
         return Estimate(guess, "guessed")
 
-    def _akin(self, recipe: str) -> list[str]:
-        """The recipes, this one among them, whose epochs take about as long."""
-        return self._kinds[self._kind(recipe)]
+    def _epoch_seconds(self, kind: Kind) -> float | None:
+        """Of the recipes of a ``kind`` that were timed, whose epochs take about as long; None where none was."""
+        timed = [(found.seconds, name) for name in self._kinds[kind] if (found := self._own(name))]
+        return mean(seconds / self.study.recipe(name).schedule.epochs for seconds, name in timed) if timed else None
 
-    def _kind(self, recipe: str) -> tuple[str, Hashable]:
+    def _kind(self, recipe: str) -> Kind:
         task = self.study.task(recipe)
         return task.name, task.akin(self.study.recipe(recipe))
 
     @cached_property
-    def _kinds(self) -> dict[tuple[str, Hashable], list[str]]:
-        kinds: dict[tuple[str, Hashable], list[str]] = {}
+    def _kinds(self) -> dict[Kind, list[str]]:
+        kinds: dict[Kind, list[str]] = {}
         for name in self.study.resolved:
             kinds.setdefault(self._kind(name), []).append(name)
         return kinds
@@ -145,13 +158,18 @@ class Costs:
         """Device seconds of measuring one run of ``recipe``: as its own or recipes akin took, or else a guess."""
         if (own := self._measuring(recipe)) is not None:
             return own
-        akin = [took for name in self._akin(recipe) if (took := self._measuring(name)) is not None]
-        return mean(akin) if akin else self.study.task_scale(recipe).evaluate_seconds
+        akin = self._measuring_akin(self._kind(recipe))
+        return akin if akin is not None else self.study.task_scale(recipe).evaluate_seconds
+
+    def _measuring_seconds_of_kind(self, kind: Kind) -> float | None:
+        """The mean over the recipes of a ``kind`` that say what measuring them took; None where none does."""
+        akin = [took for name in self._kinds[kind] if (took := self._measuring(name)) is not None]
+        return mean(akin) if akin else None
 
     def _measuring_seconds(self, recipe: str) -> float | None:
         """The mean over the runs of ``recipe`` that say what measuring them took; None where none does."""
         found = (
-            _number(self.study, recipe, _provenance(self.study, recipe, seed), "evaluation_seconds")
+            _number(self.study, recipe, seed, _provenance(self.study, recipe, seed), "evaluation_seconds")
             for seed in self.study.seeds(recipe)
         )
         took = [seconds for seconds in found if seconds is not None]
@@ -163,11 +181,12 @@ class Costs:
         for seed in self.study.seeds(recipe):
             folder = self.study.work_dir(recipe, seed)
             if (folder / "model.pt").exists():
-                left.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / GB)
+                left.append(_bytes_in(folder) / GB)
         guesses = self.study.task_scale(recipe).disk_gb
         return mean(left) if left else guesses.get(self.study.recipe(recipe).backbone, 0.0)
 
 
+@without_collector()
 def run_plans(study: Study, names: Sequence[str], seeds: Sequence[int] | None = None) -> dict[str, list[RunPlan]]:
     """The runs of tables and figures and all that they start from, by name; of more than one also ``all``, each once.
 
@@ -270,17 +289,23 @@ def _measured(study: Study, recipe: str, seed: int) -> float | None:
     """Device seconds of all attempts at a run of today's recipe; None where none has ended."""
     beside = study.work_dir(recipe, seed) / "cost.json", _provenance(study, recipe, seed)
     # The second alone where only results were kept.
-    return next((took for path in beside if (took := _number(study, recipe, path, "device_seconds")) is not None), None)
+    found = (_number(study, recipe, seed, path, "device_seconds") for path in beside)
+    return next((took for took in found if took is not None), None)
 
 
 def _provenance(study: Study, recipe: str, seed: int) -> Path:
     return study.metrics_path(recipe, seed).with_name("provenance.json")
 
 
-def _number(study: Study, recipe: str, path: Path, name: str) -> float | None:
+def _bytes_in(folder: Path) -> int:
+    """The size of all files in ``folder``; pathlib takes several times as long."""
+    walked = ((inner, name) for inner, _, names in os.walk(folder) for name in names)
+    return sum(os.lstat(os.path.join(inner, name)).st_size for inner, name in walked)
+
+
+def _number(study: Study, recipe: str, seed: int, path: Path, name: str) -> float | None:
     """The number ``name`` of a JSON file of today's recipe; None where the file or the number is not there."""
     try:
-        content = json.loads(path.read_text())
-        return float(content[name]) if content["fingerprint"] == study.fingerprint(recipe) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(sealed.read(path, study.identity(recipe, seed, path.stem), "train it")[name])
+    except (UserError, ValueError, KeyError, TypeError):
         return None

@@ -11,6 +11,8 @@ from fasa.strict import entries, parse_entry, resolve
 from fasa.tasks.recipe import Recipe
 from fasa.tasks.task import tasks
 
+MOST_NEEDED = 8  # in a row, for each may start from two; ours have two
+
 
 def load_recipes(paths: Sequence[Path]) -> dict[str, Recipe]:
     """All recipes of the YAML files ``paths``, bases resolved; a kind of model is told by its own key.
@@ -59,6 +61,8 @@ def _check_needs(name: str, recipes: dict[str, Recipe], where: str, above: tuple
     """See that a recipe's runs start from runs of its own kind, and never from themselves."""
     if name in above:
         raise UserError(f"{where} starts from itself: {' -> '.join((*above, name))}.")
+    if len(above) > MOST_NEEDED:
+        raise UserError(f"{where} starts from more than {MOST_NEEDED} runs, one after the other: shorten that.")
     for needed in recipes[name].needs():
         if needed not in recipes:
             raise UserError(f"{where} needs an unknown recipe '{needed}'{closest(needed, recipes)}.")

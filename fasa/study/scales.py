@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from pydantic import Field, create_model
 
 from fasa.config_folders import config_path, config_paths
 from fasa.errors import UserError, closest
-from fasa.strict import Named, check_name, parse_entry, read_yaml, resolve
+from fasa.strict import NAME, Named, Text, check_name, parse_entry, read_yaml, resolve
 from fasa.tasks.recipe import Recipe, TaskScale
 from fasa.tasks.task import Task, tasks
 
@@ -18,7 +18,7 @@ from fasa.tasks.task import Task, tasks
 class Scale(Named):
     """A scale, with a part for each task that it runs, under the task's name."""
 
-    description: str = Field(description="One sentence for tables and reports.")
+    description: Text = Field(description="One sentence for tables and reports.")
     comparable: bool = Field(False, description="Whether absolute figures may be held against the published ones.")
     variation: bool = Field(
         False,
@@ -26,7 +26,7 @@ class Scale(Named):
         "takes nothing from it as evidence of a claim.",
     )
 
-    @property
+    @cached_property
     def parts(self) -> dict[str, TaskScale]:
         """The part of each task that this scale runs, by its name."""
         return {name: part for name in tasks() if (part := getattr(self, name, None)) is not None}
@@ -71,7 +71,7 @@ def load_scale(root: Path, name: str) -> Scale:
         return config_path(root, f"scales/{name}.yaml")
 
     def read(name: str, above: str | None) -> dict[str, Any]:
-        if path(name).exists():
+        if NAME.fullmatch(name) and path(name).exists():
             return read_yaml(path(name))
         known = sorted(one.stem for one in config_paths(root, "scales/*.yaml"))
         asked = (

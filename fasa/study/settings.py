@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from fasa.errors import UserError, closest
-from fasa.strict import Strict, parse, read_yaml
+from fasa.strict import Strict, merge, parse, read_yaml
+
+GIVEN = "configs/config.yaml and --config"
 
 
 class Reproduce(Strict):
@@ -37,6 +40,28 @@ class Settings(Strict):
     )
     reproduce: Reproduce = Field(Reproduce(), description="The tables and figures of `make reproduce`.")
 
+    def check_names(self, artifacts: Collection[str], where: str) -> None:
+        """See that all tables and figures named are among ``artifacts``.
+
+        Raises:
+            UserError: one is not; ``where`` is what it calls these settings.
+        """
+        for key, names in self.reproduce:
+            for name in names:
+                if name not in artifacts:
+                    told = f"names '{name}', which is no table or figure{closest(name, artifacts)}"
+                    raise UserError(f"{where}: 'reproduce.{key}' {told}.")
+
+
+def given_settings(path: Path, config: Mapping[str, Any]) -> Settings:
+    """The settings of the file ``path``, and over them Snakemake's ``config``, which is what ``--config`` says.
+
+    Raises:
+        UserError: an unknown key, or a value that it cannot have.
+    """
+    said = {key: str(value) if isinstance(value, date) else value for key, value in config.items()}
+    return parse(Settings, merge(read_yaml(path), said), GIVEN)
+
 
 def load_settings(path: Path, artifacts: Collection[str]) -> Settings:
     """The settings, checked against the known tables and figures.
@@ -49,9 +74,5 @@ def load_settings(path: Path, artifacts: Collection[str]) -> Settings:
     if settings.scale not in scales:
         near = closest(settings.scale, scales) or "; there are " + ", ".join(scales)
         raise UserError(f"{path}: 'scale': there is no scale '{settings.scale}'{near}.")
-    for key, names in settings.reproduce:
-        for name in names:
-            if name not in artifacts:
-                told = f"names '{name}', which is no table or figure{closest(name, artifacts)}"
-                raise UserError(f"{path}: 'reproduce.{key}' {told}.")
+    settings.check_names(artifacts, str(path))
     return settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter
@@ -11,8 +10,10 @@ from pathlib import Path
 
 from fasa.errors import UserError
 from fasa.study.cost import Costs
+from fasa.study.out_of_memory import starved_jobs, starved_reason
 from fasa.study.study import Study
 from fasa.tasks.heartbeat import Beat, read_heartbeat
+from fasa.tasks.records import FAILED, why_failed
 from fasa.tasks.task import Run
 
 # A training that beats is running; one that left a checkpoint and is silent was stopped, or waits in a queue.
@@ -79,9 +80,12 @@ class Watch:
     def look(self) -> Snapshot:
         """The state of everything now."""
         now = time.time()
+        starved = starved_jobs(self.study.root, self.study.scale.name)
         states, beats, failures = {}, {}, []
         for run in self.runs:
             states[run], beat, failure = self._look_at(run, now)
+            if states[run] not in ("done", "running", "failed") and (why := starved_reason(starved, run, states[run])):
+                states[run], failure = "failed", Failure(run, why, now)
             if beat is not None:
                 beats[run] = beat
             if failure is not None:
@@ -128,11 +132,8 @@ class Watch:
 
 
 def _failure(study: Study, run: Run) -> Failure:
-    path = study.work_dir(run.recipe, run.seed) / "failed.json"
-    try:
-        return Failure(run, str(json.loads(path.read_text())["message"]), _date(path))
-    except (OSError, ValueError, KeyError, TypeError):
-        return Failure(run, f"{path} does not say why; see logs/{study.scale.name}/train.", _date(path))
+    folder = study.work_dir(run.recipe, run.seed)
+    return Failure(run, why_failed(folder, run, study.scale.name), _date(folder / FAILED))
 
 
 def _date_and_size(path: Path) -> tuple[int, int] | None:

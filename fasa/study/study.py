@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from fasa.config_folders import config_folders, config_path, config_paths
+from fasa import sealed
 from fasa.errors import UserError, closest
-from fasa.study.artifacts import FIGURE_NUMBERS, Figure, Row, Table, load_figures, load_tables
-from fasa.study.claims import load_claims
+from fasa.study.artifacts import Figure, Table
 from fasa.study.fingerprints import fingerprint
-from fasa.study.recipes import load_recipes
-from fasa.study.scales import Scale, load_scale
-from fasa.study.settings import load_settings
+from fasa.study.out_of_memory import Starved, starved_jobs, starved_reason
+from fasa.study.scales import Scale
 from fasa.tasks.recipe import DEFAULT, Recipe, TaskScale
+from fasa.tasks.records import identity, why_failed
 from fasa.tasks.task import Job, Run, Task
 
 REASONS = {
     "done": "measured",
     "trained": "trained, not yet evaluated",
     "training": "training unfinished",
-    "stale": "its results are of an older recipe",
+    "stale": "its results are of an older recipe or version",
     "failed": "failed",
     "missing": "not run",
 }
 STATES = tuple(REASONS)
+# What tables, figures and the report read of a run's measurements.
+METRICS: dict[str, type] = {
+    **{name: str for name in ("recipe", "scale", "fingerprint", "dataset", "code_version", "device")},
+    **{name: dict for name in ("config", "packages", "measurements")},
+    **{name: list for name in ("class_names", "class_counts")},
+    "seed": int,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +106,11 @@ class Study:
     def _fingerprints(self) -> dict[str, str]:
         return {}
 
+    def identity(self, recipe: str, seed: int, kind: str, any_version: bool = False) -> dict[str, Any]:
+        """What a file of a run says that it is (:mod:`fasa.sealed`); ``any_version``: of an older recipe, too."""
+        fingerprint = None if any_version else self.fingerprint(recipe)
+        return identity(Run(recipe, seed), self.scale.name, kind, fingerprint)
+
     def job(self, run: Run) -> Job:
         """All that its task must know of ``run``."""
         name = run.recipe
@@ -120,10 +131,23 @@ class Study:
         )
 
     # ---------------------------------------------------------------------------------------------- tables and figures
-    def artifacts(self) -> dict[str, tuple[str, ...]]:
+    def artifacts(self) -> Mapping[str, tuple[str, ...]]:
         """The recipes that each table and figure reads, by its name."""
+        return self._artifacts
+
+    @cached_property
+    def _artifacts(self) -> Mapping[str, tuple[str, ...]]:
         every: list[Table | Figure] = [*self.tables.values(), *self.figures.values()]
-        return {artifact.name: artifact.recipes() for artifact in every}
+        return MappingProxyType({artifact.name: artifact.recipes() for artifact in every})
+
+    @cached_property
+    def _readers(self) -> dict[str, list[str]]:
+        """The tables and figures that read each recipe."""
+        readers: dict[str, list[str]] = {}
+        for name, recipes in self.artifacts().items():
+            for recipe in recipes:
+                readers.setdefault(recipe, []).append(name)
+        return readers
 
     def default_artifacts(self) -> tuple[str, ...]:
         """The tables and figures that are made together: all but those made on request."""
@@ -144,13 +168,16 @@ class Study:
 
     def measurements(self, recipe: str) -> frozenset[str]:
         """What rows of tables print of ``recipe``, by the first part of its name."""
-        return frozenset(
-            (row.measure or column.key).split(".")[0]
-            for table in self.tables.values()
-            for row in table.rows
-            if row.recipe == recipe
-            for column in table.columns
-        )
+        return frozenset(self._measurements.get(recipe, ()))
+
+    @cached_property
+    def _measurements(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for table in self.tables.values():
+            for row in table.rows:
+                names = [row.measure] if row.measure else [column.key for column in table.columns]
+                found.setdefault(row.recipe, set()).update(name.split(".")[0] for name in names)
+        return found
 
     def check_artifact(self, name: str) -> None:
         """See that this scale has the table or figure ``name``.
@@ -171,8 +198,7 @@ class Study:
     def seeds(self, recipe: str) -> tuple[int, ...]:
         """The seeds of recipe ``recipe``: all that the tables and figures of it ask for."""
         asked = self.task_scale(recipe).seeds
-        readers = [name for name, recipes in self.artifacts().items() if recipe in recipes]
-        named = {seed for name in (recipe, *readers) for seed in asked.get(name, ())}
+        named = {seed for name in (recipe, *self._readers.get(recipe, ())) for seed in asked.get(name, ())}
         return tuple(sorted(named)) or asked[DEFAULT]
 
     def runs(self, artifact: str | None = None) -> tuple[Run, ...]:
@@ -208,20 +234,20 @@ class Study:
 
     def work_dir(self, recipe: str, seed: int) -> Path:
         """Where a run leaves its weights and history."""
-        return self.root / "work_dirs" / self.scale.name / recipe / f"seed-{seed}"
+        return Path(self.root, "work_dirs", self.scale.name, recipe, f"seed-{seed}")
 
     def checkpoint_dir(self, recipe: str, seed: int) -> Path:
         """Where a run keeps its checkpoints: a changed recipe starts in a new folder, and the old one stays."""
         return self.work_dir(recipe, seed) / "checkpoints" / self.fingerprint(recipe)
 
-    @property
+    @cached_property
     def results(self) -> Path:
         """This scale's results."""
         return self.root / "results" / self.scale.name
 
     def metrics_path(self, recipe: str, seed: int) -> Path:
         """The measurements of a run."""
-        return self.results / "runs" / recipe / f"seed-{seed}" / "metrics.json"
+        return Path(self.results, "runs", recipe, f"seed-{seed}", "metrics.json")
 
     def table_paths(self, name: str) -> dict[str, Path]:
         """A table's files by their kind."""
@@ -257,12 +283,15 @@ class Study:
         path = self.metrics_path(recipe, seed)
         if not path.exists():
             return None
+        mend = "delete it and run the workflow again"
         try:
-            metrics = json.loads(path.read_text())
-            fingerprint, _ = metrics["fingerprint"], metrics["measurements"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged; delete it and run the workflow again.") from error
-        return metrics if fingerprint == self.fingerprint(recipe) else None
+            metrics = sealed.read(path, self.identity(recipe, seed, "metrics", any_version=True), mend)
+        except sealed.Unsealed:  # of an older version: measured again, as an older recipe's is
+            return None
+        for name, kind in METRICS.items():
+            if not isinstance(metrics.get(name), kind):
+                raise UserError(f"{path} is damaged: '{name}' is missing or is no {kind.__name__}; {mend}.")
+        return metrics if metrics["fingerprint"] == self.fingerprint(recipe) else None
 
     def state(self, recipe: str, seed: int) -> str:
         """One of :data:`STATES` for a run; what older recipes left counts as ``stale`` where nothing newer is there."""
@@ -271,7 +300,7 @@ class Study:
         folder = self.work_dir(recipe, seed)
         if (folder / "failed.json").exists():
             return "failed"
-        if _fingerprint_in(folder / "cost.json") == self.fingerprint(recipe) and (folder / "model.pt").exists():
+        if self._trained(folder, Run(recipe, seed)) and (folder / "model.pt").exists():
             return "trained"
         if any(self.checkpoint_dir(recipe, seed).glob("epoch*.pt*")):  # ours, or MMEngine's
             return "training"
@@ -281,80 +310,17 @@ class Study:
         """Why :meth:`load_metrics` gives nothing for a run, in a few words."""
         state = self.state(recipe, seed)
         if state == "failed":
-            return f"failed: {json.loads((self.work_dir(recipe, seed) / 'failed.json').read_text())['message']}"
-        return REASONS[state]
+            return f"failed: {why_failed(self.work_dir(recipe, seed), Run(recipe, seed), self.scale.name)}"
+        return starved_reason(self._starved, Run(recipe, seed), state) or REASONS[state]
 
+    @cached_property
+    def _starved(self) -> Mapping[tuple[str, Run], Starved]:
+        return starved_jobs(self.root, self.scale.name)
 
-def _fingerprint_in(path: Path) -> str | None:
-    try:
-        return json.loads(path.read_text())["fingerprint"]
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
-    """Read the configs of the study in ``root``, its own and those that fasa ships, for a scale.
-
-    Raises:
-        UserError: anything unknown, missing or out of range, by file and field.
-    """
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root} for a study; make it, or name another.")
-    recipes = load_recipes(config_paths(root, "recipes/*.yaml"))
-    tables = load_tables(config_paths(root, "tables/*.yaml"), recipes)
-    figures = load_figures(config_paths(root, "figures.yaml"), recipes)
-    whole = config_folders(root)[0]
-    load_claims(whole / "claims.yaml", tables, figures)
-    load_settings(whole / "config.yaml", {**tables, **figures})
-    size = load_scale(root, scale)
-    known = (DEFAULT, *tables, *figures, *recipes)
-    for task, part in size.parts.items():
-        for name in part.seeds:
-            if name not in known:
-                told = f"'{task}.seeds' names '{name}', which is no table, figure or recipe{closest(name, known)}"
-                raise UserError(f"{config_path(root, f'scales/{scale}.yaml')}: {told}.")
-
-    printed = {name: cut for name, table in tables.items() if (cut := _at_scale(table, size, recipes))}
-    drawn = {name: figure for name, figure in figures.items() if _is_drawn(figure, size, recipes)}
-    unavailable = {name: "table" for name in tables if name not in printed}
-    unavailable |= {name: "figure" for name in figures if name not in drawn}
-    study = Study(root, size, recipes, printed, drawn, unavailable)
-    for name in study.resolved:
-        study.fingerprint(name)  # reads all that decides a run, config files included: what is wrong there is told now
-    return study
-
-
-def _is_drawn(figure: Figure, scale: Scale, recipes: dict[str, Recipe]) -> bool:
-    """Whether ``scale`` can run and draw all of ``figure``."""
-
-    def is_drawn(recipe: Recipe) -> bool:
-        task = scale.task(recipe)
-        return task is not None and not scale.unsupported_reason(recipe) and figure.kind not in task.undrawn
-
-    return all(is_drawn(recipes[name]) for name in figure.recipes())
-
-
-def _at_scale(table: Table, scale: Scale, recipes: dict[str, Recipe]) -> Table | None:
-    """``table`` less what ``scale`` cannot run or measure, which its note names; None if no comparison is left."""
-
-    def lacking(row: Row) -> str | None:
-        recipe = recipes[row.recipe]
-        if reason := scale.unsupported_reason(recipe):
-            return reason
-        task = scale.task(recipe)
-        assert task is not None
-        unmeasured = [name for name in row.measures(table.columns) if name not in (*task.measurements, *FIGURE_NUMBERS)]
-        return f"no {unmeasured[0].split('.')[0]}" if unmeasured else None
-
-    withheld = {row.id: reason for row in table.rows if (reason := lacking(row))}
-    if not withheld:
-        return table
-    kept = tuple(row for row in table.rows if row.id not in withheld and row.baseline not in withheld)
-    if not any(row.baseline for row in kept):
-        return None
-    left_out: dict[str, list[str]] = {}
-    for row in table.rows:
-        if row not in kept:
-            left_out.setdefault(withheld.get(row.id) or withheld[str(row.baseline)], []).append(row.label)
-    told = "; ".join(f"{', '.join(labels)} ({reason})" for reason, labels in left_out.items())
-    return table.model_copy(update={"rows": kept, "note": f"{table.note} Not at this scale: {told}.".strip()})
+    def _trained(self, folder: Path, run: Run) -> bool:
+        """Whether a training of today's recipe has ended in ``folder``."""
+        try:
+            sealed.read(folder / "cost.json", self.identity(run.recipe, run.seed, "cost"), "train it")
+        except UserError:
+            return False
+        return True

@@ -14,10 +14,11 @@ from fasa.augmenters.installed import augmenters
 from fasa.augmenters.trainings import TRAININGS, Refusal, refusal
 from fasa.errors import UserError
 from fasa.signatures import CheckedAs, Choice, Options, context_of, defined, statements
-from fasa.strict import Named, Strict, check
+from fasa.strict import Named, Strict, Text, check
 
 DEFAULT = "default"
 LAST_SEED = 2**31 - 1  # numpy takes 32 bits, and some of ours are counted up from a run's
+NotNegative = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
 
 
@@ -113,7 +114,7 @@ class Recipe(Named):
     marker: ClassVar[str]
 
     augmenter: Augmentation = Augmentation()
-    start_from: str | None = Field(None, description="The recipe whose run of the same seed gives the first weights.")
+    start_from: Text | None = Field(None, description="The recipe whose run of the same seed gives the first weights.")
 
     def hashed(self) -> dict[str, Any]:
         """What a fingerprint has of it."""
@@ -152,15 +153,15 @@ class TaskScale(Strict):
     threads: int = Field(1, gt=0, description="CPU threads of one run.")
     devices: int = Field(1, ge=1, description="GPUs of one run; the batch is shared between them.")
     resources: Annotated[dict[str, int], CheckedAs(Resources)] = Field(
-        {}, description="What one run asks a cluster for."
+        {}, validate_default=True, description="What one run asks a cluster for."
     )
-    seconds: dict[str, float] = Field(
+    seconds: dict[str, NotNegative] = Field(
         {}, description="Guess of the device seconds of training, by backbone, until measured ones exist."
     )
     evaluate_seconds: float = Field(
         0.0, ge=0, description="Guess of the seconds that measuring one run takes, on one device, until measured."
     )
-    disk_gb: dict[str, float] = Field(
+    disk_gb: dict[str, NotNegative] = Field(
         {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
     )
 
@@ -178,6 +179,11 @@ class TaskScale(Strict):
         if DEFAULT not in seeds:
             raise ValueError(f"needs a '{DEFAULT}', for what it does not name")
         return seeds
+
+    @field_validator("resources")
+    @classmethod
+    def _complete(cls, resources: dict[str, int]) -> dict[str, int]:
+        return {**Resources().model_dump(), **resources}
 
     def epoch(self, epoch: int) -> int:
         """An epoch number of a recipe at this scale, at least 1."""

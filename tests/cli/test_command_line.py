@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -90,6 +91,17 @@ def test_data_that_many_runs_lack_is_told_once(tmp_path, monkeypatch, capsys):
     assert main(["train", "ldam", "ce", "tde", "--seed", "0", "1", "--scale", "smoke"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "is missing; run: fasa data ldam --scale smoke (6 runs)" in line
+
+
+@pytest.mark.parametrize("command", ["plan --runs", "status"])
+def test_a_reader_that_has_seen_enough_ends_it_quietly(command, tmp_path):
+    """As `fasa plan | head` does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "fasa", "-C", str(tmp_path), *command.split()]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode in (1, 141) and done.stderr == ""
 
 
 # ---------------------------------------------------------------------------------------------------------- completion

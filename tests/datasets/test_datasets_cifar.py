@@ -229,7 +229,7 @@ def test_prepare_from_a_source(tiny_origin, archive, tmp_path):
 def test_prepare_downloads_where_there_is_no_source(tiny_origin, archive, tmp_path, monkeypatch):
     asked = []
 
-    def fetch(urls, destination, checksum):
+    def fetch(urls, destination, checksum, largest):
         asked.append((urls, checksum))
         destination.parent.mkdir()
         destination.write_bytes(archive.read_bytes())

@@ -80,5 +80,5 @@ def test_a_missing_and_a_damaged_manifest_say_what_to_do(tmp_path):
     with pytest.raises(UserError, match="is missing: prepare the data first, with fasa data RECIPE"):
         read_manifest(tmp_path / "manifest.json")
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match="is damaged: delete it and run fasa data again"):
+    with pytest.raises(UserError, match="is damaged; delete it and run fasa data again"):
         read_manifest(tmp_path / "manifest.json")

@@ -1,7 +1,10 @@
 """Downloads against a server on this machine that misbehaves on purpose."""
 
+import contextlib
+import fcntl
 import hashlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -21,6 +24,7 @@ class Server:
     def __init__(self):
         self.answers: list[str] = []
         self.ranges: list[str | None] = []
+        self.meeting = threading.Barrier(2)
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,10 +56,15 @@ class Server:
         if start:
             first = start + 1 if how == "wrong range" else start
             handler.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
-        if how != "no length":
+        if how not in ("no length", "endless"):
             handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        handler.wfile.write(body[: len(body) // 2] if how == "drop" else body)
+        if how == "meet":
+            self.meeting.wait(10)
+        with contextlib.suppress(OSError):  # the other side may have had enough
+            while how == "endless":
+                handler.wfile.write(bytes(100_000))
+            handler.wfile.write(body[: len(body) // 2] if how == "drop" else body)
 
     def stop(self) -> None:
         self.httpd.shutdown()
@@ -243,3 +252,55 @@ def test_the_first_digits_of_a_sha256_are_enough(server, target):
     wrong = "".join("1" if digit == "0" else "0" for digit in digits[:8])
     with pytest.raises(UserError, match=f"sha256:{wrong}"):
         fetch([server.url], target, f"sha256:{wrong}", attempts=2)
+
+
+def test_two_at_once_do_not_share_what_is_downloaded(server, target):
+    """Both are being answered before either has a byte."""
+    server.answers = ["meet", "meet"]
+    with ThreadPoolExecutor() as pool:
+        done = [pool.submit(fetch, [server.url], target, MD5) for _ in range(2)]
+        assert [each.result() for each in done] == [None, None]
+    assert target.read_bytes() == CONTENT and only_file(target)
+    assert server.ranges == [None, None]
+
+
+def test_what_another_downloads_is_left_alone(server, target):
+    target.parent.mkdir()
+    part = target.with_name("file.tar.gz.part")
+    with part.open("wb") as others:
+        fcntl.flock(others, fcntl.LOCK_EX)
+        others.write(CONTENT[:1000])
+        others.flush()
+        fetch([server.url], target, MD5)
+        assert target.read_bytes() == CONTENT and part.read_bytes() == CONTENT[:1000]
+    assert server.ranges == [None]
+
+
+@pytest.mark.parametrize("how", ["endless", "whole", "no length"])
+def test_a_server_that_sends_more_than_the_file_has_is_left(how, server, second, target):
+    server.answers = [how]
+    with pytest.raises(UserError, match=r"the server (sends more than|has 700000 bytes, and the file) 699999"):
+        fetch([server.url], target, MD5, largest=len(CONTENT) - 1)
+    assert len(server.ranges) == 1 and list(target.parent.iterdir()) == []
+    server.answers = ["endless"]
+    fetch([server.url, second.url], target, MD5, largest=len(CONTENT))
+    assert target.read_bytes() == CONTENT and second.ranges == [None]
+
+
+def test_a_mirror_may_be_a_folder_without_a_scheme(server, target, tmp_path, monkeypatch):
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    (folder / "file.tar.gz").write_bytes(CONTENT)
+    monkeypatch.setenv("FASA_MIRROR", str(folder))
+    fetch([server.url], target, MD5)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASA_MIRROR", "with space")
+    fetch([server.url], target.with_name("another") / "file.tar.gz", MD5)
+    assert target.read_bytes() == CONTENT and not server.ranges
+
+
+@pytest.mark.parametrize("mirror", ["/no/such/folder", "localhost:8000", "ftp://localhost"])
+def test_a_mirror_that_is_none_is_one_sentence(mirror, server, target, monkeypatch):
+    monkeypatch.setenv("FASA_MIRROR", mirror)
+    with pytest.raises(UserError, match=f"FASA_MIRROR is '{mirror}', which is neither a folder nor the address of one"):
+        fetch([server.url], target, MD5)

@@ -153,7 +153,7 @@ def test_weights_that_are_fetched(detectors, offline, monkeypatch):
 
 
 def test_weights_that_the_scale_trains_and_classifiers_which_have_none(detectors):
-    study = detectors(pretraining={"first_class": 4, "classes": 2, "per_class": 2, "epochs": 1})
+    study = detectors(pretraining={"first_class": 4, "classes": 2, "per_class": 2, "epochs": 1, "batch_size": 2})
     assert said(data.first_weights, study, ["ablation"])[0][::2] == ("note", "fasa pretrain rfs --scale tiny")
     atomic.write_text(study.first_weights("rfs"), "weights")
     assert said(data.first_weights, study, ["ablation"])[0][0] == "ok"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 
 import pytest
+from toys_study import leave, leave_metrics
 
 from fasa import atomic
 from fasa.doctor import disk, runs
@@ -37,7 +37,7 @@ def test_room_for_what_is_still_to_be_trained(make_study):
 def test_what_is_trained_needs_no_more_room(make_study):
     study = make_study(disk_gb={"resnet32": 2.0}, seeds=[0, 1])
     folder = study.work_dir("ldam", 0)
-    atomic.write_json(folder / "cost.json", {"fingerprint": study.fingerprint("ldam")})
+    leave(study, "ldam", 0, "cost.json", {})
     atomic.write_bytes(folder / "model.pt", bytes(5_000_000))
     left = sum(path.stat().st_size for path in folder.iterdir()) / 1e9
     assert disk.still_to_come(choose(study, ["ldam"])) == pytest.approx(left)  # the other seed, as large as this one
@@ -74,7 +74,7 @@ def test_memory_counts_where_runs_train_here(make_study):
 # ---------------------------------------------------------------------------------------------------------------- runs
 def test_runs_that_failed_or_train_or_are_damaged(study):
     assert of_runs(study) == [("ok", "0 of 2 are measured; 0 train now.", "")]
-    atomic.write_json(study.work_dir("ldam", 0) / "failed.json", {"message": "no"})
+    leave(study, "ldam", 0, "failed.json", {"message": "no"})
     Heartbeat(study.job(Run("ldam", 1)), 5).beat(1.0, 0.1, 1.0)
     assert of_runs(study) == [
         ("ok", "0 of 2 are measured; 1 train now.", ""),
@@ -83,7 +83,7 @@ def test_runs_that_failed_or_train_or_are_damaged(study):
     atomic.write_text(study.metrics_path("ldam", 0), "{")
     assert of_runs(study)[1][::2] == ("missing", "fasa status --scale tiny")
     (study.work_dir("ldam", 0) / "failed.json").unlink()
-    atomic.write_text(study.metrics_path("ldam", 0), json.dumps({"fingerprint": "older", "measurements": {}}))
+    leave_metrics(study, "ldam", 0, fingerprint="older")
     assert "1 run of older recipes" in of_runs(study)[1][1]
 
 

@@ -42,7 +42,7 @@ def cluster(tmp_path, monkeypatch):
 
     def make(*lines: str, **commands: str) -> None:
         listed = "".join(f"echo '{line}'\n" for line in lines)
-        nodes = 'case "$*" in *--Node*) echo n1; echo n2; exit;; esac\n'
+        nodes = 'case "$*" in *--Node*) echo n1; echo n2; exit;; *small*%M) echo CANCEL; exit;; esac\n'
         for name, body in (OTHERS | {"sinfo": nodes + listed} | commands).items():
             (folder / name).write_text(f"#!/bin/sh\n{body}\n")
             (folder / name).chmod(stat.S_IRWXU)
@@ -255,3 +255,11 @@ def test_where_no_run_wants_gpus_nothing_of_slurm_is_missing(cluster, say):
 def test_whether_nodes_see_this_folder(cluster, say, kind, state, words):
     cluster(WIDE, stat=f"echo {kind}")
     assert the_one(say(), words)[0] == state
+
+
+def test_a_partition_that_cancels_what_it_preempts(cluster, say):
+    cluster(WIDE, WIDE.replace("main*", "small"))
+    assert not [check for check in say() if "pre-empts" in check[1]]
+    found = the_one(say(FASA_PARTITION="small"), "pre-empts")
+    told = "Partition small cancels what it pre-empts: Snakemake would wait forever for such a job."
+    assert found == ("warning", told, "scontrol requeue JOB")

@@ -133,6 +133,16 @@ def test_figures_of_every_class_as_csv(lvis, score, tmp_path):
     assert {row["protocol"] for row in rows} == {"fixed"}
 
 
+def test_no_class_is_a_formula_in_a_csv(lvis, score, tmp_path):
+    path = Path(lvis[0])
+    annotations = json.loads(path.read_text())
+    annotations["categories"][0]["name"] = "=HYPERLINK(1)"
+    path.write_text(json.dumps(annotations))
+    score(*lvis, "--per-class", tmp_path / "classes.csv")
+    (row,) = [row for row in csv.DictReader((tmp_path / "classes.csv").open()) if row["category_id"] == "1"]
+    assert row["name"] == "'=HYPERLINK(1)"
+
+
 def test_coco_and_the_bins_of_coco_lt(coco, write, score):
     counts = write("counts.json", {str(k + 1): n for k, n in enumerate((5, 19, 20, 400, 7999, 8000))})
     status, text, _ = score(*coco, "--instance-counts", counts, "--iou-type", "bbox")

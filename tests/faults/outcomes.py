@@ -9,7 +9,7 @@ import torch
 
 from fasa.study import Study
 
-COST = ("cost", "device_seconds")
+COST = ("cost", "device_seconds", "sha256")
 
 
 def trained(study: Study, recipe: str, seed: int = 0) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def trained(study: Study, recipe: str, seed: int = 0) -> dict[str, Any]:
     return {
         "fingerprint": model["fingerprint"],
         "weights": model.get("state", model.get("state_dict")),
-        "history": without_seconds(json.loads((folder / "history.json").read_text())),
+        "history": without_seconds(json.loads((folder / "history.json").read_text())["epochs"]),
     }
 
 

@@ -161,3 +161,19 @@ def test_a_full_disk_is_told_and_the_training_goes_on_later(run, tight_disk, tmp
     assert attempt(study.root, *run.command()) == 0
     assert same(trained(study, run.recipe), run.trained)
     record(f"{run.recipe}: disk full at a checkpoint", 1, refused=1)
+
+
+def test_a_disk_that_cannot_be_written_is_told(run, tight_disk, tmp_path):
+    """Where the run's folder would be made; and where a note of an earlier failure lies."""
+    study = run.again(tmp_path / "read_only")
+    (study.root / "work_dirs").symlink_to(tight_disk)
+    for place in (None, study.work_dir(run.recipe, 0) / "failed.json"):
+        if place:
+            subprocess.run(["mount", "-o", "remount,rw", str(tight_disk)], check=True)
+            place.parent.mkdir(parents=True)
+            place.touch()
+        subprocess.run(["mount", "-o", "remount,ro", str(tight_disk)], check=True)
+        assert attempt(study.root, *run.command()) == 2
+    assert said(study.root).count("cannot be written (Read-only file system)") >= 2
+    assert "Traceback" not in said(study.root)
+    record(f"{run.recipe}: a disk that cannot be written", 2, refused=2)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fasa import FASA
-from fasa.datasets.safe_pickle import load_arrays
 from fasa.method.sampling import adapt, group_change, initial_probabilities, pooled_change
+from fasa.safe_pickle import load_arrays
 
 NAN = float("nan")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
+
+from fasa import sealed
 
 LETTERS = {"r": 0.28, "c": 0.66, "f": 1.0}  # LVIS's shares of its classes, added up
 
@@ -86,8 +87,7 @@ def write_examples(study, recipe, seed, categories, found=()):
             }
         )
     path = study.metrics_path(recipe, seed).with_name("examples.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"examples": examples}))
+    sealed.write(path, study.identity(recipe, seed, "examples"), {"examples": examples})
 
 
 def figure(kind, *series):
@@ -125,6 +125,9 @@ class DetectorStudy:
 
     def missing_reason(self, recipe, seed):
         return "not run"
+
+    def identity(self, recipe, seed, kind):
+        return {"kind": kind, "recipe": recipe, "seed": seed}
 
     def metrics_path(self, recipe, seed):
         return self.root / "runs" / recipe / f"seed-{seed}" / "metrics.json"

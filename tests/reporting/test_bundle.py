@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from toys_study import write_root
+from toys_study import leave, leave_metrics, write_root
 
 from fasa.cli import main
 from fasa.study import Run, load_study
@@ -27,13 +27,12 @@ def study(tmp_path, invented, monkeypatch):
         work = study.work_dir(run.recipe, run.seed)
         work.mkdir(parents=True)
         if run == Run("ldam_chu", 1) or number == len(runs) - 1:
-            (work / "failed.json").write_text(json.dumps({"message": "the loss is not finite"}))
+            leave(study, run.recipe, run.seed, "failed.json", {"message": "the loss is not finite"})
             continue
         measured = invented.metrics(run.recipe, run.seed, accuracy=0.3 + 0.01 * number, classes=10)
-        path = study.metrics_path(run.recipe, run.seed)
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(measured | {"fingerprint": study.fingerprint(run.recipe), "scale": "tiny"}))
-        (work / "history.json").write_text("[]")
+        own = {"fingerprint": study.fingerprint(run.recipe), "scale": "tiny"}
+        leave(study, run.recipe, run.seed, "metrics.json", measured | own)
+        leave(study, run.recipe, run.seed, "history.json", {"epochs": []})
         (work / "model.pt").write_bytes(b"weights")
     return study
 
@@ -121,7 +120,7 @@ def flip(entries):
         (lambda entries: entries.pop(MANIFEST), "is no bundle of 'fasa bundle'"),
         (lambda entries: entries.update({MANIFEST: b"[]"}), "is no bundle of 'fasa bundle'"),
         (
-            lambda entries: entries.update({MANIFEST: entries[MANIFEST].replace(b'"version": 1', b'"version": 9')}),
+            lambda entries: entries.update({MANIFEST: entries[MANIFEST].replace(b'"version": 2', b'"version": 9')}),
             "a bundle of another format",
         ),
     ],
@@ -161,13 +160,12 @@ def test_runs_are_taken_into_a_study_that_lacks_them(study, tmp_path, monkeypatc
     monkeypatch.chdir(write_root(tmp_path / "there"))
     here = load_study(Path("."), "tiny")
     here.metrics_path(mine.recipe, mine.seed).parent.mkdir(parents=True)
-    own = json.dumps({"fingerprint": here.fingerprint(mine.recipe), "measurements": {}})
-    here.metrics_path(mine.recipe, mine.seed).write_text(own)
+    own = leave_metrics(here, mine.recipe, mine.seed).read_text()
     assert main(["unbundle", str(tmp_path / "tiny.zip")]) == 0
     assert f"{runs - 1} runs of scale 'tiny' taken, 1 left" in capsys.readouterr().out
     assert here.metrics_path(mine.recipe, mine.seed).read_text() == own
     assert here.state(theirs.recipe, theirs.seed) == "done"
-    assert (here.work_dir(theirs.recipe, theirs.seed) / "history.json").read_text() == "[]"
+    assert (here.work_dir(theirs.recipe, theirs.seed) / "history.json").read_text().startswith("{")
     assert not list(Path("work_dirs").glob(".*"))
     assert main(["unbundle", str(tmp_path / "tiny.zip")]) == 0
     assert f"0 runs of scale 'tiny' taken, {runs} left" in capsys.readouterr().out

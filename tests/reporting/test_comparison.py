@@ -6,6 +6,7 @@ import json
 
 import pytest
 from scipy.stats import ttest_rel
+from toys_study import leave_metrics
 
 from fasa.cli import main
 from fasa.reporting.comparison import compare, controls
@@ -19,10 +20,8 @@ def write(study, recipe, values, few=None, adjusted=None):
     """Measurements of one recipe, seed by seed."""
     for seed, value in enumerate(values):
         accuracy = {"last": value, "many": value, "medium": value, "few": few[seed] if few else None}
-        path = study.metrics_path(recipe, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
         measured = {"accuracy": accuracy | ({"logit_adjusted": adjusted[seed]} if adjusted else {})}
-        path.write_text(json.dumps({"fingerprint": study.fingerprint(recipe), "measurements": measured}))
+        leave_metrics(study, recipe, seed, measurements=measured)
 
 
 def test_a_difference_is_paired_and_tested_as_scipy_does(study):

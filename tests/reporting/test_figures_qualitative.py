@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import io
 
 import pytest
 from detector_runs import DetectorStudy, detector_metrics, figure, write_examples
 from PIL import Image
 
+from fasa import sealed
 from fasa.errors import UserError
 from fasa.reporting import figures, render_figure
 
@@ -65,9 +67,10 @@ def test_labels_stay_in_the_image_and_long_names_are_shortened(study):
     name = "heavy_lower_right_shadowed_white_rightwards_arrow"
     write_examples(study, "plain", 0, CLASSES, [[], [(name, 0.9)]])
     path = study.metrics_path("plain", 0).with_name("examples.json")
-    content = json.loads(path.read_text())
+    of = study.identity("plain", 0, "examples")
+    content = sealed.read(path, of, "mend")
     content["examples"][1]["found"][0]["box"] = [50, 0, 10, 10]  # at the right border, and the upper one
-    path.write_text(json.dumps(content))
+    sealed.write(path, of, content)
     axes = draw(study).axes[4]
     (label,) = axes.texts
     assert label.get_text() == "heavy low…rds arrow 0.90"
@@ -89,9 +92,10 @@ def test_a_picture_of_photographs_is_small(study):
 
 def test_a_box_at_the_border_widens_nothing(study):
     path = study.metrics_path("plain_fasa", 0).with_name("examples.json")
-    content = json.loads(path.read_text())
+    of = study.identity("plain_fasa", 0, "examples")
+    content = sealed.read(path, of, "mend")
     content["examples"][0]["found"][0]["box"] = [0, 0, 60, 40]
-    path.write_text(json.dumps(content))
+    sealed.write(path, of, content)
     left, middle, right = draw(study).axes[:3]
     assert right.get_xlim() == middle.get_xlim() == left.get_xlim() == (-0.5, 59.5)
 
@@ -117,10 +121,27 @@ def test_an_image_that_one_series_lacks_is_empty_there(study):
     assert texts(draw(study).axes[5]) == ["nothing found"]
 
 
-@pytest.mark.parametrize("content", ["{", '{"examples": [{"category": "koala"}]}', "[]"])
+PIXELS = io.BytesIO()
+Image.new("RGB", (4, 4)).save(PIXELS, "JPEG")
+JPEG = base64.b64encode(PIXELS.getvalue()).decode()
+
+
+def example(**changes: object) -> dict:
+    """An example whose picture is none, and whose mask is larger than it says."""
+    shape = {"box": [0, 0, 1, 1], "mask": {"size": [4, 4], "counts": "0``0"}}
+    return {"category": "koala", "image_id": 1, "jpeg": "AAAA", "truth": [shape], "found": []} | changes
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", *({"examples": [one]} for one in ({"category": "koala"}, example(), example(jpeg=JPEG), 3))],
+)
 def test_damaged_examples_are_refused(study, content):
     path = study.metrics_path("plain", 0).with_name("examples.json")
-    path.write_text(content)
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        sealed.write(path, study.identity("plain", 0, "examples"), content)
     with pytest.raises(UserError, match=r"examples\.json is damaged; delete it and evaluate"):
         draw(study)
 

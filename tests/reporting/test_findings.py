@@ -226,7 +226,7 @@ def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
 
 def test_a_decided_verdict_of_a_smaller_scale_beats_an_undecided_one_of_a_larger():
     def at(scale, up):
-        here = scale_model()(name=scale, description="", classification={"seeds": [0, 1, 2]})
+        here = scale_model()(name=scale, description="x", classification={"seeds": [0, 1, 2]})
         return judge(claim(RISES), {"t": table()}, results(here, base=BASE, up=up))
 
     paper, proxy, mini = at("paper", HAZY), at("proxy", WORSE), at("mini", CLEAR)

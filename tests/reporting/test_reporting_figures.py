@@ -72,7 +72,7 @@ def test_an_unknown_kind_or_name_is_the_users_mistake(fake_study, tmp_path):
     path = tmp_path / "figures.yaml"
     path.write_text("pie: {title: P, published_as: Figure 9, kind: pie, caption: C., series: [{label: A, recipe: a}]}")
     with pytest.raises(UserError, match=r"figures\.yaml: figure 'pie': 'kind': input should be 'class_counts', "):
-        load_figures([path], ["a"])
+        load_figures([path], ["a"], [])
     with pytest.raises(UserError, match="there is no figure 'nope'"):
         render_figure(fake_study({}), "nope")
 

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -181,6 +182,19 @@ def test_csv_keeps_raw_numbers_and_seeds(fake_study):
     assert fasa["dataset"] == "digits_lt"
     assert lines["ldam_m2m"]["n"] == "0"
     assert lines["ldam_m2m"]["missing"] == "seeds 0, 1, 2: not run"
+
+
+def test_no_name_in_the_csv_is_a_formula(fake_study):
+    study = fake_study(BASE | FASA)
+    measured = measure_table(study, study.tables["cifar_lt"])
+    rows = [row.model_copy(update={"label": "=HYPERLINK(1)", "group": "@x"}) for row in measured.table.rows]
+    cells = {
+        place: replace(cell, row=row.model_copy(update={"label": "=HYPERLINK(1)", "group": "@x"}))
+        for (place, cell), row in zip(measured.cells.items(), rows, strict=True)
+    }
+    for line in csv.DictReader(csv_tables.render(replace(measured, cells=cells)).splitlines()):
+        assert (line["label"], line["group"]) == ("'=HYPERLINK(1)", "'@x")
+        assert not line["difference"].startswith("'")  # a number may be negative
 
 
 def test_each_run_is_read_once_for_all_cells_and_files(fake_study, monkeypatch):

@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from fault_table import record
+from cluster_runs import RECIPE, Watch, metrics, wait_for
 
 pytestmark = pytest.mark.slow
-RECIPE = "ldam_fasa"
-METRICS = f"results/long/runs/{RECIPE}/seed-0/metrics.json"
+METRICS = metrics()
 ONCE = ("--retries", "0", "--no-hooks")  # of a head that is to fail, and then to render nothing
 REFUSED = re.compile(r"is being trained by process \d+ on \S+, Slurm job \d+, since \S+; wait for it or stop it\.")
-
-
-class Watch:
-    """The newest checkpoint of a clone's run, over time."""
-
-    def __init__(self, clone) -> None:
-        self.clone = clone
-        self.folder = clone.study("long").checkpoint_dir(RECIPE, 0)
-        self.seen: list[str] = []
-
-    def __call__(self) -> str:
-        newest = max((path.name for path in self.folder.glob("epoch-*.pt")), default="")
-        if not self.seen or self.seen[-1] != newest:
-            self.seen.append(newest)
-        return newest
-
-    def until_begun(self, head) -> str:
-        """The number of the job that trains, as soon as it has written checkpoints."""
-        wait_for(lambda: len(self.seen) > 3 or self() is None or head.process.poll() is not None)
-        assert head.process.poll() is None, head.text[-3000:]
-        (job,) = self.clone.cluster.jobs()
-        return job
-
-    def never_went_back(self) -> bool:
-        """Whether no checkpoint was followed by an earlier one: nothing was trained twice."""
-        return len(self.seen) > 3 and self.seen == sorted(self.seen)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def start(clone, *arguments: str):
@@ -60,20 +23,6 @@ def trainer(clone, signal: str) -> None:
     """Send a signal to the process that trains (not to the ones that started it)."""
     pattern = f"^[^ ]*python[^ ]* -m fasa train {RECIPE} "
     clone.cluster.ask("pkill", f"-{signal}", "-f", pattern)
-
-
-@pytest.fixture
-def judge(undisturbed, disturbed):
-    """``judge(fault, watch)``: the run went on where it was, and measured what the undisturbed one did."""
-
-    def compare(fault: str, watch: Watch, refused: int = 0) -> None:
-        ours, expected = (clone.measurements(clone.folder / METRICS) for clone in (disturbed, undisturbed))
-        equal = ours == expected
-        record(fault, tried=1 + refused, recovered=int(equal), refused=refused, lost=int(not equal))
-        assert equal
-        assert watch.never_went_back(), watch.seen
-
-    return compare
 
 
 def test_a_job_out_of_time_is_sent_again_and_goes_on(disturbed, judge):
@@ -94,24 +43,9 @@ def test_a_requeued_job_goes_on(disturbed, judge):
     judge("Slurm: job requeued", watch)
 
 
-def test_a_job_of_a_node_that_went_down_goes_on(disturbed, judge):
-    head, watch, job = start(disturbed)
-    slurm = disturbed.cluster
-    (node,) = slurm.ask("sinfo", "-h", "-p", "main", "-o", "%N").split()
-    slurm.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-    # What ran on it dies with a node that is really gone; Slurm itself leaves it be, and would drain the node for it.
-    ended = ("slurmstepd", "-f '[m] snakemake --snakefile'", f"-f '[m] fasa train {RECIPE}'")
-    slurm.ask("sh", "-c", "; ".join(f"pkill -KILL {pattern}" for pattern in ended) + "; true")
-    slurm.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
-    if job in slurm.jobs("PENDING"):
-        slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-    assert head.wait(watch=watch) == 0, head.text[-4000:]
-    judge("Slurm: node set down", watch)
-
-
 def test_after_a_killed_head_no_second_process_writes_and_nothing_is_lost(disturbed, judge):
     head, watch, job = start(disturbed)
-    head.kill()
+    head.signal()
     assert disturbed.cluster.jobs() == [job]
 
     trainer(disturbed, "STOP")  # alive until the second head has met it

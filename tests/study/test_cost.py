@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from toys_study import leave
 
 from fasa import atomic
 from fasa.cli import main
@@ -27,8 +28,7 @@ GPUS = {"gpu": 8, "mem_mb": 180000, "runtime": 45}
 
 
 def leave_cost(study, recipe, seed, device_seconds, **changes):
-    content = {"device_seconds": device_seconds, "fingerprint": study.fingerprint(recipe), **changes}
-    atomic.write_json(study.work_dir(recipe, seed) / "cost.json", content)
+    leave(study, recipe, seed, "cost.json", {"device_seconds": device_seconds}, **changes)
     (study.work_dir(recipe, seed) / "model.pt").touch()
 
 
@@ -45,8 +45,7 @@ def test_what_a_run_took_replaces_the_guess(make_study):
     leave_cost(study, "rfs", 1, 200.0)
     leave_cost(study, "rfs", 2, 900.0, fingerprint="older")
     # Results alone, without the work folder, say it too.
-    kept = study.metrics_path("rfs_fa", 0).with_name("provenance.json")
-    atomic.write_json(kept, {"device_seconds": 80.0, "fingerprint": study.fingerprint("rfs_fa")})
+    leave(study, "rfs_fa", 0, "provenance.json", {"device_seconds": 80.0})
     costs = Costs(study)
     assert costs.training("rfs") == (150.0, "measured") and costs.training("rfs_fa") == (80.0, "measured")
     # Akin to both, by epochs: 12 of (150 / 12 + 80 / 12) / 2, and twice as many of them.
@@ -113,14 +112,12 @@ def test_what_measuring_took_replaces_the_guess(make_study):
     study = make_study(detection={**MEASURED, "seeds": {"default": [0, 1, 2]}})
     assert Costs(study).evaluation("rfs") == 30
     for seed, seconds, changes in ((0, 50.0, {}), (1, 70.0, {}), (2, 900.0, {"fingerprint": "older"})):
-        content = {"fingerprint": study.fingerprint("rfs"), "evaluation_seconds": seconds, **changes}
-        atomic.write_json(study.metrics_path("rfs", seed).with_name("provenance.json"), content)
+        leave(study, "rfs", seed, "provenance.json", {"evaluation_seconds": seconds}, **changes)
     costs = Costs(study)
     assert costs.evaluation("rfs") == costs.evaluation("rfs_fasa") == costs.evaluation("rfs_24") == 60  # its own, akin
     assert costs.evaluation("crt") == costs.evaluation("coco_lt") == costs.evaluation("rfs_r101_24") == 30
     # As results of before, which do not say it: of rfs_fasa, which is akin, nothing changes.
-    kept = study.metrics_path("rfs_fasa", 0).with_name("provenance.json")
-    atomic.write_json(kept, {"fingerprint": study.fingerprint("rfs_fasa"), "device_seconds": 5.0})
+    leave(study, "rfs_fasa", 0, "provenance.json", {"device_seconds": 5.0})
     assert Costs(study).evaluation("rfs_fasa") == 60
     (made,) = plans(study, ["ablation"], cores=1)
     # rfs_fasa's three seeds at the 5 s of its first; the three other rows', of as many epochs, at the same.

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -49,7 +50,7 @@ def test_the_refusal_names_the_holder(tmp_path):
         process.wait()
     since = json.loads((tmp_path / "lease").read_text())["since"]
     assert str(refusal.value) == (
-        f"{tmp_path} is being trained by process {process.pid} on {module._here()['host']}, Slurm job 77, since "
+        f"{tmp_path} is being trained by process {process.pid} on {socket.gethostname()}, Slurm job 77, since "
         f"{since}; wait for it or stop it."
     )
     with lease(tmp_path):  # killed, so the lock is free at once
@@ -134,3 +135,85 @@ def test_a_holder_gives_signs_of_life(tmp_path, monkeypatch):
         while path.stat().st_mtime == 0 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert time.time() - path.stat().st_mtime < 10
+
+
+def without_locks(monkeypatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "no locks")))
+
+
+@pytest.mark.parametrize("ago", [0, -3600, -(10**9)])
+def test_a_sign_of_the_future_counts_as_made_when_it_is_seen(tmp_path, monkeypatch, capsys, ago):
+    """A dead node's clock was wrong: the wait ends, and is told once."""
+    monkeypatch.setattr(module, "DEAD", 0.7)
+    elsewhere(tmp_path, ago)
+    started = time.monotonic()
+    with lease(tmp_path):
+        assert 0.3 < time.monotonic() - started < 10
+    told = capsys.readouterr().err
+    words = (
+        f"fasa: {tmp_path} is held by process 1 on node-9 since 2026-01-01T00:00:00+00:00; waiting for it, 1 s at most."
+    )
+    assert told == words + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", '{"hosu": "x", "pid": 1, "job": null, "since": ""}', '{"host": 3}', "{", "\xff"]
+)
+def test_a_damaged_lease_is_another_process_until_it_is_silent(tmp_path, monkeypatch, text):
+    (tmp_path / "lease").write_text(text, encoding="latin-1")
+    monkeypatch.setattr(module, "DEAD", 0.7)
+    started = time.monotonic()
+    with lease(tmp_path):
+        assert time.monotonic() - started > 0.3
+
+
+def test_a_damaged_lease_whose_holder_gives_signs_is_not_taken(tmp_path):
+    (tmp_path / "lease").write_text("[1]")
+    touch = subprocess.Popen(["sh", "-c", f"for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1; touch {tmp_path}/lease; done"])
+    with pytest.raises(Busy, match="is being trained by another process; wait for it"), lease(tmp_path):
+        pass
+    touch.wait()
+
+
+def test_a_holder_that_another_relieved_leaves_it_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PULSE", 0.05)
+    words = f"{tmp_path} was taken over by process 1 on node-9 since 2026"
+    with pytest.raises(Busy, match=words) as told, lease(tmp_path) as held:
+        held.check()
+        path = elsewhere(tmp_path, ago=50)
+        time.sleep(0.3)
+        assert time.time() - path.stat().st_mtime > 45  # it gives no signs for the other
+        held.check()
+    assert str(told.value).endswith("while this process stood still; this one stops.")
+    assert json.loads(path.read_text())["host"] == "node-9"
+    with pytest.raises(Busy, match="was taken over by process 1"), lease(tmp_path / "again"):
+        elsewhere(tmp_path / "again", ago=0)
+        raise FileNotFoundError("the other has deleted a half-written file")
+
+
+PAUSED = (
+    "import errno, fcntl, sys, pathlib\nfrom fasa.tasks import lease as module\n"
+    "def refuse(*_): raise OSError(errno.ENOLCK, 'no locks')\n"
+    "fcntl.flock, module.DEAD = refuse, 0.5\n"
+    "try:\n    with module.lease(pathlib.Path(sys.argv[1])) as held:\n"
+    "        print('held', flush=True); sys.stdin.readline(); held.check()\n"
+    "except module.Busy as told: print(told, flush=True)\n"
+)
+
+
+def test_a_process_that_was_stopped_is_relieved(tmp_path, monkeypatch):
+    """Stopped, silent, and continued, where there are no locks and both are on hosts of their own."""
+    without_locks(monkeypatch)
+    monkeypatch.setattr(module, "DEAD", 0.5)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    first = subprocess.Popen([sys.executable, "-c", PAUSED, str(tmp_path)], env=environment, **pipes)
+    assert first.stdout.readline() == "held\n"
+    first.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(socket, "gethostname", lambda: "node-9")
+    with lease(tmp_path):
+        first.send_signal(signal.SIGCONT)
+        told = first.communicate("\n", timeout=30)[0]
+        assert "was taken over by process" in told and "on node-9" in told
+        assert json.loads((tmp_path / "lease").read_text())["host"] == "node-9"
+    assert json.loads((tmp_path / "lease").read_text()) == {}

@@ -18,7 +18,7 @@ from fasa.study.artifacts import FIGURE_NUMBERS, Figure
 from fasa.tasks.classification.heads import HEADS as HEAD_CLASSES
 from fasa.tasks.classification.networks import BACKBONES
 from fasa.tasks.classification.recipe import HEADS, ClassificationRecipe, LongTailData
-from fasa.tasks.detection.pretraining import Pretraining
+from fasa.tasks.detection.pretraining_settings import Pretraining
 from fasa.tasks.detection.recipe import ClassifierLoss, DetectionData, DetectionRecipe, RoIAugmentation
 from fasa.tasks.detection.scale import PRETRAINING
 

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
+from toys_study import leave, leave_metrics
 
 from fasa import atomic
 from fasa.cli import main
@@ -29,12 +30,11 @@ def study(make_study):
 
 
 def finish(study, run):
-    content = {"fingerprint": study.fingerprint(run.recipe), "measurements": {}}
-    atomic.write_json(study.metrics_path(run.recipe, run.seed), content)
+    leave_metrics(study, run.recipe, run.seed)
 
 
 def fail(study, run, message=SENTENCE):
-    atomic.write_json(study.work_dir(run.recipe, run.seed) / "failed.json", {"message": message})
+    leave(study, run.recipe, run.seed, "failed.json", {"message": message})
 
 
 def start(study, run, monkeypatch, elapsed=60.0):
@@ -67,7 +67,7 @@ def test_a_training_that_is_silent_was_stopped(study, monkeypatch):
     start(study, run, monkeypatch)
     seen = watch.look()
     assert seen.states[run] == "running" and seen.beats[run].loss == 1.5
-    atomic.write_json(study.work_dir("ce", 0) / "cost.json", {"fingerprint": study.fingerprint("ce")})
+    leave(study, "ce", 0, "cost.json", {})
     (study.work_dir("ce", 0) / "model.pt").touch()
     assert watch.look().states[run] == "trained"  # its last beat is seconds old
     finish(study, run)
@@ -97,9 +97,11 @@ def test_failures_are_told_the_last_one_first(study):
         fail(study, Run("ce", seed), f"failure {seed}")
         path = study.work_dir("ce", seed) / "failed.json"
         os.utime(path, (1e9 - age, 1e9 - age))
-    atomic.write_text(study.work_dir("ldam", 0) / "failed.json", "torn")
-    messages = [failure.message for failure in Watch(study).look().failures]
-    assert "does not say why; see logs/tiny/train" in messages[0]
+    for content in ("torn", "", "[]", "null", '{"message": "of before checksums"}'):
+        atomic.write_text(study.work_dir("ldam", 0) / "failed.json", content)
+        messages = [failure.message for failure in Watch(study).look().failures]
+        assert "does not say why; see logs/tiny/train" in messages[0]
+        assert "does not say why" in study.missing_reason("ldam", 0)
     assert messages[1:] == ["failure 1", "failure 0"]
 
 

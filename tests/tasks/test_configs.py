@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from fasa.datasets.manifest import Manifest, Split, read_manifest, write_manifes
 from fasa.errors import UserError
 from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.configs import build, heads, in_micro_batches, lay_over
-from fasa.tasks.detection.pretraining import Pretraining
+from fasa.tasks.detection.pretraining_settings import Pretraining
 from fasa.tasks.detection.training import dump_config
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,8 @@ def study(tmp_path_factory) -> Study:
     """The paper's scale, with manifests of data sets of LVIS's and COCO-LT's numbers of classes."""
     root = tmp_path_factory.mktemp("paper")
     (root / "configs").symlink_to(ROOT / "configs")
+    for name in ("train.json", "val.json"):
+        (root / name).touch()
     study = load_study(root, "paper")
     for name, classes in (("lvis", 1203), ("coco_lt", 80)):
         recipe = next(r for r in RECIPES if study.recipe(r).data.name == name)
@@ -72,7 +75,8 @@ def study(tmp_path_factory) -> Study:
             repeat_threshold=1e-3,
             tail_threshold=1.1e-3,
         )
-        write_manifest(manifest, study.data_path(recipe))
+        with contextlib.chdir(root):
+            write_manifest(manifest, study.data_path(recipe))
         assert read_manifest(study.data_path(recipe)) == manifest
     register_all_modules()
     return study
@@ -235,7 +239,8 @@ def test_the_proxy_builds(study, name):
     data = proxy.recipe(name).data
     paper = read_manifest(study.data_path(name))
     assert paper.classes == data.options["classes"]  # as many as the paper's data set has
-    write_manifest(dataclasses.replace(paper, name="glyphs"), proxy.data_path(name))
+    with contextlib.chdir(study.root):
+        write_manifest(dataclasses.replace(paper, name="glyphs"), proxy.data_path(name))
     config = build(proxy.job(Run(name, 0)))
     assert config.model.backbone.init_cfg.checkpoint == str(proxy.first_weights(name))
     assert "RandomFlip" not in {transform["type"] for transform in config.train_pipeline}

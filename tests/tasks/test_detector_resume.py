@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toys_detection import CLASSES, COUNTS, fasa_head, held_out, runner, tiny_detector
+from toys_detection import CLASSES, COUNTS, bookkeeping, fasa_head, held_out, runner, tiny_detector
 
 from fasa.errors import UserError
-from fasa.mmdet.adaptation_hook import append_history, read_history
+from fasa.mmdet.adaptation_hook import KEY, read_history
 
 EPOCHS = 4
 FASA = fasa_head(draws_per_step=5, grouping="class")
@@ -178,11 +177,53 @@ def test_mistakes_are_named(hook, words, tmp_path):
         runner(tmp_path, tiny_detector(**FASA), hook, epochs=1).train()
 
 
-def test_history_drops_the_lines_of_epochs_that_come_again(tmp_path):
-    path = tmp_path / "history.jsonl"
-    for epoch in (1, 2, 3, 2):
-        append_history(path, {"epoch": epoch, "heads": {}})
-    assert [json.loads(text)["epoch"] for text in path.read_text().splitlines()] == [1, 2]
-    path.write_text("{")
-    with pytest.raises(UserError, match=r"history\.jsonl"):
-        append_history(path, {"epoch": 3})
+def stopped(folder: Path) -> None:
+    """A training of two epochs that ends amid the third."""
+    with pytest.raises(Stop):
+        runner(folder, tiny_detector(**FASA), adaptation(), bookkeeping(), StopHook("steps"), epochs=3).train()
+
+
+def resumed(folder: Path) -> list[int]:
+    """The epochs in the history once it has gone on."""
+    runner(folder, tiny_detector(**FASA), adaptation(), bookkeeping(), epochs=3, resume=True).train()
+    return [line["epoch"] for line in history(folder)]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
+def test_the_history_is_the_checkpoints(damage, tmp_path):
+    """What befell its file loses no line."""
+    stopped(tmp_path)
+    expected = history(tmp_path)
+    damage(tmp_path / "history.jsonl")
+    assert resumed(tmp_path) == [1, 2, 3]
+    assert history(tmp_path)[:2] == expected
+
+
+def test_a_checkpoint_from_before_it_held_a_history_goes_on_with_the_file(tmp_path):
+    """As long as it has a line for each epoch."""
+    stopped(tmp_path)
+    newest, lines = tmp_path / "epoch_2.pth", tmp_path / "history.jsonl"
+    state = torch.load(newest, weights_only=False)
+    assert [line["epoch"] for line in state.pop(KEY)] == [1, 2]
+    torch.save(state, newest)
+    text = lines.read_text()
+    lines.write_text("[]\n")
+    with pytest.raises(
+        UserError, match=r"history\.jsonl is missing or damaged; delete its folder to train from the start"
+    ):
+        resumed(tmp_path)
+    for kept, count in ((text.splitlines()[0], 1), (None, 0)):
+        lines.write_text(kept) if kept else lines.unlink()
+        with pytest.raises(UserError, match=f"the history of {count} of 2 trained epochs; delete that folder"):
+            resumed(tmp_path)
+    lines.write_text(text)
+    assert resumed(tmp_path) == [1, 2, 3]
+
+
+def test_no_checkpoint_is_written_where_another_has_the_lease(tmp_path):
+    def lost() -> None:
+        raise UserError("taken over")
+
+    with pytest.raises(UserError, match="taken over"):
+        runner(tmp_path, tiny_detector(), bookkeeping(lost), epochs=1).train()
+    assert not list(tmp_path.glob("*.pth"))

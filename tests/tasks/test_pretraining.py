@@ -14,7 +14,6 @@ from fasa.errors import UserError
 from fasa.study import Run, Study, load_study
 from fasa.tasks.detection.configs import build
 from fasa.tasks.detection.pretraining import (
-    Pretraining,
     _normalised,
     _varied,
     check_file,
@@ -22,6 +21,7 @@ from fasa.tasks.detection.pretraining import (
     pretrain,
     trainable,
 )
+from fasa.tasks.detection.pretraining_settings import Pretraining
 
 ROOT = Path(__file__).parents[2]
 

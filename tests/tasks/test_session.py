@@ -155,8 +155,8 @@ def test_fixed_and_pool_of_all_detections_of_each_class(study, tmp_path):
     assert not study.measurements(run.recipe) & {"fixed", "pool"}
     row = Row(id="row", label="row", recipe=run.recipe)
     table = Table(
-        name="best", title="", published_as="", dataset="", caption="", tolerance=1, rows=(row,),
-        columns=(Column(key="pool.APr", label=""),),
+        name="best", title="x", published_as="x", dataset="", caption="", tolerance=1, rows=(row,),
+        columns=(Column(key="pool.APr", label="x"),),
     )  # fmt: skip
     asking = dataclasses.replace(study, tables={**study.tables, "best": table})
     assert asking.measurements(run.recipe) & {"fixed", "pool"} and not asking.measurements("mask_rcnn") & {"fixed"}
@@ -199,10 +199,10 @@ def test_controls_from_training_to_their_rows(study):
 
 
 def test_norcal_is_refused_without_a_softmax(study):
-    rows = tuple(Row(id=name, label="", recipe=name, measure="norcal.whole.*") for name in ("bags", "coco_lt_simcal"))
+    rows = tuple(Row(id=name, label="x", recipe=name, measure="norcal.whole.*") for name in ("bags", "coco_lt_simcal"))
     table = Table(
-        name="wrong", title="", published_as="", dataset="", caption="", rows=rows,
-        columns=(Column(key="mask_ap.AP", label=""),),
+        name="wrong", title="x", published_as="x", dataset="", caption="", rows=rows,
+        columns=(Column(key="mask_ap.AP", label="x"),),
     )  # fmt: skip
     asking = dataclasses.replace(study, tables={"wrong": table})
     for row in rows:

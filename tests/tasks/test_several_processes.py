@@ -1,14 +1,12 @@
-"""A detector trained by two processes, by the command: the weights that one gives, and a kill that changes nothing."""
+"""A detector trained by two processes, by the command: the weights that one gives, or why not."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -87,46 +85,3 @@ def test_statistics_of_each_device_want_all_devices(study):
     assert told.endswith(
         "fasa: rfs_fasa_own_statistics keeps statistics of each of 2 devices, and 1 is there; train it where all are.\n"
     )
-
-
-def history(study: Study) -> list[dict]:
-    lines = json.loads((study.work_dir("mask_rcnn_fasa", 0) / "history.json").read_text())
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
-def test_a_killed_training_goes_on_and_ends_as_one_never_killed(study):
-    undisturbed, _ = train(study, "mask_rcnn_fasa")
-    expected, folder = history(study), study.checkpoint_dir("mask_rcnn_fasa", 0)
-    study.work_dir("mask_rcnn_fasa", 0).rename(study.root / "undisturbed")
-
-    process = start(study, "mask_rcnn_fasa", os.sched_getaffinity(0))
-    while process.poll() is None and not any(folder.glob("epoch_*.pth")):
-        time.sleep(0.005)
-    workers = workers_of(process.pid)
-    assert len(workers) == 2, process.communicate()
-    os.kill(workers[1], signal.SIGKILL)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == 2 and "Traceback" not in told
-    sentence = [line for line in told.splitlines() if line.startswith("fasa:")][-1]
-    assert "it goes on at its last checkpoint" in sentence
-    assert study.state("mask_rcnn_fasa", 0) == "failed"
-
-    resumed, _ = train(study, "mask_rcnn_fasa")
-    for name, value in resumed.items():
-        torch.testing.assert_close(value, undisturbed[name], rtol=0, atol=0, equal_nan=True, msg=name)
-    assert history(study) == expected
-
-
-def workers_of(pid: int) -> list[int]:
-    """The training processes that a process has started, by their numbers."""
-    stats = {int(path.parent.name): _stat(path) for path in Path("/proc").glob("[0-9]*/stat")}
-    children = sorted(child for child, stat in stats.items() if stat and int(stat[1]) == pid)
-    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
-def _stat(path: Path) -> list[str]:
-    """State, parent and so on; nothing of a process that is gone."""
-    try:
-        return path.read_text().rpartition(")")[2].split()
-    except OSError:
-        return []

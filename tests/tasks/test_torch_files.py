@@ -78,10 +78,10 @@ def test_code_is_not_run(tmp_path: Path):
 
 def test_what_is_allowed_is_read_and_only_while_it_is_read(tmp_path: Path):
     path, kind = tmp_path / "x.pt", type(Path("a"))
+    name = f"{kind.__module__}.{kind.__qualname__}"
     torch.save({"folder": Path("a")}, path)
-    assert torch_files.read(path, "mend it", [kind]) == {"folder": Path("a")}
-    instead = (lambda *parts: "/".join(parts), f"{kind.__module__}.{kind.__qualname__}")
-    assert torch_files.read(path, "mend it", [instead]) == {"folder": "a"}
+    assert torch_files.read(path, "mend it", {name: kind}) == {"folder": Path("a")}
+    assert torch_files.read(path, "mend it", {name: lambda *parts: "/".join(parts)}) == {"folder": "a"}
     refusal(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import random
 import shutil
@@ -42,7 +43,7 @@ def ends(study: Study, name: str, seed: int = 0) -> dict:
     folder = study.work_dir(name, seed)
     last = max(study.checkpoint_dir(name, seed).glob("epoch-*.pt"))
     state = torch.load(last, weights_only=True)
-    del state["seconds"]
+    del state["seconds"], state["attempts"]
     return {
         "last": last.name,
         "state": state,
@@ -199,6 +200,29 @@ def test_being_refused_is_no_failure_of_the_run(study, dataset, impatient):
     assert list(failures) == [Run("ce", 0)]
     assert not (study.work_dir("ce", 0) / "failed.json").exists()
     assert (study.work_dir("ce", 1) / "model.pt").exists()
+
+
+def test_a_training_that_another_relieved_saves_nothing_more(packed, monkeypatch):
+    """It stood still for so long that another took its lease, where locks do not reach; its run has not failed."""
+    study, files = packed, []
+    folder = study.checkpoint_dir("ce", 0)
+    save = checkpoint.save_checkpoint
+
+    def save_and_be_relieved(*arguments) -> None:
+        save(*arguments)
+        holder = {"host": "node-9", "pid": 7, "job": None, "since": "noon", "token": ""}
+        (folder / "lease").write_text(json.dumps(holder))
+        files.extend(sorted(folder.iterdir()))
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save_and_be_relieved)
+    (failure,) = session.train([study.job(Run("ce", 0))], torch.device("cpu")).values()
+    assert (
+        str(failure)
+        == f"{folder} was taken over by process 7 on node-9 since noon while this process stood still; this one stops."
+    )
+    assert sorted(folder.iterdir()) == files and [path.name for path in files] == ["epoch-00001.pt", "lease"]
+    assert json.loads((folder / "lease").read_text())["host"] == "node-9"
+    assert {path.name for path in study.work_dir("ce", 0).iterdir()} == {"checkpoints", "heartbeat.json"}
 
 
 def test_a_checkpoint_of_another_kind_of_device_is_refused(study, build, train):

@@ -16,6 +16,9 @@ from fasa.study.cost import runtime_minutes
 
 ROOT = Path(__file__).parents[2]
 RUNS = ("mask_rcnn_24", "rfs_x101_24", "ldam_fasa")  # a ResNet-50, a ResNeXt-101, a classifier
+STARVED = (
+    "--target-jobs train:recipe=ldam_fasa,seed=0 --config scale=paper\nerror: Detected 1 oom_kill event in StepId=1.0"
+)
 TOOLS = {  # of a cluster that takes no job
     "sbatch": 'echo "$@" >> {lines}\necho "this one only writes down" >&2\nexit 1',
     "sinfo": 'echo PARTITION; echo "main*"',
@@ -78,10 +81,14 @@ def test_a_job_asks_for_what_its_recipe_needs(checkout, tmp_path):
 @pytest.mark.slow
 def test_a_site_says_where_jobs_go_and_how_long_they_may_be(checkout, tmp_path):
     site = {"FASA_PARTITION": "gpu", "FASA_QOS": "long", "FASA_CONSTRAINT": "nvlink", "FASA_GPU_MODEL": "a100"}
+    starved = checkout / "logs/slurm/rule_train/ldam_fasa_0/1.log"
+    starved.parent.mkdir(parents=True)
+    starved.write_text(STARVED)
     lines = sent(checkout, tmp_path / "tools", **site, FASA_MAX_RUNTIME="120")
     options = ("-p", "--qos", "-C", "--gpus", "-t")
     assert asked(lines["rfs_x101_24"], *options) == ["gpu", "long", "nvlink", "a100:8", "120"]
-    assert asked(lines["ldam_fasa"], "-t") == [minutes(load_study(checkout, "paper"), "ldam_fasa")]
+    minutes_of_cifar = minutes(load_study(checkout, "paper"), "ldam_fasa")
+    assert asked(lines["ldam_fasa"], "-t", "--mem") == [minutes_of_cifar, "16000"]  # the first job had 8,000 MB
 
 
 @pytest.mark.slow

@@ -56,6 +56,13 @@ def test_make_reproduce_makes_what_the_paper_shows_of_classifiers_and_the_ablati
     assert "sampling" not in named and "fig3" not in named
 
 
+def test_a_recipe_that_is_not_there_is_one_sentence(snakemake):
+    done = snakemake("-n", "results/smoke/runs/ldam_fasaa/seed-0/metrics.json", check=False)
+    assert done.returncode == 2
+    assert "fasa: there is no recipe 'ldam_fasaa'; closest: 'ldam_fasa'" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_table_that_the_scale_cannot_run_is_one_sentence(checkout, snakemake):
     (checkout / "configs/scales/alone.yaml").write_text("description: Detectors.\ndetection: {model: small}\n")
     done = snakemake("table_cifar_lt", "-n", scale="alone", check=False)

@@ -13,13 +13,13 @@ for user in study.artifacts():
 def refusal_of(user):
     """An input function that ends all with the reason why this scale has no such table or figure."""
 
-    def refuse(wildcards):
+    def tell(wildcards):
         try:
             study.check_artifact(user)
         except UserError as error:
-            sys.exit(f"fasa: {error}")
+            refuse(error)
 
-    return refuse
+    return tell
 
 
 # Those that the scale cannot run: the same names, which say so.

@@ -1,43 +1,55 @@
-# The study (recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
+# The study (settings, recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
+#
+# Whatever of it reaches a shell is quoted, there (`:q`) or, of what is several words, where it is made.
 import os
+import shlex
 import sys
 from math import log2
 from pathlib import Path
 
 from packaging.version import Version
-from snakemake.utils import validate
 
 from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.study.cost import in_words, plan_of, runtime_minutes, training_seconds
+from fasa.study.out_of_memory import memory_to_ask, starved_jobs
+from fasa.study.settings import GIVEN, given_settings
 from fasa.tasks.provenance import installed_version
 
-try:
-    study = load_study(scale=config.get("scale", "mini"))
-except UserError as error:
+
+def refuse(error):
+    """End all with a sentence, as the command ``fasa`` does."""
     print(f"fasa: {error}", file=sys.stderr)
     sys.exit(2)
 
-validate(config, "../../configs/schemas/config.json")  # what --config adds, too
 
-SCALE = study.scale.name
+# In place of `configfile:`, whose parser unfolds aliases without end and has no sentence for a mistake.
+try:
+    settings = given_settings(Path("configs/config.yaml"), config)
+    study = load_study(scale=settings.scale)
+    settings.check_names((*study.artifacts(), *study.unavailable), GIVEN)
+except UserError as error:
+    refuse(error)
+
+workflow.configfiles.append("configs/config.yaml")  # a report shows it
+SCALE = config["scale"] = study.scale.name
 # One parameter of two options: without a device it is what it was before there was one, so nothing is made again.
-SCALE_AND_DEVICE = (
-    f"{SCALE} --device {config['device']}" if config.get("device") else SCALE
-)
+SCALE_AND_DEVICE = f"{SCALE} --device {settings.device}" if settings.device else SCALE
 # Rules say `python`: the one that runs this, also where its environment was never activated; with `--sdm conda`, conda's.
 if not workflow.deployment_settings.deployment_method:
-    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+    shell.prefix(
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+    )
 # Before 2.7.1 a job of several GPUs was started once for each, side by side in one folder.
 slurm = installed_version("snakemake-executor-plugin-slurm")
 if slurm and Version(slurm) < Version("2.7.1"):
-    sys.exit(
-        f"fasa: snakemake-executor-plugin-slurm is {slurm}, which starts a training on N GPUs N times: install 2.7.1 or newer."
+    refuse(
+        f"snakemake-executor-plugin-slurm is {slurm}, which starts a training on N GPUs N times: install 2.7.1 or newer."
     )
 
 
 wildcard_constraints:
-    recipe="|".join(study.recipes),
+    recipe=r"[\w-]+",  # not all their names: that pattern would be read, and tried, for each of thousands of files
     seed=r"\d+",
     table="|".join(study.tables),
     figure="|".join(study.figures),
@@ -71,7 +83,11 @@ def recipe_of_pretrained(wildcards):
 
 
 def pack_of(wildcards):
-    return study.data_path(wildcards.recipe)
+    try:
+        return study.data_path(wildcards.recipe)
+    except UserError as error:  # a target that was typed wrong
+        print(f"fasa: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def recipe_of_pack(wildcards):
@@ -81,10 +97,14 @@ def recipe_of_pack(wildcards):
     return next(name for name in study.resolved if study.data_path(name) in wanted)
 
 
-def source_of(dataset):
-    """The option that names the user's copy of an official data set."""
-    folder = config.get({"lvis": "lvis", "coco_lt": "coco"}.get(dataset, ""))
-    return f"--source {folder}" if folder else ""
+def official_data(dataset):
+    """The user's copy of an official data set; None where there is none."""
+    return {"lvis": settings.lvis, "coco_lt": settings.coco}.get(dataset)
+
+
+def source_option(folder):
+    """The option that names the user's copy of a data set, for a shell."""
+    return f"--source {shlex.quote(folder)}" if folder else ""
 
 
 def threads_of(wildcards):
@@ -95,9 +115,7 @@ def max_runtime():
     """Minutes that no job may ask for more than: the site's FASA_MAX_RUNTIME; None where it says none."""
     said = os.environ.get("FASA_MAX_RUNTIME", "")
     if said and not (said.isdecimal() and int(said)):
-        sys.exit(
-            f"fasa: FASA_MAX_RUNTIME is '{said}', not a whole number of minutes; mend it."
-        )
+        refuse(f"FASA_MAX_RUNTIME is '{said}', not a whole number of minutes; mend it.")
     return int(said) if said else None
 
 
@@ -129,10 +147,28 @@ def asked_of_cluster(recipe, name):
     return within_longest(amount) if name == "runtime" else amount
 
 
+STARVED = starved_jobs(study.root, SCALE)  # before this one began
+# Into the log of a job on a cluster, where fasa.study.out_of_memory looks for it.
+WITH_MEMORY = " with {resources.mem_mb} MB" if "SLURM_JOB_ID" in os.environ else ""
+
+
+def memory_of(step):
+    """What a job of the step asks for; more than before where it was ended for want of memory."""
+
+    def asked(wildcards, attempt):
+        before = STARVED if attempt == 1 else starved_jobs(study.root, SCALE)
+        run = Run(wildcards.recipe, int(wildcards.seed))
+        return memory_to_ask(
+            asked_of_cluster(run.recipe, "mem_mb"), before.get((step, run))
+        )
+
+    return asked
+
+
 # It differs between tasks.
 RESOURCES = {
     name: lambda wildcards, name=name: asked_of_cluster(wildcards.recipe, name)
-    for name in ("gpu", "mem_mb", "runtime")
+    for name in ("gpu", "runtime")
 }
 
 
@@ -204,4 +240,4 @@ onstart:
 
 # Whatever failed, the tables of what there is are made, with a dash and the reason where a run is missing.
 onerror:
-    shell("python -m fasa render --scale {SCALE}")
+    shell("python -m fasa render --scale {SCALE:q}")

@@ -12,11 +12,11 @@ rule prepare:
     params:
         recipe=recipe_of_pack,
         scale=SCALE,
-        source=f"--source {config['source']}" if "source" in config else "",
+        source=source_option(settings.source),
     message:
         "prepare {wildcards.dataset}"
     shell:
-        "python -m fasa data {params.recipe} --scale {params.scale} {params.source} > {log} 2>&1"
+        "python -m fasa data {params.recipe:q} --scale {params.scale:q} {params.source} > {log:q} 2>&1"
 
 
 # The same for a detector's: generated scenes, or the official files of LVIS and COCO, checked.
@@ -27,4 +27,4 @@ use rule prepare as prepare_detection with:
     params:
         recipe=recipe_of_pack,
         scale=SCALE,
-        source=lambda wildcards: source_of(wildcards.dataset),
+        source=lambda wildcards: source_option(official_data(wildcards.dataset)),

@@ -17,12 +17,13 @@ rule evaluate:
         | {
             "gpu": lambda wildcards: min(
                 1, study.task_scale(wildcards.recipe).resources["gpu"]
-            )
+            ),
+            "mem_mb": memory_of("evaluate"),
         },
     params:
         fingerprint=fingerprint_of_measuring,
         scale=SCALE_AND_DEVICE,
     message:
-        "evaluate {wildcards.recipe} seed {wildcards.seed}"
+        f"evaluate {{wildcards.recipe}} seed {{wildcards.seed}}{WITH_MEMORY}"
     shell:
-        "python -m fasa evaluate {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa evaluate {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale} > {log:q} 2>&1"

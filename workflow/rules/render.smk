@@ -20,7 +20,7 @@ rule table:
     message:
         "table {wildcards.table}"
     shell:
-        "python -m fasa render {wildcards.table} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render {wildcards.table:q} --scale {params.scale:q} > {log:q} 2>&1"
 
 
 rule figure:
@@ -44,7 +44,7 @@ rule figure:
     message:
         "figure {wildcards.figure}"
     shell:
-        "python -m fasa render {wildcards.figure} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render {wildcards.figure:q} --scale {params.scale:q} > {log:q} 2>&1"
 
 
 rule findings:
@@ -63,7 +63,7 @@ rule findings:
     message:
         "findings"
     shell:
-        "python -m fasa render findings --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render findings --scale {params.scale:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -82,7 +82,7 @@ rule report:
     message:
         "report"
     shell:
-        "python -m fasa render report --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render report --scale {params.scale:q} > {log:q} 2>&1"
 
 
 rule paper:
@@ -102,14 +102,14 @@ rule paper:
     message:
         "numbers.tex, paper.tex and, with a TeX, paper.pdf"
     shell:
-        "python -m fasa render paper --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render paper --scale {params.scale:q} > {log:q} 2>&1"
 
 
 # What `make reproduce` makes: the paper's own rows of a few tables, some by their first seed alone. What the rules above
 # make of more runs is drawn here of fewer; the others are a dash and a reason.
 ALL_SEEDS, FIRST_SEED = (
-    [name for name in config["reproduce"][seeds] if name in study.artifacts()]
-    for seeds in ("all_seeds", "first_seed")
+    [name for name in names if name in study.artifacts()]
+    for names in (settings.reproduce.all_seeds, settings.reproduce.first_seed)
 )
 QUICK = study.with_needed(
     (
@@ -129,12 +129,12 @@ rule reproduce:
         "../../environment.yml"
     params:
         scale=SCALE,
-        names=" ".join(
-            dict.fromkeys(
+        names=[
+            *dict.fromkeys(
                 ALL_SEEDS + FIRST_SEED + served_by(run.recipe for run in QUICK)
             )
-        ),
+        ],
     message:
         "tables, figures, findings, report and paper"
     shell:
-        "python -m fasa render {params.names} findings report paper --scale {params.scale} > {log} 2>&1"
+        "python -m fasa render {params.names:q} findings report paper --scale {params.scale:q} > {log:q} 2>&1"

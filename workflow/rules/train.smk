@@ -13,7 +13,7 @@ rule pretrain:
             name: lambda wildcards, name=name: asked_of_cluster(
                 recipe_of_pretrained(wildcards), name
             )
-            for name in RESOURCES
+            for name in ("gpu", "mem_mb", "runtime")
         },
     params:
         recipe=recipe_of_pretrained,
@@ -21,7 +21,7 @@ rule pretrain:
     message:
         "pre-train {wildcards.backbone}"
     shell:
-        "python -m fasa pretrain {params.recipe} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa pretrain {params.recipe:q} --scale {params.scale:q} > {log:q} 2>&1"
 
 
 # The paper's size: ImageNet's weights, by the machine that runs this, for nodes often have no network.
@@ -40,7 +40,7 @@ rule fetch_weights:
     message:
         "fetch {wildcards.backbone}"
     shell:
-        "python -m fasa pretrain {params.recipe} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa pretrain {params.recipe:q} --scale {params.scale:q} > {log:q} 2>&1"
 
 
 # Train a run. Checkpoints lie beside the outputs, undeclared, so that a kill or a retry never takes them away.
@@ -60,11 +60,11 @@ rule train:
         "../../environment.yml"
     threads: threads_of
     resources:
-        **RESOURCES | {"runtime": runtime_of_training},
+        **RESOURCES | {"runtime": runtime_of_training, "mem_mb": memory_of("train")},
     params:
         fingerprint=fingerprint_of,
         scale=SCALE_AND_DEVICE,
     message:
-        "train {wildcards.recipe} seed {wildcards.seed}"
+        f"train {{wildcards.recipe}} seed {{wildcards.seed}}{WITH_MEMORY}"
     shell:
-        "python -m fasa train {wildcards.recipe} --seed {wildcards.seed} --scale {params.scale} > {log} 2>&1"
+        "python -m fasa train {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale} > {log:q} 2>&1"

@@ -123,7 +123,7 @@ def _read(destination: Path) -> Json:
         GlyphScenes.from_json(document["spec"])
     except FileNotFoundError as error:
         raise UserError(f"{destination} has no {DOCUMENT}: its glyph scenes are missing or unfinished.") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
         raise UserError(f"{path} cannot be read ({error}): {REDRAW}") from error
     return document
 

@@ -121,6 +121,12 @@ class Instances(Categories):
     annotations: list[Instance]
 
 
+class Images(msgspec.Struct):
+    """The images alone."""
+
+    images: list[Image]
+
+
 class Document(Categories):
     """All that is checked before a training."""
 

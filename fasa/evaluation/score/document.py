@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fasa.csv_cells import as_text
 from fasa.errors import UserError
 from fasa.evaluation import Evaluation, GroundTruth
 from fasa.evaluation.geometry.overlaps import BACKGROUND_IOU, MATCH_IOU
@@ -68,7 +69,8 @@ def per_class_csv(files: Sequence[FileScores]) -> str:
         if file is files[0]:
             writer.writerow(["file", "protocol", *columns])
         for values in zip(*(column.tolist() for column in columns.values()), strict=True):
-            writer.writerow([file.label, protocol, *map(_blank, values)])
+            cells = (as_text(value) if isinstance(value, str) else _blank(value) for value in values)
+            writer.writerow([as_text(file.label), protocol, *cells])
     return text.getvalue()
 
 

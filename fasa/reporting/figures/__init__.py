@@ -6,6 +6,8 @@ import io
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from fasa.reporting.together import made_once
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
@@ -63,6 +65,7 @@ def draw(figure: Figure, study: Study) -> Canvas:
         return drawing.canvas or style.message(figure.title, drawing.note)
 
 
+@made_once
 def draw_for_paper(figure: Figure, study: Study) -> Drawing:
     """Draw ``figure`` with its notes beside it: they belong into a caption.
 

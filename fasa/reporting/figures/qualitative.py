@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
+from fasa import sealed
 from fasa.errors import UserError
 from fasa.reporting.figures import style
 from fasa.reporting.figures.by_class import shortened
@@ -42,7 +42,7 @@ def draw(data: FigureData) -> Canvas:
     """
     data = replace(data, series=tuple(_with_examples(one, data.study) for one in data.series))
     data.check_present()
-    found = [_read(_path(data.study, one.recipe, one.runs[0]["seed"])) for one in data.present]
+    found = [_read(data.study, one.recipe, one.runs[0]["seed"]) for one in data.present]
     rows = list(found[0].values())
     if not rows:
         raise NothingToDraw("No validation image shows a rare class.")
@@ -86,13 +86,18 @@ def _with_examples(one: MeasuredSeries, study: Study) -> MeasuredSeries:
     return replace(one, runs=(), missing=one.missing + without)
 
 
-def _read(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+def _read(study: Study, recipe: str, seed: int) -> dict[tuple[str, int], dict[str, Any]]:
     """A run's examples by class and image, in the file's order."""
+    path, mend = _path(study, recipe, seed), "delete it and evaluate that run again"
     try:
-        examples = json.loads(path.read_text())["examples"]
+        examples = sealed.read(path, study.identity(recipe, seed, "examples"), mend)["examples"]
+        for example in examples:  # a bundle's may be anyone's
+            side = _picture(example).shape[:2]
+            if any(_mask(one).shape != side or len(one["box"]) != 4 for one in (*example["truth"], *example["found"])):
+                raise ValueError("a mask or a box that is none of its image")
         return {(example["category"], example["image_id"]): example for example in examples}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged; delete it and evaluate that run again.") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} is damaged; {mend}.") from error
 
 
 def _picture(example: dict[str, Any]) -> np.ndarray:

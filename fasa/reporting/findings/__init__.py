@@ -78,7 +78,7 @@ def load_paper(root: Path) -> Paper:
     """
     recipes = load_recipes(config_paths(root, "recipes/*.yaml"))
     tables = load_tables(config_paths(root, "tables/*.yaml"), recipes)
-    figures = load_figures(config_paths(root, "figures.yaml"), recipes)
+    figures = load_figures(config_paths(root, "figures.yaml"), recipes, tables)
     return Paper(load_claims(config_folders(root)[0] / "claims.yaml", tables, figures), tables, figures)
 
 

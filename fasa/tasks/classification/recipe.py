@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fasa.datasets.classification import ORIGINS
 from fasa.signatures import OneOf, literal, options
-from fasa.strict import Strict, check
+from fasa.strict import Strict, Text, check
 from fasa.tasks.recipe import Augmentation, Recipe, joining
 
 FOLDER = "fasa.tasks.classification"
@@ -57,7 +57,9 @@ class Schedule(Strict):
     weight_decay: float = Field(ge=0, description="Weight decay.")
     warmup: int = Field(0, ge=0, description="Epochs over which the rate rises linearly from `warmup_from`.")
     warmup_from: float = Field(0.0, ge=0, le=1, description="First rate of the warm-up, as a factor of `lr`.")
-    milestones: dict[int, float] = Field({}, description="From this epoch on the rate is multiplied by that factor.")
+    milestones: dict[Annotated[int, Field(ge=0)], float] = Field(
+        {}, description="From this epoch on the rate is multiplied by that factor."
+    )
     drop_last: bool = Field(False, description="Leave out an epoch's last batch where it is not whole.")
     epoch_length: int | None = Field(
         None, gt=0, description="Batches of an epoch; without it one pass over the images."
@@ -91,7 +93,7 @@ class ClassificationRecipe(Recipe):
     validation: Literal["heldout", "test", "train"] = Field(
         "heldout", description="The images that adaptation looks at."
     )
-    teacher: str | None = Field(
+    teacher: Text | None = Field(
         None, description="The recipe whose run of the same seed gives M2m's frozen classifier."
     )
     freeze: bool = Field(False, description="Train the classifier alone, on a frozen backbone.")

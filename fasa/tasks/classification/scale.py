@@ -9,7 +9,7 @@ from pydantic import Field, create_model
 from fasa.signatures import CheckedAs, options, partial
 from fasa.strict import Strict, parse
 from fasa.tasks.classification.recipe import HEADS, Backbone, ClassificationRecipe, DataName, LongTailData, Schedule
-from fasa.tasks.recipe import TaskScale
+from fasa.tasks.recipe import NotNegative, TaskScale
 
 _heads: dict[str, Any] = {name: (Annotated[dict, CheckedAs(options(place))], {}) for name, place in HEADS.items()}
 Heads = create_model("Heads", __base__=Strict, **_heads)
@@ -18,7 +18,7 @@ Heads = create_model("Heads", __base__=Strict, **_heads)
 class Size(Strict):
     """What a scale overrides of a backbone."""
 
-    blocks: tuple[int, ...] = Field((), min_length=1, description="Basic blocks of each stage.")
+    blocks: tuple[Annotated[int, Field(gt=0)], ...] = Field((), min_length=1, description="Basic blocks of each stage.")
     width: int = Field(1, gt=0, description="Channels of the first stage.")
 
 
@@ -44,10 +44,10 @@ class ClassificationScale(TaskScale):
         1, gt=0, description="Epochs between two looks at the test images; the last epoch is always one."
     )
     checkpoint_seconds: float = Field(60, ge=0, description="Time between two checkpoints.")
-    seconds: dict[Backbone, float] = Field(
+    seconds: dict[Backbone, NotNegative] = Field(
         {}, description="Guess of the device seconds of a training, by backbone, until measured ones exist."
     )
-    disk_gb: dict[Backbone, float] = Field(
+    disk_gb: dict[Backbone, NotNegative] = Field(
         {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
     )
 

@@ -85,8 +85,7 @@ def _side_by_side(
     left = None
 
     def fail(job: Job, error: Exception) -> None:
-        failures[job.run] = error
-        note_failure(job, error)
+        failures[job.run] = note_failure(job, error)
 
     active = {}
     for job in jobs:
@@ -137,7 +136,7 @@ def evaluate(job: Job, device: torch.device, started: float) -> Path:
     options = job.scale.backbones.get(recipe.backbone, {})
     classifier = Classifier(recipe, len(dataset.class_counts), options)
     load_classifier(job.weights, classifier, job.fingerprint)
-    cost, history = (read_trained(job, name) for name in ("cost.json", "history.json"))
+    cost, history = read_trained(job, "cost.json"), read_trained(job, "history.json")["epochs"]
     return write_metrics(
         job,
         cost,

@@ -26,7 +26,7 @@ class Classification(Task):
     compared = MappingProxyType(
         {"Top-1": "accuracy.last", **{name: f"accuracy.{name}" for name in ("many", "medium", "few")}}
     )
-    measuring_version = 2  # 1 had no cost
+    measuring_version = 3  # 1 had no cost, 2 no checksum
 
     def at_scale(self, recipe: ClassificationRecipe, scale: ClassificationScale, where: str) -> ClassificationRecipe:
         return scale.apply(recipe, where)

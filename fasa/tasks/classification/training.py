@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fasa import atomic
 from fasa.augmenters.base import Augmenter, Batch, ImageContext, Targets, Validation, build_augmenter
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
 from fasa.method.virtual_loss import total_loss
 from fasa.tasks import checkpoint
+from fasa.tasks.attempts import and_this, device_name
 from fasa.tasks.classification.augment import Images
 from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
 from fasa.tasks.classification.graphs import GraphedStep
@@ -24,6 +24,7 @@ from fasa.tasks.classification.recipe import ClassificationRecipe
 from fasa.tasks.classification.scale import ClassificationScale
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import lease
+from fasa.tasks.records import write_trained
 from fasa.tasks.task import Job
 from fasa.tasks.termination import Terminated
 
@@ -72,6 +73,7 @@ class Training:
         self.total_loss = torch.zeros((), device=device)
         self.epoch, self.seconds = 0, 0.0
         self.history: dict[str, list[Any]] = {}
+        self.attempts: list[dict[str, Any]] = []
 
     # ------------------------------------------------------------------------------------------------ the loop
     def run(self, told_to_stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
@@ -84,8 +86,10 @@ class Training:
             UserError: the loss is no longer finite, or the checkpoint belongs to another recipe.
             Terminated: it was told to stop, and has saved.
         """
-        with lease(self.job.checkpoints):
+        with lease(self.job.checkpoints) as self.held:
             self._resume()
+            if self.epoch < self.recipe.schedule.epochs:
+                self.attempts = and_this(self.attempts, self.job, self.epoch, self.device)
             started = saved = time.monotonic()
             heart = Heartbeat(self.job, self.recipe.schedule.epochs)
             while self.epoch < self.recipe.schedule.epochs:
@@ -216,8 +220,10 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+        self.attempts = state.get("attempts", [])  # an older checkpoint has none
 
     def _save(self, seconds: float) -> None:
+        self.held.check()
         state = {
             "fingerprint": self.job.fingerprint,
             "classifier": self.classifier.state_dict(),
@@ -228,17 +234,21 @@ class Training:
             "epoch": self.epoch,
             "seconds": seconds,
             "history": self.history,
+            "attempts": self.attempts,
         }
         checkpoint.save_checkpoint(self.job.checkpoints, self.epoch, state)
 
     def _finish(self) -> None:
         """Keep the end as a checkpoint, so that a lost file below costs nothing; the weights come last."""
         self._save(self.seconds)
-        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
-        cost = {"device": device, "device_seconds": round(self.seconds, 1), "threads": torch.get_num_threads()}
-        cost["fingerprint"] = self.job.fingerprint
-        atomic.write_json(self.job.work_dir / "cost.json", cost)
-        atomic.write_json(self.job.work_dir / "history.json", self.history)
+        cost = {
+            "device": device_name(self.device),
+            "device_seconds": round(self.seconds, 1),
+            "threads": torch.get_num_threads(),
+            "attempts": self.attempts,
+        }
+        write_trained(self.job, "cost.json", cost)
+        write_trained(self.job, "history.json", {"epochs": self.history})
         save_classifier(self.job.weights, self.classifier, self.job.fingerprint)
 
     # ------------------------------------------------------------------------------------------------- set-up

@@ -1,41 +1,49 @@
-"""What a checkpoint says beside mmengine's own: of which recipe it is, and what the training cost so far."""
+"""What a checkpoint says beside mmengine's own: of which recipe it is, in which attempts and at what cost it came."""
 
 from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
+from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from fasa import atomic
 from fasa.errors import UserError
+from fasa.mmdet.adaptation_hook import AdaptationHook
+from fasa.tasks.attempts import and_this
 from fasa.tasks.detection.iteration_cost import IterationCost
 from fasa.tasks.heartbeat import Heartbeat
+from fasa.tasks.lease import Lease
+from fasa.tasks.task import Job
 
 CHECK_EVERY = 20  # iterations between two looks at the loss, each of which waits for the device
-COST_FILE = "iterations.json"
+
+
+def history(runner: Runner) -> list[dict[str, Any]] | None:
+    """The lines of the history so far; None where nothing happens at the end of an epoch."""
+    return next((hook.lines for hook in runner.hooks if isinstance(hook, AdaptationHook)), None)
 
 
 @HOOKS.register_module()
 class BookkeepingHook(Hook):
-    """Stamp checkpoints with a fingerprint and the cost of all attempts; stop at a loss that is not finite.
-
-    The training's end leaves ``iterations.json`` (``IterationCost.measured``) in the work folder.
+    """Stamp checkpoints with a fingerprint, the attempts and their cost; stop at a loss that is not finite.
 
     Args:
-        fingerprint: of the recipe (``Study.fingerprint``).
+        job: what is trained.
+        held: its lease, looked at before each save.
         heartbeat: is told where the training is; None in all processes but the first.
 
     Raises:
-        UserError: the checkpoint to resume from is another recipe's, or the loss is NaN or infinite.
+        UserError: the checkpoint to resume from is another recipe's or lacks a part of the history, another process has
+            the lease, or the loss is NaN or infinite.
     """
 
-    def __init__(self, fingerprint: str, heartbeat: Heartbeat | None = None) -> None:
-        self.fingerprint, self.heartbeat = fingerprint, heartbeat
+    def __init__(self, job: Job, held: Lease, heartbeat: Heartbeat | None = None) -> None:
+        self.job, self.held, self.heartbeat = job, held, heartbeat
+        self.attempts: list[dict[str, Any]] = []
         self.loss: float | None = None  # as it was last looked at
         self.before, self._start = 0.0, time.monotonic()
         self.iterations = IterationCost()
@@ -47,22 +55,36 @@ class BookkeepingHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self._start = time.monotonic()
+        if not is_main_process():
+            return
+        lines = history(runner)
+        if lines is not None and len(lines) != runner.epoch:
+            raise UserError(
+                f"{runner.work_dir} has the history of {len(lines)} of {runner.epoch} trained epochs; delete that "
+                "folder to train from the start."
+            )
+        if runner.epoch < runner.max_epochs:
+            device = next(runner.model.parameters()).device
+            self.attempts = and_this(self.attempts, self.job, runner.epoch, device, get_world_size())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
             return
         stamp = checkpoint.get("fasa", {})
-        if stamp.get("fingerprint") != self.fingerprint:
+        if stamp.get("fingerprint") != self.job.fingerprint:
             raise UserError(
                 f"the checkpoint in {runner.work_dir} is of another version of this recipe; delete that folder to "
                 "train from the start."
             )
         self.before = stamp["seconds"]
-        self.iterations.load(stamp.get("iterations", {}))  # an older checkpoint has none
+        self.iterations.load(stamp.get("iterations", {}))  # an older checkpoint has none, nor attempts
+        self.attempts = stamp.get("attempts", [])
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self.held.check()
         checkpoint["fasa"] = {
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.job.fingerprint,
+            "attempts": self.attempts,
             "seconds": self.seconds,
             "iterations": self.iterations.state(),
         }
@@ -74,10 +96,6 @@ class BookkeepingHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         if runner.epoch > 0:
             self.iterations.end_epoch()
-
-    def after_train(self, runner: Runner) -> None:
-        if is_main_process():
-            atomic.write_json(Path(runner.work_dir) / COST_FILE, self.iterations.measured())
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None

@@ -32,16 +32,25 @@ def config_files(root: Path, declared: DetectionRecipe, scale: DetectionScale) -
     return files
 
 
-def statements(path: Path) -> list[str]:
+def statements(path: Path, above: tuple[Path, ...] = ()) -> list[str]:
     """A config file's statements, after those of the files beside it that it has as ``_base_``.
 
     Comments, layout and what the files are called train nothing.
+
+    Args:
+        path: the file.
+        above: those that have it as base.
+
+    Raises:
+        UserError: it is no config, or has itself among its bases.
     """
+    if path.resolve() in above:
+        raise UserError(f"{path} has itself among its '_base_'; take it out.")
     try:
-        names, own = _parsed(path.read_text())
-        return [*(text for name in names for text in statements(path.parent / name)), own]
-    except (OSError, SyntaxError, ValueError) as error:
+        names, own = _parsed(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(f"{path} is not a config: {error}.") from error
+    return [*(text for name in names for text in statements(path.parent / name, (*above, path.resolve()))), own]
 
 
 @functools.cache  # by what the file says: each recipe of a study asks for the same few
@@ -53,6 +62,8 @@ def _parsed(source: str) -> tuple[tuple[str, ...], str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
             names = ast.literal_eval(node.value)
             names = [names] if isinstance(names, str) else names
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError("'_base_' must be the names of files")
             if not any("::" in name for name in names):  # those of MMDetection we know by name alone
                 below += names
                 code.body.remove(node)

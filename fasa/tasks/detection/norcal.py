@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from fasa import atomic
 from fasa import evaluation as metrics
 from fasa.evaluation import DetectionWriter, GroundTruth
 from fasa.mmdet.validation_loss import evaluating
@@ -59,12 +59,12 @@ def measure(
     Raises:
         UserError: the disk is full.
     """
-    with TemporaryDirectory(dir=folder) as scratch:
-        paths = {gamma: Path(scratch) / f"boxes-{gamma}.npz" for gamma in GAMMAS}
+    with atomic.scratch_folder(folder / "norcal") as scratch:
+        paths = {gamma: scratch / f"boxes-{gamma}.npz" for gamma in GAMMAS}
         _write(detector, images, image_counts, paths, None)
         boxes = {gamma: _summary(truth, path, "bbox") for gamma, path in paths.items()}
         tuned = max(GAMMAS, key=lambda gamma: boxes[gamma]["AP"])  # of equals the least
-        paths = {gamma: Path(scratch) / f"masks-{gamma}.npz" for gamma in (WHOLE, tuned)}
+        paths = {gamma: scratch / f"masks-{gamma}.npz" for gamma in (WHOLE, tuned)}
         _write(detector, images, image_counts, paths, truth)
         masks = {gamma: _summary(truth, path, "segm") for gamma, path in paths.items()}
     scored = {gamma: {"gamma": gamma, "mask_ap": masks[gamma], "box_ap": boxes[gamma]} for gamma in masks}

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,54 +29,11 @@ from fasa.evaluation.arrays import cores
 from fasa.mmdet.seeding import random_state
 from fasa.tasks.detection.config_files import config_files
 from fasa.tasks.detection.configs import layered
+from fasa.tasks.detection.pretraining_settings import Pretraining
 from fasa.tasks.task import Job
 
 Progress = Callable[[int, int, float], None]
 REPLACED = ("init_cfg", "frozen_stages", "norm_eval", "norm_cfg")  # keys of a backbone that pre-training sets itself
-FIRST_SPELLING = {"batch_size": "batch", "lr": "rate"}  # in fingerprints, so that files made under old names stay valid
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """What the backbone is trained on, and how: ``classes`` glyphs from number ``first_class`` of the catalogue on.
-
-    ``sides`` are sizes of pictures in pixels, of which each batch has a random one; pictures are drawn at the largest.
-    ``texture`` is that of the scenes. ``shift`` and ``stretch`` are how far a picture is moved and resized at most, as
-    shares of its side.
-    """
-
-    first_class: int
-    classes: int
-    per_class: int
-    epochs: int
-    sides: tuple[int, ...] = (32, 48, 64)
-    batch_size: int = 64
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    texture: float = 1.0
-    shift: float = 0.0
-    stretch: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Turn ``sides`` into a tuple and check the numbers.
-
-        Raises:
-            UserError: a number is out of its range.
-        """
-        object.__setattr__(self, "sides", tuple(self.sides))
-        for field in ("classes", "per_class", "epochs", "batch_size"):
-            if getattr(self, field) < 1:
-                raise UserError(f"pretraining: {field} is {getattr(self, field)}, but must be at least 1.")
-        if self.batch_size < 2 or self.batch_size > self.classes * self.per_class:
-            raise UserError(f"pretraining: batch_size is {self.batch_size}, but must be 2 to the number of pictures.")
-        if not self.sides:
-            raise UserError("pretraining: sides is empty; give at least one side in pixels.")
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it, for a fingerprint."""
-        settings = {**asdict(self), "sides": list(self.sides)}
-        return {FIRST_SPELLING.get(name, name): value for name, value in settings.items()}
 
 
 def pretrain(

@@ -56,14 +56,16 @@ class DetectionSchedule(Strict):
     }
 
     epochs: int = Field(gt=0, description="Epochs.")
-    milestones: tuple[int, ...] = Field(description="From each of these epochs on the rate is a tenth.")
+    milestones: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        description="From each of these epochs on the rate is a tenth."
+    )
     batch_size: int = Field(16, gt=0, description="Images of a step, over all devices.")
     lr: float = Field(0.02, gt=0, description="Learning rate.")
     warmup: int = Field(500, ge=0, description="Iterations over which the rate rises linearly from a thousandth.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="The optimizer.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
-    sampler_options: dict[Literal["steps"], int] = Field(
+    sampler_options: dict[Literal["steps"], Annotated[int, Field(gt=0)]] = Field(
         {}, description="Of SimCal's sampler alone: the `steps` of an epoch."
     )
 
@@ -78,7 +80,8 @@ class DetectionRecipe(Recipe):
     augmenter: RoIAugmentation = Field(RoIAugmentation(), description="What makes virtual examples.")
     data: DetectionData = Field(description="The data set.")
     config: str = Field(
-        pattern="^[^_/]+_[^_/]+_fpn_[^_/]+$",
+        pattern="^[A-Za-z0-9.-]+_[A-Za-z0-9.-]+_fpn_[A-Za-z0-9.-]+$",
+        max_length=100,
         description="A file of configs/mmdet/_base_; its name says detector, backbone, neck and data, as MMDetection's "
         "do.",
         examples=[

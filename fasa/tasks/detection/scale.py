@@ -8,12 +8,15 @@ from pydantic import Field
 
 from fasa.datasets.glyphs.spec import GlyphScenes
 from fasa.errors import UserError
-from fasa.signatures import CheckedAs, options, partial
-from fasa.strict import parse
+from fasa.signatures import CheckedAs, made, options, partial
+from fasa.strict import NAME, parse
+from fasa.tasks.detection.pretraining_settings import Pretraining
 from fasa.tasks.detection.recipe import Backbone, DataName, DetectionData, DetectionRecipe, DetectionSchedule
-from fasa.tasks.recipe import TaskScale
+from fasa.tasks.recipe import NotNegative, TaskScale
 
-PRETRAINING = "fasa.tasks.detection.pretraining:Pretraining"
+PRETRAINING = "fasa.tasks.detection.pretraining_settings:Pretraining"
+# Its last part becomes a file of ours, and its digits are what the download is checked by.
+Address = Annotated[str, Field(pattern=r"^(https?|file)://\S+/[A-Za-z0-9._-]{1,99}-[0-9a-f]{8,64}\.[A-Za-z0-9]+$")]
 
 
 class DetectionScale(TaskScale):
@@ -28,6 +31,7 @@ class DetectionScale(TaskScale):
     threads: int = Field(2, gt=0, description="CPU threads of one run.")
     model: str | None = Field(
         None,
+        pattern=f"^{NAME.pattern}$",
         description="A file of configs/mmdet/scales laid over the model and the pipelines, and after it the one "
         "that has the backbone in its name.",
     )
@@ -36,15 +40,15 @@ class DetectionScale(TaskScale):
     pretraining: Annotated[dict[str, Any], CheckedAs(options(PRETRAINING))] | None = Field(
         None, description="How backbones are trained on single glyphs first."
     )
-    weights: dict[Backbone, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+    weights: dict[Backbone, Annotated[tuple[Address, ...], Field(min_length=1)]] = Field(
         {},
         description="Or else the URLs of a file that they start from, best first, by backbone; the digits that its "
         "name ends in begin its SHA-256. A backbone without either starts from what its config says.",
     )
-    seconds: dict[Backbone, float] = Field(
+    seconds: dict[Backbone, NotNegative] = Field(
         {}, description="Guess of the device seconds of an epoch, by backbone, until measured ones exist."
     )
-    disk_gb: dict[Backbone, float] = Field(
+    disk_gb: dict[Backbone, NotNegative] = Field(
         {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
     )
 
@@ -57,8 +61,7 @@ class DetectionScale(TaskScale):
             told = f"a batch of {resolved.schedule.batch_size}, which its {self.devices} devices cannot share"
             raise UserError(f"{where} has {told}; change one of them.")
         if resolved.data.name == "glyphs":
-            try:
-                GlyphScenes(**resolved.data.options)
-            except UserError as error:
-                raise UserError(f"{where}: {error}") from error
+            made(GlyphScenes, resolved.data.options, where)
+        if self.pretraining is not None:
+            made(Pretraining, self.pretraining, where)
         return resolved

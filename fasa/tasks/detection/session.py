@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.progress import Progress
 
-from fasa import atomic
-from fasa.datasets.manifest import read_manifest
+from fasa import sealed
+from fasa.datasets.manifest import check_files, read_manifest
 from fasa.errors import UserError
 from fasa.evaluation import load_detections, load_ground_truth
 from fasa.tasks.detection import norcal, topk_inference
-from fasa.tasks.detection.bookkeeping import COST_FILE
 from fasa.tasks.detection.examples import examples
 from fasa.tasks.detection.inference import image_paths, write_detections
-from fasa.tasks.detection.iteration_cost import IterationCost
 from fasa.tasks.detection.measurements import BEST_OF_CLASSES, cost, counts_by_category, internals, score
 from fasa.tasks.detection.training import train as train_one
 from fasa.tasks.detection.training import trained_detector
 from fasa.tasks.progress import following
-from fasa.tasks.records import noting_failure, read_trained, write_metrics
+from fasa.tasks.records import identity_of, noting_failure, read_trained, write_metrics
 from fasa.tasks.task import Job, Run
 from fasa.tasks.termination import at_once
 
@@ -55,8 +51,10 @@ def evaluate(job: Job, started: float) -> Path:
     check_norcal(job)
     folder = job.work_dir
     manifest = read_manifest(job.data)
+    check_files(job.data)
     detector, images, heldout = trained_detector(job)
-    trained, history = (read_trained(job, name) for name in ("cost.json", "history.json"))
+    trained, history = read_trained(job, "cost.json"), read_trained(job, "history.json")["epochs"]
+    iterations = trained.pop("iterations")
     truth = load_ground_truth(manifest.val.annotations)
     counts = counts_by_category(manifest, truth)
     detections, best = folder / "detections.npz", None
@@ -68,9 +66,9 @@ def evaluate(job: Job, started: float) -> Path:
     measured = score(truth, detections, best, bins) | internals(detector, heldout, history)
     if "norcal" in job.measurements:
         measured["norcal"] = norcal.measure(detector, images, truth, torch.tensor(manifest.image_counts), folder)
-    measured["cost"] = cost(_iterations(job), history)
+    measured["cost"] = cost(iterations, history)
     shown = examples(truth, load_detections(detections), image_paths(images), counts)
-    atomic.write_json(job.metrics.with_name("examples.json"), {"examples": shown})
+    sealed.write(job.metrics.with_name("examples.json"), identity_of(job, "examples"), {"examples": shown})
     return write_metrics(
         job,
         trained,
@@ -98,18 +96,3 @@ def check_norcal(job: Job) -> None:
             f"a row of a table asks for NorCal of '{job.run.recipe}', whose scores are no softmax over the classes and "
             "the background; give the row another recipe."
         )
-
-
-def _iterations(job: Job) -> dict[str, Any]:
-    """What the training measured of its iterations; nulls where it did not, as before there was such a file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    path = job.checkpoints / COST_FILE
-    if not path.exists():
-        return IterationCost().measured()
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged; delete it, and the run's cost stays unknown.") from error

@@ -26,7 +26,7 @@ class Detection(Task):
     compared = COMPARED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
-    measuring_version = 3  # 1 called mask_ap "lvis", 2 had no class_top1
+    measuring_version = 4  # 1 called mask_ap "lvis", 2 had no class_top1, 3 no checksum
 
     def at_scale(self, recipe: DetectionRecipe, scale: DetectionScale, where: str) -> DetectionRecipe:
         return scale.apply(recipe, where)
@@ -54,7 +54,7 @@ class Detection(Task):
         from fasa.evaluation.arrays import cores
 
         destination = self.data_path(root, recipe)
-        if not destination.exists():
+        if not _is_whole(destination):
             datasets.prepare_detection(recipe.data.name, recipe.data.options, source, destination, cores())
         return destination
 
@@ -132,6 +132,16 @@ class Detection(Task):
             raise UserError(
                 "mmcv's operators were compiled for CPUs alone: run `FASA_NVCC=pypi make setup`, or say --device cpu."
             )
+
+
+def _is_whole(manifest: Path) -> bool:
+    from fasa.datasets import check_files
+
+    try:
+        check_files(manifest)
+    except UserError:
+        return False
+    return True
 
 
 TASK = Detection()

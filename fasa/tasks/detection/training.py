@@ -17,16 +17,18 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fasa import atomic
+from fasa.datasets.manifest import check_files
 from fasa.errors import UserError
-from fasa.mmdet.adaptation_hook import read_history, unwrapped
+from fasa.mmdet.adaptation_hook import unwrapped
 from fasa.mmdet.checkpoints import WHOLE, newest, resumed_by_mmengine
+from fasa.tasks.attempts import device_name
 from fasa.tasks.detection import pretraining, published_weights, weights
-from fasa.tasks.detection.bookkeeping import BookkeepingHook
+from fasa.tasks.detection.bookkeeping import BookkeepingHook, history
 from fasa.tasks.detection.configs import build, in_micro_batches
 from fasa.tasks.heartbeat import Heartbeat
-from fasa.tasks.lease import lease
-from fasa.tasks.processes import launch, processes_for
+from fasa.tasks.lease import Lease, lease
+from fasa.tasks.processes import launch, lost_workers_told, processes_for
+from fasa.tasks.records import write_trained
 from fasa.tasks.task import Job
 
 # mmengine's own, but for processors, which have no numbers
@@ -41,10 +43,11 @@ def train(job: Job) -> None:
 
     Raises:
         UserError: the data is not prepared, a checkpoint is another recipe's, the loss is no longer finite, a process
-            was killed, or a device is lacking whose own statistics matter.
+            or a data worker was killed, or a device is lacking whose own statistics matter.
     """
     recipe, devices = job.recipe, job.scale.devices
-    with lease(job.checkpoints):
+    with lease(job.checkpoints) as held:
+        check_files(job.data)
         if job.first_weights:
             (pretraining if job.scale.pretraining else published_weights).check(job)
         resume = newest(job.checkpoints)
@@ -64,16 +67,15 @@ def train(job: Job) -> None:
                 file=sys.stderr,
             )
         if processes == 1:
-            train_here(job, resume, 1)
+            train_here(job, resume, 1, held)
         else:
-            launch(processes, train_here, job, resume, processes)
+            launch(processes, train_here, job, resume, processes, held)
 
 
-def train_here(job: Job, resume: Path | None, processes: int) -> None:
+def train_here(job: Job, resume: Path | None, processes: int, held: Lease) -> None:
     """This process's part of a training by ``processes``, from the checkpoint ``resume`` on; the first writes files."""
     torch.set_num_threads(max(1, job.scale.threads // processes))
-    folder, checkpoints = job.work_dir, job.checkpoints
-    fingerprint, devices = job.fingerprint, job.scale.devices
+    checkpoints, devices = job.checkpoints, job.scale.devices
     config = build(job, checkpoints)
     config.log_level = "WARNING"
     config.default_hooks.checkpoint.backend_args = {"backend": WHOLE}
@@ -87,28 +89,29 @@ def train_here(job: Job, resume: Path | None, processes: int) -> None:
             config.model_wrapper_cfg = dict(CPU_WRAPPER)
     _quiet()
     heartbeat = Heartbeat(job, job.recipe.schedule.epochs) if is_main_process() else None
-    bookkeeping = BookkeepingHook(fingerprint, heartbeat)
+    bookkeeping = BookkeepingHook(job, held, heartbeat)
     try:
         runner = Runner.from_cfg(config)
         runner.register_hook(bookkeeping)
-        runner.train()
+        with lost_workers_told():
+            runner.train()
     except OSError as error:
         raise _told(error, checkpoints) from error
     if not is_main_process():
         return
     detector = unwrapped(runner)
-    device = next(detector.parameters()).device
     cost = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(next(detector.parameters()).device),
         "devices": processes,
         "device_seconds": round(bookkeeping.seconds, 1),
         "threads": torch.get_num_threads(),
-        "fingerprint": fingerprint,
+        "iterations": bookkeeping.iterations.measured(),
+        "attempts": bookkeeping.attempts,
     }
-    lines = checkpoints / "history.jsonl"
-    atomic.write_json(folder / "cost.json", cost)
-    atomic.write_json(folder / "history.json", read_history(lines) if lines.exists() else [])
-    weights.save(job.weights, detector, fingerprint)
+    held.check()
+    write_trained(job, "cost.json", cost)
+    write_trained(job, "history.json", {"epochs": history(runner) or []})
+    weights.save(job.weights, detector, job.fingerprint)
 
 
 def _told(error: OSError, folder: Path) -> UserError:

@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fasa.signatures import CheckedAs, options, partial
+from fasa.datasets.lvis_counts import LvisCounts
+from fasa.signatures import CheckedAs, made, options, partial
 from fasa.strict import parse
-from fasa.tasks.detection.recipe import DataName, DetectionSchedule
+from fasa.tasks.detection.recipe import Backbone, DataName, DetectionSchedule
+from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.recipe import CountedData, FeaturesRecipe
-from fasa.tasks.recipe import Recipe, TaskScale
+from fasa.tasks.recipe import NotNegative, Recipe, TaskScale
 
 GEOMETRY = "fasa.tasks.features.geometry:Geometry"
 
@@ -23,6 +25,12 @@ class FeaturesScale(TaskScale):
     )
     schedule: Annotated[dict[str, Any], CheckedAs(partial(DetectionSchedule))] = Field(
         {}, description="Overrides of every recipe's schedule."
+    )
+    seconds: dict[Backbone, NotNegative] = Field(
+        {}, description="Guess of the seconds of an epoch, by backbone, until measured ones exist."
+    )
+    disk_gb: dict[Backbone, NotNegative] = Field(
+        {}, description="Guess of the gigabytes that one run leaves, by backbone, until there are any."
     )
     geometry: Annotated[dict[str, Any], CheckedAs(options(GEOMETRY))] = Field(
         {}, description="How classes, objects and regions lie in feature space."
@@ -41,4 +49,7 @@ class FeaturesScale(TaskScale):
         """``recipe`` at this scale; ``where`` is what an error calls it."""
         content = self.scaled(recipe)
         content["schedule"] = self.shortened(content["schedule"])
-        return parse(FeaturesRecipe, content, where)
+        resolved = parse(FeaturesRecipe, content, where)
+        made(LvisCounts, resolved.data.options, where)
+        made(Geometry, self.geometry, where)
+        return resolved

@@ -44,7 +44,7 @@ def evaluate(job: Job, started: float) -> Path:
     torch.set_num_threads(job.scale.threads)
     training = Training(job)
     weights.load(job.weights, training.head, job.fingerprint)
-    cost, training.history = (read_trained(job, name) for name in ("cost.json", "history.json"))
+    cost, training.history = read_trained(job, "cost.json"), read_trained(job, "history.json")["epochs"]
     manifest = training.manifest
     return write_metrics(
         job,

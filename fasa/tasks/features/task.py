@@ -29,6 +29,7 @@ class FixedFeatures(Task):
     compared = COMPARED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
+    measuring_version = 2  # 1 had no checksum
     # Which classes lie side by side is drawn by chance here, so that a picture of them by name would mislead.
     undrawn = frozenset({"gains", "tide_errors", "instance_bins", "qualitative", "class_groups"})
 
@@ -60,10 +61,12 @@ class FixedFeatures(Task):
         return manifest_path(root, recipe.data)
 
     def prepare(self, root: Path, recipe: FeaturesRecipe, source: Path | None) -> Path:
-        from fasa.datasets import lvis_counts
+        from fasa.datasets import check_files, lvis_counts
 
         destination = self.data_path(root, recipe)
-        if not destination.exists():
+        try:
+            check_files(destination)
+        except UserError:
             lvis_counts.prepare(recipe.data.options, destination)
         return destination
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from fasa import atomic
 from fasa.augmenters.base import Validation
 from fasa.datasets.lvis_counts import Pairs, read_pairs
-from fasa.datasets.manifest import read_manifest
+from fasa.datasets.manifest import check_files, read_manifest
 from fasa.errors import UserError
 from fasa.mmdet.seeding import mixed_seed
 from fasa.mmdet.validation_loss import RoIValidation, evaluating
 from fasa.tasks import checkpoint
+from fasa.tasks.attempts import and_this
 from fasa.tasks.detection import weights
 from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.head import FeatureHead
@@ -28,6 +28,7 @@ from fasa.tasks.features.scale import FeaturesScale
 from fasa.tasks.features.space import Features
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import lease
+from fasa.tasks.records import write_trained
 from fasa.tasks.task import Job
 from fasa.tasks.termination import Terminated
 
@@ -49,6 +50,7 @@ class Training:
         self.recipe: FeaturesRecipe = job.recipe
         self.scale: FeaturesScale = job.scale
         self.manifest = read_manifest(job.data)
+        check_files(job.data)
         self.pairs: dict[str, Pairs] = read_pairs(self.manifest)
         self.letters = np.array(self.manifest.frequencies)
         instances = np.array(self.manifest.instance_counts)
@@ -64,6 +66,7 @@ class Training:
         )
         self.epoch, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
+        self.attempts: list[dict[str, Any]] = []
 
     @cached_property
     def images(self) -> TrainingImages:
@@ -106,8 +109,10 @@ class Training:
         """
         torch.set_num_threads(self.scale.threads)
         epochs = self.recipe.schedule.epochs
-        with lease(self.job.checkpoints):
+        with lease(self.job.checkpoints) as self.held:
             self._resume()
+            if self.epoch < epochs:
+                self.attempts = and_this(self.attempts, self.job, self.epoch, torch.device("cpu"))
             heart = Heartbeat(self.job, epochs)
             before, started = self.seconds, time.monotonic()
             while self.epoch < epochs:
@@ -195,8 +200,10 @@ class Training:
         self.head.load_state_dict(state["head"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+        self.attempts = state.get("attempts", [])  # an older checkpoint has none
 
     def _save(self) -> None:
+        self.held.check()
         state = {
             "fingerprint": self.job.fingerprint,
             "head": self.head.state_dict(),
@@ -204,12 +211,19 @@ class Training:
             "epoch": self.epoch,
             "seconds": self.seconds,
             "history": self.history,
+            "attempts": self.attempts,
         }
         checkpoint.save_checkpoint(self.job.checkpoints, self.epoch, state)
 
     def _finish(self) -> None:
         """Leave the history, the cost and, last, the weights."""
-        cost = {"device": "cpu", "device_seconds": round(self.seconds, 1), "threads": torch.get_num_threads()}
-        atomic.write_json(self.job.work_dir / "cost.json", {**cost, "fingerprint": self.job.fingerprint})
-        atomic.write_json(self.job.work_dir / "history.json", self.history)
+        cost = {
+            "device": "cpu",
+            "device_seconds": round(self.seconds, 1),
+            "threads": torch.get_num_threads(),
+            "attempts": self.attempts,
+        }
+        self.held.check()
+        write_trained(self.job, "cost.json", cost)
+        write_trained(self.job, "history.json", {"epochs": self.history})
         weights.save(self.job.weights, self.head, self.job.fingerprint)

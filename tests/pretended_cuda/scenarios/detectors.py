@@ -65,7 +65,7 @@ def inferred(name: str) -> Callable[[Path], None]:
         inference.write_detections(detector, images, folder / "detections.npz")
         truth = load_ground_truth(images.dataset.ann_file)
         topk_inference.write_detections(detector, images, folder / "best.npz", truth)
-        measurements.internals(detector, heldout, read_trained(made, "history.json"))
+        measurements.internals(detector, heldout, read_trained(made, "history.json")["epochs"])
 
     return scenario
 
@@ -106,7 +106,8 @@ def pretrained(folder: Path) -> None:
     from mmengine.device import get_device
 
     from fasa.tasks.detection.configs import build
-    from fasa.tasks.detection.pretraining import Pretraining, pretrain
+    from fasa.tasks.detection.pretraining import pretrain
+    from fasa.tasks.detection.pretraining_settings import Pretraining
 
     assert get_device() == "cuda"
     spec = Pretraining(first_class=60, classes=3, per_class=8, epochs=1, sides=(32,), batch_size=8)
