@@ -74,7 +74,7 @@ def check_same(one: Job, other: Job) -> None:
     Raises:
         DifferentError: they are not the same.
     """
-    first, second = (torch.load(job.weights, weights_only=True)["state"] for job in (one, other))
+    first, second = (torch.load(job.weights, weights_only=True)["state_dict"] for job in (one, other))
     for key, value in first.items():
         if not torch.equal(value, second[key]):
             worst = (value.double() - second[key].double()).abs().max().item()

@@ -75,7 +75,7 @@ def ends(study: Study, name: str, seed: int = 0) -> tuple[dict, dict]:
     """The weights that a run left, and its history."""
     folder = study.work_dir(name, seed)
     content = torch.load(folder / "model.pt", weights_only=True, map_location="cpu")
-    return content["state"], json.loads((folder / "history.json").read_text())["epochs"]
+    return content["state_dict"], json.loads((folder / "history.json").read_text())["epochs"]
 
 
 def assert_same(first: tuple[dict, dict], second: tuple[dict, dict]) -> None:

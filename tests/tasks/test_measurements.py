@@ -233,7 +233,7 @@ def test_measuring_twice_gives_the_same(evaluated):
 
 def test_an_untrained_or_damaged_run_is_told(evaluated):
     study, run, _, _ = evaluated
-    with pytest.raises(UserError, match=r"seed-0/model\.pt is missing; train that run first"):
+    with pytest.raises(UserError, match=r"seed-0/model\.pt is missing; train that run: what is done"):
         session.evaluate(study.job(Run("ldam_fasa", 0)), CPU, time.monotonic())
     (study.work_dir(run.recipe, run.seed) / "history.json").write_text("{")
     with pytest.raises(UserError, match=r"history\.json is damaged; train that run again"):
@@ -245,7 +245,7 @@ def test_results_of_an_older_recipe_do_not_count(evaluated, make_study):
     changed = make_study(epochs=0.05)
     assert changed.load_metrics(run.recipe, run.seed) is None
     assert changed.missing_reason(run.recipe, run.seed) == "its results are of an older recipe or version"
-    with pytest.raises(UserError, match="trained by another version of its recipe"):
+    with pytest.raises(UserError, match="is of another version of its recipe"):
         session.evaluate(changed.job(run), CPU, time.monotonic())
 
 

@@ -260,7 +260,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(study, capsys):
     state["fasa"]["fingerprint"] = "another"
     torch.save(state, newest)
     assert fasa("train", "mask_rcnn", "--seed", "0") == 2
-    assert "another version of this recipe" in capsys.readouterr().err
+    assert "another version of its recipe" in capsys.readouterr().err
 
 
 def test_official_data_must_be_named(study, capsys):

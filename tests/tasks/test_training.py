@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def weights(study, name, seed=0):
-    return torch.load(study.work_dir(name, seed) / "model.pt", weights_only=True)["state"]
+    return torch.load(study.work_dir(name, seed) / "model.pt", weights_only=True)["state_dict"]
 
 
 def assert_same(first, second):
@@ -212,7 +212,7 @@ def test_a_seed_decides_the_weights(study, train):
 
 
 def test_a_needed_run_must_be_there(study, dataset):
-    with pytest.raises(UserError, match=r"ce_r34/seed-0/model\.pt is missing; train that run first"):
+    with pytest.raises(UserError, match=r"ce_r34/seed-0/model\.pt is missing; train that run: what is done"):
         Training(study.job(Run("ce_r34_chu", 0)), dataset, CPU)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,9 +15,8 @@ import torch
 from fasa.datasets.pack import save_pack
 from fasa.errors import UserError
 from fasa.study import Run, Study
-from fasa.tasks import checkpoint, lease
+from fasa.tasks import checkpoint, lease, weights
 from fasa.tasks.classification import session
-from fasa.tasks.classification.classifier import load_classifier
 
 RECIPES = ("ldam_fasa", "ldam_fasa_released", "ldam_m2m", "ce_r34_chu", "tde", "tde_fasa", "balanced_softmax")
 
@@ -109,7 +109,7 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(study, build, train, kee
     last = study.checkpoint_dir("ldam_fasa", 0) / "epoch-00005.pt"
     content = last.read_bytes()
     last.write_bytes(content[: int(keep * len(content))])
-    assert checkpoint.newest_checkpoint(last.parent, study.fingerprint("ldam_fasa"))["epoch"] == 4
+    assert checkpoint.newest_checkpoint(study.job(Run("ldam_fasa", 0)))["epoch"] == 4
     assert set(build(study, "ldam_fasa").run()) == {4}
     assert_same(ends(study, "ldam_fasa"), expected)
 
@@ -157,20 +157,28 @@ def test_a_checkpoint_of_another_recipe_is_refused(study, build, train):
     with pytest.raises(UserError) as refusal:
         next(build(study, "ldam_fasa").run())
     assert str(refusal.value) == (
-        f"{folder}/epoch-00005.pt is a checkpoint of another version of this recipe; "
+        f"{folder}/epoch-00005.pt is a checkpoint of another version of its recipe; "
         f"delete {folder} to train from the start."
     )
 
 
-def test_weights_of_another_recipe_or_damaged_are_refused(study, build, train):
+def test_a_checkpoint_of_another_seed_is_refused(study, build, train):
+    train(study, "ldam", 1)
+    shutil.copytree(study.checkpoint_dir("ldam", 1), study.checkpoint_dir("ldam", 0))
+    with pytest.raises(UserError, match=r"epoch-00005\.pt is a checkpoint of another seed; delete .* from the start"):
+        next(build(study, "ldam").run())
+
+
+def test_weights_of_another_run_or_damaged_are_refused(study, build, train):
     train(study, "ce_r34")
-    path = study.work_dir("ce_r34", 0) / "model.pt"
-    classifier = build(study, "ce_r34").classifier
-    with pytest.raises(UserError, match="trained by another version of its recipe; delete it"):
-        load_classifier(path, classifier, "another")
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match=r"model\.pt is damaged .*; train that run first"):
-        load_classifier(path, classifier, study.fingerprint("ce_r34"))
+    job, classifier = study.job(Run("ce_r34", 0)), build(study, "ce_r34").classifier
+    with pytest.raises(UserError, match="is of another version of its recipe; train that run"):
+        weights.load(replace(job, fingerprint="another"), classifier)
+    with pytest.raises(UserError, match=r"model\.pt is of another seed; train that run: what is done of it is kept"):
+        weights.load(replace(job, run=Run("ce_r34", 1)), classifier)
+    job.weights.write_bytes(job.weights.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"model\.pt is damaged .*; train that run: what is done of it is kept"):
+        weights.load(job, classifier)
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
-"""A classifier put together from a recipe: backbone, head, and the file that a training leaves of it."""
+"""A classifier put together from a recipe: backbone and head."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from fasa import torch_files
 from fasa.errors import UserError
 from fasa.tasks.classification.heads import HEADS
 from fasa.tasks.classification.networks import build_backbone
@@ -27,20 +25,3 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head.infer(self.network(images).mean((2, 3)))
-
-
-def save_classifier(path: Path, classifier: Classifier, fingerprint: str) -> None:
-    """Write a finished run's weights, atomically, with the fingerprint of what made them."""
-    torch_files.write(path, {"fingerprint": fingerprint, "state": classifier.state_dict()})
-
-
-def load_classifier(path: Path, classifier: Classifier, fingerprint: str) -> None:
-    """Fill ``classifier`` with a finished run's weights.
-
-    Raises:
-        UserError: the file is missing or damaged, or an older recipe made it.
-    """
-    content = torch_files.read(path, "train that run first")
-    if content.get("fingerprint") != fingerprint:
-        raise UserError(f"{path} was trained by another version of its recipe; delete it and train that run again.")
-    classifier.load_state_dict(content["state"])

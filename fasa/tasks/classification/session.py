@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fasa.augmenters.base import ImageContext, augmenter_class
 from fasa.datasets import LongTailDataset, load_pack
 from fasa.errors import UserError
-from fasa.tasks.classification.classifier import Classifier, load_classifier
+from fasa.tasks import weights
+from fasa.tasks.classification.classifier import Classifier
 from fasa.tasks.classification.measurements import measure
 from fasa.tasks.classification.training import Training
 from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
@@ -135,7 +136,7 @@ def evaluate(job: Job, device: torch.device, started: float) -> Path:
     dataset = load_data(job)
     options = job.scale.backbones.get(recipe.backbone, {})
     classifier = Classifier(recipe, len(dataset.class_counts), options)
-    load_classifier(job.weights, classifier, job.fingerprint)
+    weights.load(job, classifier)
     cost, history = read_trained(job, "cost.json"), read_trained(job, "history.json")["epochs"]
     return write_metrics(
         job,

@@ -14,10 +14,10 @@ from fasa.augmenters.base import Augmenter, Batch, ImageContext, Targets, Valida
 from fasa.datasets import LongTailDataset
 from fasa.errors import UserError
 from fasa.method.virtual_loss import total_loss
-from fasa.tasks import checkpoint
+from fasa.tasks import checkpoint, weights
 from fasa.tasks.attempts import and_this, device_name
 from fasa.tasks.classification.augment import Images
-from fasa.tasks.classification.classifier import Classifier, load_classifier, save_classifier
+from fasa.tasks.classification.classifier import Classifier
 from fasa.tasks.classification.graphs import GraphedStep
 from fasa.tasks.classification.losses import Criterion, target_sums
 from fasa.tasks.classification.recipe import ClassificationRecipe
@@ -56,7 +56,7 @@ class Training:
         self.generator = torch.Generator(device).manual_seed(self.seed)
         self.classifier = self._classifier(job)
         if recipe.start_from:
-            self._load(self.classifier, job.needed[recipe.start_from])
+            weights.load(job.needed[recipe.start_from], self.classifier)
         if recipe.freeze:
             self.classifier.network.requires_grad_(False)
         self.criterion = Criterion(self.counts, **recipe.loss.model_dump()).to(device)
@@ -206,7 +206,7 @@ class Training:
 
     # ----------------------------------------------------------------------------------------- state and files
     def _resume(self) -> None:
-        state = checkpoint.newest_checkpoint(self.job.checkpoints, self.job.fingerprint)
+        state = checkpoint.newest_checkpoint(self.job)
         if state is None:
             return
         kind = state.get("device", self.device.type)
@@ -225,7 +225,6 @@ class Training:
     def _save(self, seconds: float) -> None:
         self.held.check()
         state = {
-            "fingerprint": self.job.fingerprint,
             "classifier": self.classifier.state_dict(),
             "augmenter": self.augmenter.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -236,7 +235,7 @@ class Training:
             "history": self.history,
             "attempts": self.attempts,
         }
-        checkpoint.save_checkpoint(self.job.checkpoints, self.epoch, state)
+        checkpoint.save_checkpoint(self.job, self.epoch, state)
 
     def _finish(self) -> None:
         """Keep the end as a checkpoint, so that a lost file below costs nothing; the weights come last."""
@@ -249,7 +248,7 @@ class Training:
         }
         write_trained(self.job, "cost.json", cost)
         write_trained(self.job, "history.json", {"epochs": self.history})
-        save_classifier(self.job.weights, self.classifier, self.job.fingerprint)
+        weights.save(self.job, self.classifier)
 
     # ------------------------------------------------------------------------------------------------- set-up
     def _images(self, dataset: LongTailDataset, images: Any) -> Images:
@@ -260,15 +259,12 @@ class Training:
         made = Classifier(job.recipe, len(self.counts), self.scale.backbones.get(job.recipe.backbone, {}))
         return made.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
 
-    def _load(self, classifier: Classifier, job: Job) -> None:
-        load_classifier(job.weights, classifier, job.fingerprint)
-
     def _teacher(self) -> Classifier | None:
         if self.recipe.teacher is None:
             return None
         job = self.job.needed[self.recipe.teacher]
         teacher = self._classifier(job)
-        self._load(teacher, job)
+        weights.load(job, teacher)
         return teacher.eval().requires_grad_(False)
 
     def _augmenter(self) -> Augmenter:

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from fasa.errors import UserError
 from fasa.mmdet.adaptation_hook import AdaptationHook
 from fasa.tasks.attempts import and_this
+from fasa.tasks.checkpoint import foreign
 from fasa.tasks.detection.iteration_cost import IterationCost
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import Lease
@@ -71,11 +72,9 @@ class BookkeepingHook(Hook):
         if not runner._resume:
             return
         stamp = checkpoint.get("fasa", {})
-        if stamp.get("fingerprint") != self.job.fingerprint:
-            raise UserError(
-                f"the checkpoint in {runner.work_dir} is of another version of this recipe; delete that folder to "
-                "train from the start."
-            )
+        if other_run := foreign(stamp, self.job):
+            told = f"the checkpoint in {runner.work_dir} is of another {other_run}"
+            raise UserError(f"{told}; delete that folder to train from the start.")
         self.before = stamp["seconds"]
         self.iterations.load(stamp.get("iterations", {}))  # an older checkpoint has none, nor attempts
         self.attempts = stamp.get("attempts", [])
@@ -84,6 +83,7 @@ class BookkeepingHook(Hook):
         self.held.check()
         checkpoint["fasa"] = {
             "fingerprint": self.job.fingerprint,
+            "seed": self.job.run.seed,
             "attempts": self.attempts,
             "seconds": self.seconds,
             "iterations": self.iterations.state(),

@@ -21,8 +21,9 @@ from fasa.datasets.manifest import check_files
 from fasa.errors import UserError
 from fasa.mmdet.adaptation_hook import unwrapped
 from fasa.mmdet.checkpoints import WHOLE, newest, resumed_by_mmengine
+from fasa.tasks import weights
 from fasa.tasks.attempts import device_name
-from fasa.tasks.detection import pretraining, published_weights, weights
+from fasa.tasks.detection import pretraining, published_weights
 from fasa.tasks.detection.bookkeeping import BookkeepingHook, history
 from fasa.tasks.detection.configs import build, in_micro_batches
 from fasa.tasks.heartbeat import Heartbeat
@@ -53,7 +54,7 @@ def train(job: Job) -> None:
         resume = newest(job.checkpoints)
         if resume is None and recipe.start_from:
             stage_one = job.needed[recipe.start_from]
-            weights.check(stage_one.weights, stage_one.fingerprint)
+            weights.check(stage_one)
         processes = processes_for(devices)
         if processes < devices:
             if recipe.augmenter.per_process_statistics:
@@ -111,7 +112,7 @@ def train_here(job: Job, resume: Path | None, processes: int, held: Lease) -> No
     held.check()
     write_trained(job, "cost.json", cost)
     write_trained(job, "history.json", {"epochs": history(runner) or []})
-    weights.save(job.weights, detector, job.fingerprint)
+    weights.save(job, detector)
 
 
 def _told(error: OSError, folder: Path) -> UserError:
@@ -147,6 +148,6 @@ def trained_detector(job: Job) -> tuple[nn.Module, DataLoader, DataLoader]:
     config = build(job)
     config.model.pop("stage_one", None)  # the file has all the weights
     detector = MODELS.build(config.model)
-    weights.load(job.weights, detector, job.fingerprint)
+    weights.load(job, detector)
     images, heldout = map(Runner.build_dataloader, (config.test_dataloader, config.heldout_dataloader))
     return detector.to(get_device()), images, heldout

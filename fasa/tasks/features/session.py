@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 
-from fasa.tasks.detection import weights
+from fasa.tasks import weights
 from fasa.tasks.features.measurements import measure
 from fasa.tasks.features.training import Training
 from fasa.tasks.records import noting_failure, read_trained, write_metrics
@@ -43,7 +43,7 @@ def evaluate(job: Job, started: float) -> Path:
     """
     torch.set_num_threads(job.scale.threads)
     training = Training(job)
-    weights.load(job.weights, training.head, job.fingerprint)
+    weights.load(job, training.head)
     cost, training.history = read_trained(job, "cost.json"), read_trained(job, "history.json")["epochs"]
     manifest = training.manifest
     return write_metrics(

@@ -17,9 +17,8 @@ from fasa.datasets.manifest import check_files, read_manifest
 from fasa.errors import UserError
 from fasa.mmdet.seeding import mixed_seed
 from fasa.mmdet.validation_loss import RoIValidation, evaluating
-from fasa.tasks import checkpoint
+from fasa.tasks import checkpoint, weights
 from fasa.tasks.attempts import and_this
-from fasa.tasks.detection import weights
 from fasa.tasks.features.geometry import Geometry
 from fasa.tasks.features.head import FeatureHead
 from fasa.tasks.features.recipe import FeaturesRecipe
@@ -194,7 +193,7 @@ class Training:
 
     # ----------------------------------------------------------------------------------------- state and files
     def _resume(self) -> None:
-        state = checkpoint.newest_checkpoint(self.job.checkpoints, self.job.fingerprint)
+        state = checkpoint.newest_checkpoint(self.job)
         if state is None:
             return
         self.head.load_state_dict(state["head"])
@@ -205,7 +204,6 @@ class Training:
     def _save(self) -> None:
         self.held.check()
         state = {
-            "fingerprint": self.job.fingerprint,
             "head": self.head.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "epoch": self.epoch,
@@ -213,7 +211,7 @@ class Training:
             "history": self.history,
             "attempts": self.attempts,
         }
-        checkpoint.save_checkpoint(self.job.checkpoints, self.epoch, state)
+        checkpoint.save_checkpoint(self.job, self.epoch, state)
 
     def _finish(self) -> None:
         """Leave the history, the cost and, last, the weights."""
@@ -226,4 +224,4 @@ class Training:
         self.held.check()
         write_trained(self.job, "cost.json", cost)
         write_trained(self.job, "history.json", {"epochs": self.history})
-        weights.save(self.job.weights, self.head, self.job.fingerprint)
+        weights.save(self.job, self.head)

@@ -22,6 +22,7 @@ from fasa.tasks import checkpoint
 from fasa.tasks.classification import graphs
 from fasa.tasks.classification.graphs import GraphedStep
 from fasa.tasks.classification.training import Training
+from fasa.tasks.task import Job
 
 prepare = classifiers.prepare
 observe, make, register_buffer = FASA.observe, FASA._make, FASA.register_buffer
@@ -81,8 +82,8 @@ def drawn_by_the_cpu(self: FasaAugmenter, context: Any, **options: Any) -> None:
     build_augmenter(self, context, **options)
 
 
-def device_not_looked_at(folder: Path, fingerprint: str) -> Any:
-    state = newest(folder, fingerprint)
+def device_not_looked_at(job: Job) -> Any:
+    state = newest(job)
     return state and {key: value for key, value in state.items() if key != "device"}
 
 
