@@ -28,6 +28,7 @@ import fasa.mmdet.adaptation_hook
 import fasa.mmdet.bbox_head
 import fasa.mmdet.seeding  # noqa: F401
 from fasa.tasks.detection.bookkeeping import BookkeepingHook
+from fasa.tasks.task import Run
 
 register_all_modules()
 CLASSES, SIDE = 5, 64
@@ -228,5 +229,5 @@ def held_out(**scenes: Any) -> dict[str, Any]:
 
 def bookkeeping(check: Callable[[], None] = lambda: None) -> BookkeepingHook:
     """The hook of a job with the fingerprint "fingerprint", under a lease that is looked at by ``check``."""
-    job, held = SimpleNamespace(fingerprint="fingerprint", root=Path(".")), SimpleNamespace(check=check)
-    return BookkeepingHook(job, held)
+    job = SimpleNamespace(run=Run("toy", 0), fingerprint="fingerprint", root=Path("."))
+    return BookkeepingHook(job, SimpleNamespace(check=check))

@@ -244,7 +244,7 @@ def test_a_finished_training_is_not_trained_again(study):
 def test_a_second_stage_needs_its_first(study, capsys):
     shutil.rmtree(study.work_dir("mask_rcnn", 0), ignore_errors=True)  # another test may have trained it
     assert fasa("train", "bags_fasa", "--seed", "0") == 2
-    assert "model.pt is missing; train that run again" in capsys.readouterr().err
+    assert "model.pt is missing; train that run: what is done" in capsys.readouterr().err
     assert study.state("bags_fasa", 0) == "failed"
     assert fasa("train", "mask_rcnn", "bags_fasa", "--seed", "0") == 0
     assert fasa("evaluate", "bags_fasa", "--seed", "0") == 0
