@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ class Scale(Named):
         "takes nothing from it as evidence of a claim.",
     )
 
-    @cached_property
+    @property
     def parts(self) -> dict[str, TaskScale]:
         """The part of each task that this scale runs, by its name."""
         return {name: part for name in tasks() if (part := getattr(self, name, None)) is not None}

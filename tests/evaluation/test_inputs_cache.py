@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -124,7 +125,11 @@ load_ground_truth({str(source)!r})
     assert done.returncode == -signal.SIGKILL
     (left,) = folder.iterdir()
     load_ground_truth(source)
-    assert left.exists()  # another process might be at it
+    assert not left.exists()  # its process is known to be gone
+    left = left.with_name(left.name.replace(socket.gethostname(), "elsewhere"))
+    left.touch()
+    load_ground_truth(source)
+    assert left.exists()  # a process of another machine might be at it
     os.utime(left, (0, 0))
     load_ground_truth(source)
     assert not left.exists() and len(list(folder.iterdir())) == 1

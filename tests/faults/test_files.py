@@ -86,7 +86,7 @@ def test_a_loss_that_is_not_finite_is_told_and_mended(kind, run, tmp_path):
     shutil.copytree(run.study.root / "configs", configs)
     path = configs / "scales/smoke.yaml"
     scale = yaml.safe_load(path.read_text())
-    scale["classification" if kind == "classifier" else "detection"]["schedule"]["lr"] = 1e30
+    scale["classification" if kind == "classifier" else "detection"]["schedule"]["lr"] = 1e15
     path.write_text(yaml.safe_dump(scale, sort_keys=False))
     assert attempt(study.root, *run.command()) == 2
     failure = json.loads((study.work_dir(run.recipe, 0) / "failed.json").read_text())["message"]
