@@ -6,7 +6,6 @@ python -m benchmarks.long_haul [--recipes 500 2000]
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from fasa import sealed
 from fasa.study import load_study
 
 ROOT = Path(__file__).parents[1]
@@ -73,16 +73,18 @@ def generated(model: Path, folder: Path, number: int) -> Path:
         content = {"title": f"Long haul {table // ROWS}", "columns": columns, "rows": rows}
         (folder / f"configs/tables/long_haul_{table // ROWS}.yaml").write_text(yaml.safe_dump(content))
     study = load_study(folder, SCALE)
-    run, results = study.work_dir(MODEL, 0), study.metrics_path(MODEL, 0).parent
+    work, measured = study.work_dir(MODEL, 0), study.metrics_path(MODEL, 0).parent
+    files = [work / "cost.json", work / "history.json", *measured.iterdir()]
+    contents = {path: sealed.read(path, study.identity(MODEL, 0, path.stem), "make it again") for path in files}
     for name in names:
         fingerprint = study.fingerprint(name)
         for seed in study.seeds(name):
-            shutil.copytree(run, study.work_dir(name, seed), ignore=shutil.ignore_patterns("checkpoints"))
-            shutil.copytree(results, study.metrics_path(name, seed).parent)
             said = {"recipe": name, "seed": seed, "fingerprint": fingerprint}
-            for path in (study.work_dir(name, seed) / "cost.json", *study.metrics_path(name, seed).parent.iterdir()):
-                content = json.loads(path.read_text())
-                path.write_text(json.dumps(content | {key: said[key] for key in said if key in content}))
+            theirs = {work: study.work_dir(name, seed), measured: study.metrics_path(name, seed).parent}
+            for path, content in contents.items():
+                copied = content | {key: said[key] for key in said if key in content}
+                sealed.write(theirs[path.parent] / path.name, study.identity(name, seed, path.stem), copied)
+            shutil.copy(work / "model.pt", theirs[work])
     return folder
 
 
