@@ -33,7 +33,8 @@ class Scale(Named):
 
     def task(self, recipe: Recipe) -> Task | None:
         """The task that runs ``recipe`` here; None where there is none."""
-        return next((tasks()[name] for name in self.parts if isinstance(recipe, tasks()[name].recipe_model)), None)
+        able = (task for task in tasks().values() if isinstance(recipe, task.recipe_model))
+        return next((task for task in able if getattr(self, task.name, None) is not None), None)
 
     def unsupported_reason(self, recipe: Recipe) -> str | None:
         """What keeps this scale from running ``recipe``, as what it has: "no detection"; None where nothing does."""
@@ -41,13 +42,14 @@ class Scale(Named):
         if task is None:
             able = [task.name for task in tasks().values() if isinstance(recipe, task.recipe_model)]
             return f"no {' or '.join(able)}"
-        return task.unsupported_reason(recipe, self.parts[task.name])
+        return task.unsupported_reason(recipe, getattr(self, task.name))
 
     def apply(self, recipe: Recipe) -> Recipe:
         """``recipe`` at this scale, which has what it takes."""
         task = self.task(recipe)
         assert task is not None
-        return task.at_scale(recipe, self.parts[task.name], f"configs/scales/{self.name}.yaml: recipe '{recipe.name}'")
+        place = f"configs/scales/{self.name}.yaml: recipe '{recipe.name}'"
+        return task.at_scale(recipe, getattr(self, task.name), place)
 
 
 @cache
