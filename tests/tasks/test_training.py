@@ -14,7 +14,6 @@ from fasa.augmenters.m2m import M2m
 from fasa.errors import UserError
 from fasa.method.virtual_loss import VirtualLoss, mean_loss, weighted_sums
 from fasa.study import Run, load_study
-from fasa.tasks import weights
 from fasa.tasks.classification import session
 from fasa.tasks.classification.losses import Criterion
 from fasa.tasks.classification.training import Training
@@ -67,7 +66,7 @@ def test_re_weighting_and_m2m_begin_with_the_drop(study_root):
 def test_epoch_lengths_on_cifar_lt(study_root, monkeypatch, dataset, cifar_counts, name, length, last):
     """17,000 batches of LDAM (the last one short), 8,400 of TDE (dropped), 100 of Chu's phase II from two passes."""
     monkeypatch.setattr(Training, "_augmenter", lambda self: torch.nn.Identity())
-    monkeypatch.setattr(weights, "load", lambda job, model: None)
+    monkeypatch.setattr("fasa.tasks.weights.load", lambda job, model: None)
     monkeypatch.setattr(torch.nn.Identity, "begin_epoch", lambda self, epoch: None, raising=False)
     labels = np.repeat(np.arange(100), cifar_counts.numpy())
     data = replace(
