@@ -57,8 +57,7 @@ def _wanted(options: argparse.Namespace, images: Callable[[int, int], None]) -> 
     found: dict[str, Faults] = {}
     if names or not bundles:
         study = study_of(options)
-        runs = [run for name in names or study.artifacts() for run in study.with_needed(study.runs(name))]
-        jobs = [study.job(run) for run in dict.fromkeys(runs)]
+        jobs = [study.job(run) for run in study.every_run(names)]
         for job in jobs:
             if job.data.exists():
                 found[str(job.data)] = partial(data_faults, job.data, images)

@@ -7,7 +7,7 @@ writes a manifest, which ``read_manifest`` reads; ``check_detection`` lists what
 from fasa.datasets.classification import prepare_classification
 from fasa.datasets.detection import check_detection, prepare_detection
 from fasa.datasets.long_tail import LongTailDataset
-from fasa.datasets.manifest import Manifest, check_files, read_manifest
+from fasa.datasets.manifest import Manifest, check_files, is_whole, read_manifest
 from fasa.datasets.pack import load_pack
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Manifest",
     "check_detection",
     "check_files",
+    "is_whole",
     "load_pack",
     "prepare_classification",
     "prepare_detection",

@@ -95,6 +95,15 @@ def check_files(path: Path) -> None:
         raise UserError(fault)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a data set is there, and what :func:`check_files` looks at is as it was prepared."""
+    try:
+        check_files(path)
+    except UserError:
+        return False
+    return True
+
+
 def faults(path: Path, images: bool = True, progress: Callable[[int, int], None] | None = None) -> Iterator[str]:
     """A sentence for each file of the data set that is missing or was changed since it was prepared.
 

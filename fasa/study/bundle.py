@@ -18,13 +18,12 @@ from fasa.config_folders import config_folders
 from fasa.errors import UserError
 from fasa.study.loading import load_study
 from fasa.study.study import Study
+from fasa.tasks.records import FAILED, MEASURED, TRAINED
 from fasa.tasks.task import Run
 
 MANIFEST = "bundle.json"
 FORMAT, VERSION = "fasa bundle", 2  # 1 had files without checksums of their own
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry: the same runs make the same bytes
-MEASURED = ("metrics.json", "provenance.json", "examples.json")
-TRAINED = ("cost.json", "history.json", "failed.json")
 UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error)  # RuntimeError: it has a password
 BLOCK = 1 << 20
 LISTED = 64 * BLOCK  # bytes of the manifest, at most
@@ -46,13 +45,13 @@ def pack(study: Study, path: Path, weights: bool = False) -> int:
         UserError: no run is finished, or the disk is full.
     """
     runs, files = 0, _configs(study.root)
-    for run in _every_run(study):
+    for run in study.every_run():
         work, measured = study.work_dir(run.recipe, run.seed), _measured_dir(study, run.recipe, run.seed)
         done = study.load_metrics(run.recipe, run.seed) is not None
         runs += done
         trained = (*TRAINED, "model.pt") if weights else TRAINED
         kept = [measured / name for name in MEASURED if done]
-        kept += [work / name for name in trained if done or name == "failed.json"]
+        kept += [work / name for name in trained if done or name == FAILED]
         files |= {path.relative_to(study.root).as_posix(): path for path in kept if path.exists()}
     if not runs:
         raise UserError(f"no run of scale '{study.scale.name}' is finished: there is nothing to pack.")
@@ -104,7 +103,7 @@ def take(path: Path) -> tuple[Study, int, int]:
     with atomic.scratch_folder(Path("work_dirs") / "bundle") as scratch:
         theirs = unpack(path, scratch / "study")
         ours = load_study(Path("."), theirs.scale.name)
-        measured = [run for run in _every_run(theirs) if theirs.load_metrics(run.recipe, run.seed) is not None]
+        measured = [run for run in theirs.every_run() if theirs.load_metrics(run.recipe, run.seed) is not None]
         wanted = [run for run in measured if _is_wanted(run, ours, theirs)]
         for run in wanted:
             for place in (Study.work_dir, _measured_dir):  # measurements last: with them a run is done
@@ -141,10 +140,6 @@ def unpack(path: Path, folder: Path) -> Study:
             f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space."
         ) from error
     return load_study(folder, manifest["scale"])
-
-
-def _every_run(study: Study) -> Iterable[Run]:
-    return dict.fromkeys(run for name in study.artifacts() for run in study.with_needed(study.runs(name)))
 
 
 def _measured_dir(study: Study, recipe: str, seed: int) -> Path:

@@ -16,7 +16,7 @@ from fasa.study.fingerprints import fingerprint
 from fasa.study.out_of_memory import Starved, starved_jobs, starved_reason
 from fasa.study.scales import Scale
 from fasa.tasks.recipe import DEFAULT, Recipe, TaskScale
-from fasa.tasks.records import identity, why_failed
+from fasa.tasks.records import FAILED, identity, why_failed
 from fasa.tasks.task import Job, Run, Task
 
 REASONS = {
@@ -223,6 +223,10 @@ class Study:
             add(run)
         return tuple(ordered)
 
+    def every_run(self, names: Iterable[str] = ()) -> tuple[Run, ...]:
+        """The runs of the tables and figures ``names``, or of all, those on request too, and what they start from."""
+        return self.with_needed(tuple(run for name in names or self.artifacts() for run in self.runs(name)))
+
     # ------------------------------------------------------------------------------------------------- where files lie
     def data_path(self, name: str) -> Path:
         """The prepared data of recipe ``name``: one file for each way to cut a data set."""
@@ -298,7 +302,7 @@ class Study:
         if self.load_metrics(recipe, seed) is not None:
             return "done"
         folder = self.work_dir(recipe, seed)
-        if (folder / "failed.json").exists():
+        if (folder / FAILED).exists():
             return "failed"
         if self._trained(folder, Run(recipe, seed)) and (folder / "model.pt").exists():
             return "trained"

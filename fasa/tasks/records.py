@@ -18,6 +18,8 @@ from fasa.tasks.provenance import environment
 from fasa.tasks.task import Job, Run
 
 FAILED = "failed.json"
+TRAINED = ("cost.json", "history.json", FAILED)  # in a run's work folder
+MEASURED = ("metrics.json", "provenance.json", "examples.json")  # among the results
 DISK = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 
 

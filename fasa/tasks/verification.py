@@ -8,11 +8,9 @@ from pathlib import Path
 
 from fasa import sealed
 from fasa.errors import UserError
-from fasa.tasks.records import FAILED, identity
+from fasa.tasks.records import MEASURED, TRAINED, identity
 from fasa.tasks.task import Job
 
-TRAINED = ("cost.json", "history.json", FAILED)
-MEASURED = ("metrics.json", "provenance.json", "examples.json")
 Progress = Callable[[int, int], None]
 
 

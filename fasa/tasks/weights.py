@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -9,23 +10,26 @@ from torch import nn
 from fasa import torch_files
 from fasa.errors import UserError
 from fasa.tasks.checkpoint import foreign
+from fasa.tasks.records import write_trained
 from fasa.tasks.task import Job
 
 MEND = "train that run: what is done of it is kept"
 
 
-def save(job: Job, model: nn.Module) -> None:
-    """Write the state of the trained ``model``, on the CPU, atomically.
+def leave(job: Job, model: nn.Module, cost: Mapping[str, Any], history: Any) -> None:
+    """Write all that a finished training leaves: ``cost.json``, ``history.json`` and, last, the weights.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
+    write_trained(job, "cost.json", cost)
+    write_trained(job, "history.json", {"epochs": history})
     state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     torch_files.write(job.weights, {"state_dict": state, "fingerprint": job.fingerprint, "seed": job.run.seed})
 
 
 def load(job: Job, model: nn.Module) -> None:
-    """Fill ``model`` with what :func:`save` wrote for the same run.
+    """Fill ``model`` with the weights that :func:`leave` wrote for the same run.
 
     Raises:
         UserError: the file is missing, damaged, another run's, or does not fit.

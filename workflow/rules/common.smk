@@ -86,8 +86,7 @@ def pack_of(wildcards):
     try:
         return study.data_path(wildcards.recipe)
     except UserError as error:  # a target that was typed wrong
-        print(f"fasa: {error}", file=sys.stderr)
-        sys.exit(2)
+        refuse(error)
 
 
 def recipe_of_pack(wildcards):

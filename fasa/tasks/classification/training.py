@@ -24,7 +24,6 @@ from fasa.tasks.classification.recipe import ClassificationRecipe
 from fasa.tasks.classification.scale import ClassificationScale
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import lease
-from fasa.tasks.records import write_trained
 from fasa.tasks.task import Job
 from fasa.tasks.termination import Terminated
 
@@ -246,9 +245,7 @@ class Training:
             "threads": torch.get_num_threads(),
             "attempts": self.attempts,
         }
-        write_trained(self.job, "cost.json", cost)
-        write_trained(self.job, "history.json", {"epochs": self.history})
-        weights.save(self.job, self.classifier)
+        weights.leave(self.job, self.classifier, cost, self.history)
 
     # ------------------------------------------------------------------------------------------------- set-up
     def _images(self, dataset: LongTailDataset, images: Any) -> Images:

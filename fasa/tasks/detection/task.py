@@ -54,7 +54,7 @@ class Detection(Task):
         from fasa.evaluation.arrays import cores
 
         destination = self.data_path(root, recipe)
-        if not _is_whole(destination):
+        if not datasets.is_whole(destination):
             datasets.prepare_detection(recipe.data.name, recipe.data.options, source, destination, cores())
         return destination
 
@@ -132,16 +132,6 @@ class Detection(Task):
             raise UserError(
                 "mmcv's operators were compiled for CPUs alone: run `FASA_NVCC=pypi make setup`, or say --device cpu."
             )
-
-
-def _is_whole(manifest: Path) -> bool:
-    from fasa.datasets import check_files
-
-    try:
-        check_files(manifest)
-    except UserError:
-        return False
-    return True
 
 
 TASK = Detection()

@@ -29,7 +29,6 @@ from fasa.tasks.detection.configs import build, in_micro_batches
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import Lease, lease
 from fasa.tasks.processes import launch, lost_workers_told, processes_for
-from fasa.tasks.records import write_trained
 from fasa.tasks.task import Job
 
 # mmengine's own, but for processors, which have no numbers
@@ -110,9 +109,7 @@ def train_here(job: Job, resume: Path | None, processes: int, held: Lease) -> No
         "attempts": bookkeeping.attempts,
     }
     held.check()
-    write_trained(job, "cost.json", cost)
-    write_trained(job, "history.json", {"epochs": history(runner) or []})
-    weights.save(job, detector)
+    weights.leave(job, detector, cost, history(runner) or [])
 
 
 def _told(error: OSError, folder: Path) -> UserError:

@@ -61,12 +61,10 @@ class FixedFeatures(Task):
         return manifest_path(root, recipe.data)
 
     def prepare(self, root: Path, recipe: FeaturesRecipe, source: Path | None) -> Path:
-        from fasa.datasets import check_files, lvis_counts
+        from fasa.datasets import is_whole, lvis_counts
 
         destination = self.data_path(root, recipe)
-        try:
-            check_files(destination)
-        except UserError:
+        if not is_whole(destination):
             lvis_counts.prepare(recipe.data.options, destination)
         return destination
 

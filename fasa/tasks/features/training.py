@@ -27,7 +27,6 @@ from fasa.tasks.features.scale import FeaturesScale
 from fasa.tasks.features.space import Features
 from fasa.tasks.heartbeat import Heartbeat
 from fasa.tasks.lease import lease
-from fasa.tasks.records import write_trained
 from fasa.tasks.task import Job
 from fasa.tasks.termination import Terminated
 
@@ -222,6 +221,4 @@ class Training:
             "attempts": self.attempts,
         }
         self.held.check()
-        write_trained(self.job, "cost.json", cost)
-        write_trained(self.job, "history.json", {"epochs": self.history})
-        weights.save(self.job, self.head)
+        weights.leave(self.job, self.head, cost, self.history)
