@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from fasa import atomic
 from fasa.config_folders import config_folders
@@ -178,16 +178,19 @@ def _configs(root: Path) -> dict[str, Path]:
 
 def _write(stream: BinaryIO, scale: str, files: dict[str, Path]) -> None:
     listed: dict[str, dict[str, Any]] = {}
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(stream, "w") as archive:
         for name, file in sorted(files.items()):
-            digest = hashlib.sha256()
-            with file.open("rb") as source, archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True) as entry:
-                for block in iter(lambda: source.read(BLOCK), b""):
-                    digest.update(block)
-                    entry.write(block)
-            listed[name] = {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+            with file.open("rb") as source, archive.open(_entry(name), "w", force_zip64=True) as entry:
+                digest = _digest(iter(partial(source.read, BLOCK), b""), entry)
+            listed[name] = {"bytes": file.stat().st_size, "sha256": digest}
         manifest = {"format": FORMAT, "version": VERSION, "scale": scale, "files": listed}
-        archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, indent=1) + "\n")
+        archive.writestr(_entry(MANIFEST), json.dumps(manifest, indent=1) + "\n")
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED  # of itself, for an archive's own is not that of an entry with a date
+    return entry
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
@@ -221,28 +224,28 @@ def _extract(archive: zipfile.ZipFile, files: dict[str, dict[str, Any]], folder:
     for name, listed in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        digest, left = hashlib.sha256(), listed["bytes"]
         with archive.open(name) as source, target.open("wb") as written:
-            for block in _blocks(source, left, f"{path}: {name}"):
-                digest.update(block)
-                written.write(block)
-        if digest.hexdigest() != listed.get("sha256"):
+            digest = _digest(_blocks(source, listed["bytes"], f"{path}: {name}"), written)
+        if digest != listed.get("sha256"):
             raise UserError(f"{path} is damaged: {name} is not what was packed. Get the bundle again.")
 
 
 def _blocks(source: Any, size: int, name: str) -> Iterator[bytes]:
     """A file's bytes, never more than it says that it has."""
-    for block in iter(lambda: source.read(BLOCK), b""):
+    for block in iter(partial(source.read, BLOCK), b""):
         size -= len(block)
         if size < 0:
             raise UserError(f"{name} is larger than its bundle says: not unpacked.")
         yield block
 
 
-def _digest(blocks: Iterable[bytes]) -> str:
+def _digest(blocks: Iterable[bytes], copy: IO[bytes] | None = None) -> str:
+    """SHA-256 in hex of what is written to ``copy`` as it comes."""
     digest = hashlib.sha256()
     for block in blocks:
         digest.update(block)
+        if copy:
+            copy.write(block)
     return digest.hexdigest()
 
 

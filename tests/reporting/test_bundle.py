@@ -64,6 +64,7 @@ def test_the_same_runs_make_the_same_bytes_and_weights_are_packed_on_request(stu
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as without, zipfile.ZipFile(tmp_path / "w.zip") as with_weights:
         added = set(with_weights.namelist()) - set(without.namelist())
+        assert all(entry.compress_type == zipfile.ZIP_DEFLATED for entry in without.infolist())
     assert len(added) == runs[0] and all(name.endswith("/model.pt") for name in added)
 
 
