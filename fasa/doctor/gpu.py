@@ -12,6 +12,7 @@ from fasa.doctor.torch_probe import Device, Torch
 from fasa.study.cost import GB
 
 BF16 = (8, 0)  # the first compute capability with bfloat16 in its arithmetic
+TO_FP32 = "sed -i 's/precision: bf16/precision: fp32/' configs/scales/{scale}.yaml"
 BUSY = 0.5  # share of a GPU's memory that is free on one that nobody else uses, and more
 # PyPI's own wheel for Linux is the one for CUDA; other indices, and mirrors, may give the one for CPUs.
 CUDA_BUILD = (
@@ -25,6 +26,9 @@ def checks(chosen: Chosen, torch: Torch, on_slurm: int) -> Iterator[Check]:
     scale = chosen.study.scale.name
     if torch.error:
         yield Check("warning" if chosen.gpus else "note", "Not checked: torch cannot be loaded.")
+    elif chosen.bf16 and not chosen.gpus and not torch.processor_bf16:
+        told = f"The processor has no bfloat16 (AVX512-BF16 or AMX), which scale {scale} trains in."
+        yield Check("missing", told, TO_FP32.format(scale=scale))
     elif torch.devices:
         yield from _seen(chosen, torch)
     elif not chosen.gpus:
@@ -68,8 +72,8 @@ def _seen(chosen: Chosen, torch: Torch) -> Iterator[Check]:
             told = f"{device.name} has {device.free / GB:.0f} of {device.total / GB:.0f} GB free"
             yield Check("warning", f"{told}: somebody else uses it.", "nvidia-smi")
         if chosen.bf16 and device.capability < BF16:
-            edit = f"sed -i 's/precision: bf16/precision: fp32/' configs/scales/{scale.name}.yaml"
-            yield Check("missing", f"{device.name} has no bfloat16, which scale {scale.name} trains in.", edit)
+            told = f"{device.name} has no bfloat16, which scale {scale.name} trains in."
+            yield Check("missing", told, TO_FP32.format(scale=scale.name))
 
 
 def _describe(device: Device) -> str:

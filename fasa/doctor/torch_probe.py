@@ -37,6 +37,7 @@ class Torch:
     architectures: tuple[str, ...] = ()  # what it has code for: sm_80, compute_90, …
     operators_error: str = ""  # why mmcv's operators cannot be loaded; empty where they can, or nobody asked
     operators_cuda: str = NO_CUDA  # the CUDA version that they are built for
+    processor_bf16: bool = False  # whether the processor multiplies bfloat16
 
 
 LINE = TypeAdapter(Torch)  # as one line of JSON
@@ -60,7 +61,10 @@ def look(operators: bool) -> Torch:
         import torch
     except BROKEN as error:
         return Torch(error=_first_line(error))
-    found = Torch(version=str(torch.__version__), cuda=torch.version.cuda or torch.version.hip)
+    from fasa.tasks.devices import processor_has_bf16
+
+    cuda = torch.version.cuda or torch.version.hip
+    found = Torch(version=str(torch.__version__), cuda=cuda, processor_bf16=processor_has_bf16())
     if found.cuda:
         found = replace(found, architectures=tuple(torch.cuda.get_arch_list()))
         try:

@@ -18,7 +18,7 @@ from fasa.study.scales import Scale, load_scale
 if TYPE_CHECKING:
     from fasa.study import Study
 
-LARGEST_FIRST = ("paper", "proxy", "tail", "mini", "smoke")
+LARGEST_FIRST = ("paper", "paper_cpu", "proxy", "tail", "mini", "smoke")
 NEEDED = ("table", "row", "column", "seeds", "values", "missing", "scale", "dataset")
 
 

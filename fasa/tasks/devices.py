@@ -59,6 +59,25 @@ def _why_unusable() -> str:
     return ""
 
 
+def processor_has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16; torch imitates it on others, which is slower than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def check_precision(job: Job, device: torch.device) -> None:
+    """Refuse bf16 on a processor that has none.
+
+    Raises:
+        UserError: so it is.
+    """
+    if job.scale.precision == "bf16" and device.type == "cpu" and not processor_has_bf16():
+        raise UserError(
+            f"scale '{job.scale_name}' trains in bf16, and this processor has no instructions for it (AVX512-BF16 or "
+            f"AMX): take another machine, or a scale of your own with base: {job.scale_name} and precision: fp32."
+        )
+
+
 def hide_gpus() -> None:
     """Let this process and its children see no GPU: MMEngine takes one wherever it sees one."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -233,6 +233,14 @@ def test_bf16_where_the_scale_trains_in_it(make_study):
     assert [state for state, _, _ in said(study, torch, ["cifar_lt"])] == ["ok", "missing"]
 
 
+def test_bf16_on_a_processor(make_study):
+    study = make_study(precision="bf16")
+    ((state, what, remedy),) = said(study, CPU, ["cifar_lt"])
+    assert state == "missing" and "The processor has no bfloat16 (AVX512-BF16 or AMX), which scale tiny" in what
+    assert "configs/scales/tiny.yaml" in remedy
+    assert [state for state, _, _ in said(study, replace(CPU, processor_bf16=True), ["cifar_lt"])] == ["ok"]
+
+
 @pytest.mark.parametrize(
     ("architectures", "capability", "runs"),
     [

@@ -127,15 +127,25 @@ def test_what_is_about_several_devices_needs_them(study_root):
 
 # ---------------------------------------------------------------------------------------- a scale by its difference
 def test_a_scale_is_its_base_but_for_what_it_says(study_root):
-    base, derived = (load_study(study_root, name).scale for name in ("mini", "mini_two_devices"))
-    said = {"name", "description", "variation", "detection"}
+    base, derived = (load_study(study_root, name).scale for name in ("mini_60", "mini_two_devices"))
+    said = {"name", "description", "detection"}
     assert derived.model_dump(exclude=said) == base.model_dump(exclude=said)
-    assert derived.variation and not base.variation
+    assert derived.variation
     ours, theirs = derived.detection.model_dump(), base.detection.model_dump()
     assert {key for key in ours if ours[key] != theirs[key]} == {
         *("description", "devices", "threads", "seeds", "resources")
     }
     assert ours["resources"] == {**theirs["resources"], "mem_mb": 6000}
+
+
+def test_the_papers_size_on_a_processor_decides_nothing_that_a_recipe_does(study_root):
+    paper, ours = (load_study(study_root, name) for name in ("paper", "paper_cpu"))
+    assert ours.scale.comparable and ours.scale.detection is None and "ablation" in ours.unavailable
+    for name in ours.resolved:
+        assert ours.recipe(name) == paper.recipe(name)
+    there, here = (study.scale.classification.model_dump() for study in (paper, ours))
+    how = {"threads", "precision", "seeds", "evaluate_every", "resources", "seconds", "evaluate_seconds"}
+    assert {key for key in here if here[key] != there[key]} == how
 
 
 def test_bases_are_followed_to_the_last(study_root):

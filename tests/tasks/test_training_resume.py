@@ -52,10 +52,10 @@ def ends(study: Study, name: str, seed: int = 0) -> dict:
     }
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_stopped_at_every_epoch_it_ends_the_same(make_study, build, train, name):
+@pytest.mark.parametrize(("name", "precision"), [*((name, "fp32") for name in RECIPES), ("ldam_fasa", "bf16")])
+def test_stopped_at_every_epoch_it_ends_the_same(make_study, build, train, name, precision):
     """Stopped a random number of steps into each epoch and begun anew, by another object each time."""
-    study = make_study(epochs=0.04)  # 8 epochs, M2m from the 6th; 3 of Chu's second phase
+    study = make_study(epochs=0.04, precision=precision)  # 8 epochs, M2m from the 6th; 3 of Chu's second phase
     folder = study.work_dir(name, 3)
     train(study, name, 3)
     expected = ends(study, name, 3)

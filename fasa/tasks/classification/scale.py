@@ -39,7 +39,9 @@ class ClassificationScale(TaskScale):
     heads: Annotated[dict[str, dict[str, Any]], CheckedAs(Heads)] = Field(
         {}, description="Overrides of head options, by head."
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="Of the backbone's arithmetic; `bf16` on a GPU.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Of the backbone's arithmetic; `bf16` on a GPU, or a processor with AVX512-BF16 or AMX."
+    )
     evaluate_every: int = Field(
         1, gt=0, description="Epochs between two looks at the test images; the last epoch is always one."
     )

@@ -15,6 +15,7 @@ from fasa.tasks import weights
 from fasa.tasks.classification.classifier import Classifier
 from fasa.tasks.classification.measurements import measure
 from fasa.tasks.classification.training import Training
+from fasa.tasks.devices import check_precision
 from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics
 from fasa.tasks.task import Job, Run
 from fasa.tasks.termination import Terminated, deferred
@@ -47,7 +48,9 @@ def train(jobs: Sequence[Job], device: torch.device) -> dict[Run, Exception]:
 
     Raises:
         Terminated: SIGTERM came; each run was saved at the end of its epoch.
+        UserError: they are to train in bf16 on a processor that has none.
     """
+    check_precision(jobs[0], device)
     torch.set_num_threads(jobs[0].scale.threads)
     failures: dict[Run, Exception] = {}
     with _progress() as progress, deferred() as told_to_stop:
