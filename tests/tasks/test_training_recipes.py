@@ -133,7 +133,7 @@ def test_unknown_names_on_the_command_line(study_root, monkeypatch, capsys):
     error = refused(study_root, monkeypatch, capsys, "train", "ldam_fassa", "--scale", "smoke")
     assert "there is no recipe 'ldam_fassa'; closest: 'ldam_fasa', 'ldam_fasa_s" in error
     error = refused(study_root, monkeypatch, capsys, "plan", "--scale", "huge")
-    assert "there is no scale 'huge'; there are mini, mini_two_devices, " in error
+    assert "there is no scale 'huge'; there are mini, mini_60, " in error
 
 
 # --------------------------------------------------------------------------------------------------- fingerprints

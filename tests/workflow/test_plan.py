@@ -122,7 +122,7 @@ def test_the_slurm_profile_takes_partition_and_account_from_the_environment(monk
 def test_an_unknown_scale_is_one_sentence(snakemake):
     done = snakemake("-n", scale="huge", check=False)
     assert done.returncode != 0
-    assert "there is no scale 'huge'; there are mini, mini_two_devices, " in done.stdout + done.stderr
+    assert "there is no scale 'huge'; there are mini, mini_60, " in done.stdout + done.stderr
 
 
 def test_an_unknown_configuration_key_is_refused_by_name(snakemake):
