@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import fasa
@@ -42,6 +44,12 @@ def test_condas_file_has_the_locked_versions_of_what_a_classifier_needs():
     assert conda == {name: LOCK[name] for name in conda}
     needed = {canonicalize_name(Requirement(line).name) for line in (*PROJECT["dependencies"], *EXTRAS["repro"])}
     assert needed - {*conda} == {"snakemake-executor-plugin-slurm"}  # of the machine that sends jobs
+
+
+def test_the_oldest_python_that_is_promised_may_have_all_of_them():
+    """Debian 12 has 3.11.2."""
+    needs = {name: metadata(name)["Requires-Python"] for name in LOCK}
+    assert not {name: need for name, need in needs.items() if need and "3.11.0" not in SpecifierSet(need)}
 
 
 def test_opencv_is_the_one_without_libgl():
