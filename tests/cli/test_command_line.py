@@ -118,7 +118,7 @@ def script(tmp_path_factory) -> str:
     [
         ("fasa eval", {"evaluate"}),
         ("fasa train rfs_fasa_ne", {"rfs_fasa_neighbours_2"}),
-        ("fasa plan --scale p", {"paper", "proxy"}),
+        ("fasa plan --scale p", {"paper", "paper_cpu", "proxy"}),
         ("fasa render cifar_l", {"cifar_lt"}),
         ("fasa score --prot", {"--protocol"}),
     ],
