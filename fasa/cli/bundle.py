@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fasa.cli.common import Commands, add_command, study_of
+from fasa.cli.common import Commands, add_command, add_seeds, study_of
 
 
 def add_to(commands: Commands) -> None:
     """Add the commands."""
     command = add_command(commands, "bundle", bundle)
+    add_seeds(command, named=False)
     command.add_argument("--output", type=Path, metavar="FILE", help="the file to write (default: SCALE.fasa.zip)")
     command.add_argument("--weights", action="store_true", help="pack the weights of each run, too")
     command = add_command(commands, "unbundle", unbundle, scale=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasa.study import Run, Study, load_study
+from fasa.study.study import MOST_SEEDS
 from fasa.tasks.recipe import LAST_SEED
 from fasa.tasks.task import Job, Task
 
@@ -33,14 +34,24 @@ def add_command(
 def add_runs(command: argparse.ArgumentParser) -> None:
     """The options that name runs, and a device for them."""
     command.add_argument("recipes", nargs="+", metavar="RECIPE", help="a recipe of configs/recipes")
-    add_seeds(command, "the scale's")
+    add_seeds(command)
     command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
 
 
-def add_seeds(command: argparse._ActionsContainer, default: str) -> None:
-    """The option that names seeds, the same of every command."""
-    told = f"one seed or more: --seed 0 1 2 (default: {default})"
-    command.add_argument("--seed", type=_seed, action="append", metavar="SEED", help=told)
+def add_seeds(command: argparse.ArgumentParser, named: bool = True) -> None:
+    """The option ``--seeds``, and in place of it ``--seed`` where seeds can be ``named`` one by one."""
+    options = command.add_mutually_exclusive_group()
+    if named:
+        told = "one seed or more: --seed 0 1 2"
+        options.add_argument("--seed", type=_seed, action="append", metavar="SEED", help=told)
+    told = "the seeds 0 to N - 1 of every recipe (default: the scale's)"
+    options.add_argument("--seeds", type=_seeds, metavar="N", help=told)
+
+
+def _seeds(text: str) -> int:
+    if not re.fullmatch(r"\d{1,10}", text) or not 1 <= int(text) <= MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f"'{text[:20]}' is no number of seeds; name one from 1 to {MOST_SEEDS}")
+    return int(text)
 
 
 def _seed(text: str) -> int:
@@ -50,8 +61,8 @@ def _seed(text: str) -> int:
 
 
 def study_of(options: argparse.Namespace) -> Study:
-    """The study of this folder at the scale that the options name."""
-    return load_study(Path("."), options.scale)
+    """The study of this folder at the scale, and with the seeds, that the options name."""
+    return load_study(Path("."), options.scale, getattr(options, "seeds", None))
 
 
 def jobs_by_task(study: Study, options: argparse.Namespace) -> dict[Task, list[Job]]:

@@ -19,9 +19,7 @@ def add_to(commands: Commands) -> None:
     command = add_command(commands, "compare", compare)
     command.add_argument("base", metavar="BASE", help="the recipe to compare with")
     command.add_argument("mine", metavar="MINE", help="the recipe whose gain is asked for")
-    seeds = command.add_mutually_exclusive_group()
-    add_seeds(seeds, "the scale's, of both")
-    seeds.add_argument("--seeds", type=int, metavar="N", help="the seeds 0 to N - 1")
+    add_seeds(command)
     command.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
     command.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
@@ -34,7 +32,8 @@ def compare(options: argparse.Namespace) -> int:
     if study.task(options.base) is not study.task(options.mine):
         told = f"'{options.base}' is a {study.recipe(options.base).kind}, '{options.mine}' a "
         raise UserError(f"{told}{study.recipe(options.mine).kind}; compare two of one kind.")
-    seeds = _seeds(study, options)
+    asked = options.seed or [seed for name in names for seed in study.seeds(name)]
+    seeds = tuple(sorted(set(asked)))
     with redirect_stdout(sys.stderr) if options.json else nullcontext():
         if code := _complete(study, tuple(Run(name, seed) for name in names for seed in seeds), options.device):
             return code
@@ -46,15 +45,6 @@ def compare(options: argparse.Namespace) -> int:
     screen.print(comparison_page.table(study, *names, compared))
     screen.print(comparison_page.remark(study, *names, compared), soft_wrap=True)
     return 0
-
-
-def _seeds(study: Study, options: argparse.Namespace) -> tuple[int, ...]:
-    if options.seeds is not None and options.seeds < 1:
-        raise UserError("--seeds wants 1 or more.")
-    if options.seeds is not None:
-        return tuple(range(options.seeds))
-    asked = options.seed or [seed for name in (options.base, options.mine) for seed in study.seeds(name)]
-    return tuple(sorted(set(asked)))
 
 
 def _complete(study: Study, runs: tuple[Run, ...], device: str | None) -> int:

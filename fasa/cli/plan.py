@@ -12,7 +12,7 @@ def add_to(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "plan", plan)
     command.add_argument("names", nargs="*", metavar="NAME", help="tables and figures (default: each, and all)")
-    add_seeds(command, "the scale's")
+    add_seeds(command)
     command.add_argument("--runs", action="store_true", help="list every run")
 
 

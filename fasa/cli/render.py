@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fasa.cli.common import Commands, add_command, study_of
+from fasa.cli.common import Commands, add_command, add_seeds, study_of
+from fasa.errors import UserError
 from fasa.study import Study
 
 
 def add_to(commands: Commands) -> None:
     """Add the commands."""
     command = add_command(commands, "render", render)
+    add_seeds(command, named=False)
     command.add_argument(
         "names", nargs="*", metavar="NAME", help="tables, figures, findings, report or paper (default: all)"
     )
@@ -30,6 +32,8 @@ def render(options: argparse.Namespace) -> None:
     from fasa.reporting.together import rendered_together
     from fasa.study.bundle import unpack, unpacked
 
+    if options.bundle and options.seeds:
+        raise UserError("--from takes the seeds that the bundle has; leave --seeds out.")
     study = unpack(options.bundle, unpacked(options.bundle)) if options.bundle else study_of(options)
     with rendered_together():
         for name in options.names or [*study.started_artifacts(), "findings", "report", "paper"]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from fasa.cli.common import Commands, add_command, console, study_of
+from fasa.cli.common import Commands, add_command, add_seeds, console, study_of
 from fasa.errors import UserError
 
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "status", status)
+    add_seeds(command, named=False)
     command.add_argument("--watch", action="store_true", help="a live page, which results/SCALE/status.html shows, too")
     command.add_argument("--every", type=float, default=2, metavar="SECONDS", help="of --watch (default: %(default)s)")
     command.add_argument("--html", action="store_true", help="only write results/SCALE/status.html")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from fasa.cli.common import Commands, add_command, study_of
+from fasa.cli.common import Commands, add_command, add_seeds, study_of
 
 Faults = Callable[[], Iterator[str]]
 
@@ -15,6 +15,7 @@ Faults = Callable[[], Iterator[str]]
 def add_to(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "verify", verify)
+    add_seeds(command, named=False)
     command.add_argument(
         "names", nargs="*", metavar="NAME", help="tables, figures, files of 'fasa bundle' (default: all)"
     )

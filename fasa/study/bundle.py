@@ -17,7 +17,7 @@ from fasa import atomic
 from fasa.config_folders import config_folders
 from fasa.errors import UserError
 from fasa.study.loading import load_study
-from fasa.study.study import Study
+from fasa.study.study import MOST_SEEDS, Study
 from fasa.tasks.records import FAILED, MEASURED, TRAINED
 from fasa.tasks.task import Run
 
@@ -55,7 +55,7 @@ def pack(study: Study, path: Path, weights: bool = False) -> int:
         files |= {path.relative_to(study.root).as_posix(): path for path in kept if path.exists()}
     if not runs:
         raise UserError(f"no run of scale '{study.scale.name}' is finished: there is nothing to pack.")
-    atomic.write(path, lambda stream: _write(stream, study.scale.name, files))
+    atomic.write(path, lambda stream: _write(stream, study, files))
     return runs
 
 
@@ -139,7 +139,7 @@ def unpack(path: Path, folder: Path) -> Study:
         raise UserError(
             f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space."
         ) from error
-    return load_study(folder, manifest["scale"])
+    return load_study(folder, manifest["scale"], manifest.get("seeds"))
 
 
 def _measured_dir(study: Study, recipe: str, seed: int) -> Path:
@@ -176,14 +176,16 @@ def _configs(root: Path) -> dict[str, Path]:
     return files
 
 
-def _write(stream: BinaryIO, scale: str, files: dict[str, Path]) -> None:
+def _write(stream: BinaryIO, study: Study, files: dict[str, Path]) -> None:
     listed: dict[str, dict[str, Any]] = {}
     with zipfile.ZipFile(stream, "w") as archive:
         for name, file in sorted(files.items()):
             with file.open("rb") as source, archive.open(_entry(name), "w", force_zip64=True) as entry:
                 digest = _digest(iter(partial(source.read, BLOCK), b""), entry)
             listed[name] = {"bytes": file.stat().st_size, "sha256": digest}
-        manifest = {"format": FORMAT, "version": VERSION, "scale": scale, "files": listed}
+        manifest = {"format": FORMAT, "version": VERSION, "scale": study.scale.name, "files": listed}
+        if study.asked_seeds:
+            manifest["seeds"] = study.asked_seeds
         archive.writestr(_entry(MANIFEST), json.dumps(manifest, indent=1) + "\n")
 
 
@@ -202,6 +204,7 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
         size = sum(abs(listed["bytes"]) for listed in files.values())
         sound = sorted([*files, MANIFEST]) == sorted(names) and all(map(_inside, files))
         sound &= re.fullmatch(r"\w[\w.-]*", manifest["scale"]) is not None
+        sound &= manifest.get("seeds") in (None, *range(1, MOST_SEEDS + 1))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is no bundle of 'fasa bundle': its {MANIFEST} is missing or damaged.") from error
     if told != (FORMAT, VERSION):

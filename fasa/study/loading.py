@@ -31,8 +31,13 @@ def without_collector() -> Iterator[None]:
 
 
 @without_collector()
-def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
+def load_study(root: Path = Path("."), scale: str = "mini", seeds: int | None = None) -> Study:
     """Read the configs of the study in ``root``, its own and those that fasa ships, for a scale.
+
+    Args:
+        root: the study's folder.
+        scale: one of its scales.
+        seeds: N for the seeds 0 to N - 1 of every recipe, in place of the scale's.
 
     Raises:
         UserError: anything unknown, missing or out of range, by file and field.
@@ -57,7 +62,7 @@ def load_study(root: Path = Path("."), scale: str = "mini") -> Study:
     drawn = {name: figure for name, figure in figures.items() if _is_drawn(figure, size, recipes)}
     unavailable = {name: "table" for name in tables if name not in printed}
     unavailable |= {name: "figure" for name in figures if name not in drawn}
-    study = Study(root, size, recipes, printed, drawn, unavailable)
+    study = Study(root, size, recipes, printed, drawn, unavailable, seeds)
     for name in study.resolved:
         study.fingerprint(name)  # reads all that decides a run, config files included: what is wrong there is told now
     return study

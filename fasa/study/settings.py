@@ -11,6 +11,7 @@ from pydantic import Field
 
 from fasa.errors import UserError, closest
 from fasa.strict import Strict, merge, parse, read_yaml
+from fasa.study.study import MOST_SEEDS
 
 GIVEN = "configs/config.yaml and --config"
 
@@ -26,6 +27,9 @@ class Settings(Strict):
     """How large to run the study, and where official data lie."""
 
     scale: str = Field(description="One of configs/scales.")
+    seeds: int | None = Field(
+        None, ge=1, le=MOST_SEEDS, description="N for the seeds 0 to N - 1 of every recipe, in place of the scale's."
+    )
     device: Literal["cpu", "cuda"] | None = Field(
         None, description="What all runs are trained and measured on, whatever their scale asks for."
     )

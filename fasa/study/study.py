@@ -28,6 +28,7 @@ REASONS = {
     "missing": "not run",
 }
 STATES = tuple(REASONS)
+MOST_SEEDS = 999  # that can be asked for of every recipe
 # What tables, figures and the report read of a run's measurements.
 METRICS: dict[str, type] = {
     **{name: str for name in ("recipe", "scale", "fingerprint", "dataset", "code_version", "device")},
@@ -42,7 +43,8 @@ class Study:
     """Everything that ``configs/`` says, at one scale, with paths relative to ``root``.
 
     ``tables`` are those of which the scale can run a comparison, less the rows that it cannot run; ``figures`` those
-    that it can run whole; ``unavailable`` has the others' names, and which of the two each is.
+    that it can run whole; ``unavailable`` has the others' names, and which of the two each is. ``asked_seeds`` is N for
+    the seeds 0 to N - 1 of every recipe; with None they are the scale's.
     """
 
     root: Path
@@ -51,6 +53,7 @@ class Study:
     tables: dict[str, Table]
     figures: dict[str, Figure]
     unavailable: dict[str, str] = field(default_factory=dict)
+    asked_seeds: int | None = None
 
     # ------------------------------------------------------------------------------------------- recipes at this scale
     @cached_property
@@ -196,7 +199,9 @@ class Study:
             )
 
     def seeds(self, recipe: str) -> tuple[int, ...]:
-        """The seeds of recipe ``recipe``: all that the tables and figures of it ask for."""
+        """The seeds of recipe ``recipe``: those asked for, or all that the scale has for tables and figures of it."""
+        if self.asked_seeds:
+            return tuple(range(self.asked_seeds))
         asked = self.task_scale(recipe).seeds
         named = {seed for name in (recipe, *self._readers.get(recipe, ())) for seed in asked.get(name, ())}
         return tuple(sorted(named)) or asked[DEFAULT]

@@ -58,6 +58,18 @@ def test_everything_is_made_again_byte_for_byte(study, tmp_path, monkeypatch):
     assert len(here) == 11 and "the loss is not finite" in here["results/tiny/tables/adaptation_unit.md"].decode()
 
 
+def test_seeds_that_were_asked_for_are_those_of_the_bundle(study, tmp_path):
+    def told(*options: str) -> str:
+        assert main(["render", "adaptation_unit", *options]) == 0
+        root = study.root if "--scale" in options else Path("tiny")
+        return (root / "results/tiny/tables/adaptation_unit.csv").read_text()
+
+    asked = told("--scale", "tiny", "--seeds", "3")
+    assert main(["bundle", "--scale", "tiny", "--seeds", "3"]) == 0
+    assert told("--from", "tiny.fasa.zip") == asked and "seed 2: not run" in asked
+    assert "seed 2: not run" not in told("--scale", "tiny")
+
+
 def test_the_same_runs_make_the_same_bytes_and_weights_are_packed_on_request(study, tmp_path):
     runs = pack(study, tmp_path / "a.zip"), pack(study, tmp_path / "b.zip"), pack(study, tmp_path / "w.zip", True)
     assert len(set(runs)) == 1

@@ -86,7 +86,7 @@ def test_runs_that_it_starts_from_come_first(packed, monkeypatch, capsys):
     [
         (["ce", "rfs", "--scale", "smoke"], "'ce' is a classifier, 'rfs' a detector; compare two of one kind"),
         (["ce", "ce_fsa"], "there is no recipe 'ce_fsa'"),
-        (["ce", "ce_fasa", "--seeds", "0"], "--seeds wants 1 or more"),
+        (["ce", "ce_fasa", "--seeds", "0"], "'0' is no number of seeds"),
     ],
 )
 def test_mistakes_are_told(study_root, monkeypatch, capsys, arguments, words):

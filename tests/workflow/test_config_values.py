@@ -26,6 +26,7 @@ HOSTILE = {
 OF_A_SET = {
     "scale": ("smoke; touch owned", "named by letters"),
     "device": ("cpu; touch owned", "'device': input should be 'cpu' or 'cuda', not 'cpu; touch owned'"),
+    "seeds": ("2; touch owned", "'seeds': input should be a valid integer, not '2; touch owned'"),
     "reproduce": ({"all_seeds": ["cifar_lt; touch owned"]}, "'reproduce.all_seeds' names 'cifar_lt; touch owned'"),
 }
 

@@ -29,6 +29,13 @@ def test_everything_is_planned_from_nothing(snakemake):
     assert jobs["prepare"] == jobs["prepare_detection"] == 1
 
 
+def test_seeds_are_asked_for_of_every_recipe(snakemake):
+    output = snakemake("table_adaptation_unit", "-n", "-p", "--config", "seeds=3", "scale=smoke", scale=None).stdout
+    trained = set(re.findall(r"fasa train (\w+) --seed (\d+)", output))
+    assert trained == {(name, seed) for name in ("ldam_fasa", "ldam_fasa_class_wise") for seed in "012"}
+    assert "fasa render adaptation_unit --scale smoke --seeds 3 " in output
+
+
 def test_make_reproduce_makes_what_the_paper_shows_of_classifiers_and_the_ablation(snakemake):
     assert "snakemake --cores all reproduce" in (ROOT / "Makefile").read_text()
     output = snakemake("reproduce", "-n", "-p").stdout

@@ -26,15 +26,16 @@ def refuse(error):
 # In place of `configfile:`, whose parser unfolds aliases without end and has no sentence for a mistake.
 try:
     settings = given_settings(Path("configs/config.yaml"), config)
-    study = load_study(scale=settings.scale)
+    study = load_study(scale=settings.scale, seeds=settings.seeds)
     settings.check_names((*study.artifacts(), *study.unavailable), GIVEN)
 except UserError as error:
     refuse(error)
 
 workflow.configfiles.append("configs/config.yaml")  # a report shows it
 SCALE = config["scale"] = study.scale.name
-# One parameter of two options: without a device it is what it was before there was one, so nothing is made again.
+# One parameter of two options: without the second it is what it was before there was one, so nothing is made again.
 SCALE_AND_DEVICE = f"{SCALE} --device {settings.device}" if settings.device else SCALE
+SCALE_AND_SEEDS = f"{SCALE} --seeds {settings.seeds}" if settings.seeds else SCALE
 # Rules say `python`: the one that runs this, also where its environment was never activated; with `--sdm conda`, conda's.
 if not workflow.deployment_settings.deployment_method:
     shell.prefix(
@@ -239,4 +240,4 @@ onstart:
 
 # Whatever failed, the tables of what there is are made, with a dash and the reason where a run is missing.
 onerror:
-    shell("python -m fasa render --scale {SCALE:q}")
+    shell("python -m fasa render --scale {SCALE_AND_SEEDS}")

@@ -16,11 +16,11 @@ rule table:
     conda:
         "../../environment.yml"
     params:
-        scale=SCALE,
+        scale=SCALE_AND_SEEDS,
     message:
         "table {wildcards.table}"
     shell:
-        "python -m fasa render {wildcards.table:q} --scale {params.scale:q} > {log:q} 2>&1"
+        "python -m fasa render {wildcards.table:q} --scale {params.scale} > {log:q} 2>&1"
 
 
 rule figure:
@@ -39,12 +39,12 @@ rule figure:
     conda:
         "../../environment.yml"
     params:
-        scale=SCALE,
+        scale=SCALE_AND_SEEDS,
         content=lambda wildcards: study.figures[wildcards.figure].model_dump_json(),
     message:
         "figure {wildcards.figure}"
     shell:
-        "python -m fasa render {wildcards.figure:q} --scale {params.scale:q} > {log:q} 2>&1"
+        "python -m fasa render {wildcards.figure:q} --scale {params.scale} > {log:q} 2>&1"
 
 
 rule findings:
@@ -59,11 +59,11 @@ rule findings:
     conda:
         "../../environment.yml"
     params:
-        scale=SCALE,
+        scale=SCALE_AND_SEEDS,
     message:
         "findings"
     shell:
-        "python -m fasa render findings --scale {params.scale:q} > {log:q} 2>&1"
+        "python -m fasa render findings --scale {params.scale} > {log:q} 2>&1"
 
 
 rule report:
@@ -78,11 +78,11 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        scale=SCALE,
+        scale=SCALE_AND_SEEDS,
     message:
         "report"
     shell:
-        "python -m fasa render report --scale {params.scale:q} > {log:q} 2>&1"
+        "python -m fasa render report --scale {params.scale} > {log:q} 2>&1"
 
 
 rule paper:
@@ -98,11 +98,11 @@ rule paper:
     conda:
         "../../environment.yml"
     params:
-        scale=SCALE,
+        scale=SCALE_AND_SEEDS,
     message:
         "numbers.tex, paper.tex and, with a TeX, paper.pdf"
     shell:
-        "python -m fasa render paper --scale {params.scale:q} > {log:q} 2>&1"
+        "python -m fasa render paper --scale {params.scale} > {log:q} 2>&1"
 
 
 # What `make reproduce` makes: the paper's own rows of a few tables, some by their first seed alone. What the rules above
@@ -128,7 +128,7 @@ rule reproduce:
     conda:
         "../../environment.yml"
     params:
-        scale=SCALE,
+        scale=SCALE_AND_SEEDS,
         names=[
             *dict.fromkeys(
                 ALL_SEEDS + FIRST_SEED + served_by(run.recipe for run in QUICK)
@@ -137,4 +137,4 @@ rule reproduce:
     message:
         "tables, figures, findings, report and paper"
     shell:
-        "python -m fasa render {params.names:q} findings report paper --scale {params.scale:q} > {log:q} 2>&1"
+        "python -m fasa render {params.names:q} findings report paper --scale {params.scale} > {log:q} 2>&1"
