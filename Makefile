@@ -9,8 +9,9 @@ reproduce: setup
 	python workflow/scripts/with_progress.py snakemake --cores all reproduce
 
 # Everything that needs no GPU. Data tests run where FASA_TEST_DATA names a folder with the originals.
+# One thread each: two run at a time, and a process that forks beside a pool of threads can wait for one for ever.
 test: lint
-	pytest -n 2 --dist worksteal --durations=10
+	OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal --durations=10
 
 # Style, types, and the workflow's own check.
 lint: setup
