@@ -39,7 +39,7 @@ def test_it_trains_another_model_than_its_base_in_classifiers_and_detectors(foll
 
 
 def test_the_difference_is_printed_with_its_interval_and_a_control(followed):
-    *_, compared = followed[1].values()
+    _, compared, _ = followed[1].values()
     classifier, detector = compared.split("rfs_feature_remix less rfs")
     assert "ce_feature_remix less ce at scale smoke" in classifier
     for name in ("Top-1", "many", "medium", "few", "logit_adjusted"):
@@ -53,3 +53,11 @@ def test_its_table_stands_among_the_others(followed):
     text = (followed[0] / "own_method/results/smoke/tables/own_method.md").read_text()
     assert text.startswith("### Remix on features — not in the paper\n\n**")
     assert "CE + Remix on features" in text and "reproduced" in text
+
+
+def test_the_workflow_goes_on_from_there(followed):
+    """It trains the seed that is new, and prints all three."""
+    folder, _ = followed
+    trained = {path.stem for path in (folder / "own_method/logs/smoke/train").glob("*.log")}
+    assert trained == {"ce-2", "ce_feature_remix-2"} and not (folder / "results").exists()
+    assert ",0 1 2," in (folder / "own_method/results/smoke/tables/own_method.csv").read_text()

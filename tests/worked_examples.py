@@ -31,8 +31,10 @@ def follow(page: Path, folder: Path) -> dict[str, str]:
 
     What ``pip`` installs goes into ``folder/site``, without a look at the network.
     """
-    for part in ("fasa", "configs"):
+    for part in ("fasa", "configs", "workflow", "profiles"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*", "*.tmp.*"))
+    for part in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / part, folder)
     offline = {
         "PIP_TARGET": str(folder / "site"),
         "PIP_NO_DEPS": "1",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from fasa.config_folders import config_path
 from fasa.errors import UserError
 from fasa.study import Run, load_study
 from fasa.study.cost import in_words, plan_of, runtime_minutes, training_seconds
@@ -23,15 +24,17 @@ def refuse(error):
     sys.exit(2)
 
 
-# In place of `configfile:`, whose parser unfolds aliases without end and has no sentence for a mistake.
+# In place of `configfile:`, whose parser unfolds aliases without end and has no sentence for a mistake. The file is the
+# shipped one where `--directory` names a study that only adds to what fasa ships.
 try:
-    settings = given_settings(Path("configs/config.yaml"), config)
+    CONFIG_FILE = config_path(Path("."), "config.yaml")
+    settings = given_settings(CONFIG_FILE, config)
     study = load_study(scale=settings.scale, seeds=settings.seeds)
     settings.check_names((*study.artifacts(), *study.unavailable), GIVEN)
 except UserError as error:
     refuse(error)
 
-workflow.configfiles.append("configs/config.yaml")  # a report shows it
+workflow.configfiles.append(str(CONFIG_FILE))  # a report shows it
 SCALE = config["scale"] = study.scale.name
 # One parameter of two options: without the second it is what it was before there was one, so nothing is made again.
 SCALE_AND_DEVICE = f"{SCALE} --device {settings.device}" if settings.device else SCALE

@@ -1,8 +1,11 @@
 # Tables, figures, findings and the report, from measurements alone.
+CLAIMS = config_path(study.root, "claims.yaml")
+
+
 rule table:
     input:
         lambda wildcards: metrics_of(wildcards.table),
-        "configs/tables/{table}.yaml",
+        lambda wildcards: config_path(study.root, f"tables/{wildcards.table}.yaml"),
     output:
         multiext(f"results/{SCALE}/tables/{{table}}", ".tabular.tex", ".tex", ".md"),
         report(
@@ -50,7 +53,7 @@ rule figure:
 rule findings:
     input:
         everything(),
-        "configs/claims.yaml",
+        CLAIMS,
     output:
         study.findings_path,
     log:
@@ -69,7 +72,7 @@ rule findings:
 rule report:
     input:
         everything(),
-        "configs/claims.yaml",
+        CLAIMS,
     output:
         report(study.report_path, category="Report", labels={"scale": SCALE}),
     log:
@@ -88,7 +91,7 @@ rule report:
 rule paper:
     input:
         everything(),
-        "configs/claims.yaml",
+        CLAIMS,
     output:
         study.paper_path,  # and beside it paper.pdf, where a TeX is installed
         study.paper_path.with_name("numbers.tex"),
