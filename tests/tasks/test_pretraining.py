@@ -1,5 +1,6 @@
 """A small backbone's training on single glyphs: what it learns, what it leaves, and that a detector takes it."""
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 import yaml
 from mmdet.registry import MODELS
+from mmengine.logging import MMLogger
 
 from fasa.cli import main
 from fasa.errors import UserError
@@ -59,6 +61,15 @@ def test_nothing_is_frozen_and_the_names_are_the_detectors() -> None:
     backbone.train()
     assert backbone.bn1.training
     assert backbone.state_dict().keys() == MODELS.build(BACKBONE).state_dict().keys()
+
+
+def test_how_each_tensor_was_initialised_is_not_listed(monkeypatch) -> None:
+    logger = MMLogger.get_current_instance()
+    logger.setLevel("INFO")
+    said: list[logging.LogRecord] = []
+    monkeypatch.setattr(logger, "handle", said.append)
+    trainable(BACKBONE)
+    assert not said
 
 
 def test_channels_come_in_the_detectors_order() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -150,7 +151,7 @@ def trainable(config: Mapping[str, Any]) -> nn.Module:
     """The backbone of a detector's config, from random weights and with nothing frozen: the names stay the same."""
     norm = {**config.get("norm_cfg", {"type": "BN"}), "requires_grad": True}
     backbone = MODELS.build({**config, "init_cfg": None, "frozen_stages": -1, "norm_eval": False, "norm_cfg": norm})
-    MMLogger.get_instance("mmengine", log_level="WARNING")  # else it lists how each tensor was initialised
+    MMLogger.get_current_instance().setLevel(logging.WARNING)  # else it lists how each tensor was initialised
     backbone.init_weights()
     return backbone
 
