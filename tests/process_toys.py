@@ -57,6 +57,12 @@ def add_up(folder: str) -> None:
     (Path(folder) / f"{dist.get_rank()}.txt").write_text(str(total.item()))
 
 
+def hang_at_leaving(folder: str) -> None:
+    """Do the work, and then never leave the group."""
+    dist.destroy_process_group = partial(time.sleep, 600)
+    (Path(folder) / f"{os.getpid()}.pid").touch()
+
+
 def fail(kind: str) -> None:
     """Rank 1 fails, and rank 0 waits for it."""
     if dist.get_rank() == 1:

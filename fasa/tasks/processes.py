@@ -32,6 +32,7 @@ from fasa.tasks.termination import GO_ON
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 PATIENCE = timedelta(minutes=30)  # that processes wait for each other: one may read annotations or write a checkpoint
 LOOK_EVERY = 0.5  # seconds between two looks at whether a signal has come
+LEAVING = 30.0  # seconds that a process has to leave the group, once its work is done; then it is ended
 GRACE = 2.0  # seconds after one's end in which others may end by themselves, and tell why
 HOST = "localhost"
 SAID = 4000  # characters of an error: a pipe takes them at once
@@ -87,6 +88,10 @@ def launch(count: int, work: Callable[..., None], *arguments: Any) -> None:
             for rank in range(count):
                 children.append(_started(rank, count, store.port, work, arguments))
             failures = _awaited(children, came)
+            if not (failures or came):
+                until = time.monotonic() + LEAVING
+                for process, _ in children:
+                    process.join(max(0.0, until - time.monotonic()))
         finally:
             for process, _ in children:
                 process.kill()
@@ -116,29 +121,31 @@ def _started(
 
 
 def _awaited(children: Sequence[tuple[BaseProcess, Connection]], came: Sequence[int]) -> dict[int, Failure]:
-    """Why processes failed, by rank; returns when all are done, at a signal, or soon after the first that fails."""
+    """Why processes failed, by rank; returns when all have told or ended, at a signal, or soon after one that fails."""
     ends: dict[int, Failure | None] = {}
     until = math.inf
     while len(ends) < len(children) and time.monotonic() < until and not came:
-        wait([process.sentinel for rank, (process, _) in enumerate(children) if rank not in ends], LOOK_EVERY)
+        open_ones = [child for rank, child in enumerate(children) if rank not in ends]
+        wait([each for process, pipe in open_ones for each in (process.sentinel, pipe)], LOOK_EVERY)
         for rank, (process, pipe) in enumerate(children):
-            if rank not in ends and process.exitcode is not None:
-                ends[rank] = _end(process.exitcode, pipe)
+            if rank not in ends and (process.exitcode is not None or pipe.poll()):
+                ends[rank] = _end(process, pipe)
         if until == math.inf and any(ends.values()):
             until = time.monotonic() + GRACE
     return {rank: failure for rank, failure in ends.items() if failure}
 
 
-def _end(code: int, pipe: Connection) -> Failure | None:
-    """Why a process failed that ended with ``code``; None where its work was done."""
-    if code < 0:
-        cause = Cause.ABORTED if -code == signal.SIGABRT else Cause.KILLED
-        return Failure(cause, f"was ended by {_name(-code)}; {GO_ON}.")
+def _end(process: BaseProcess, pipe: Connection) -> Failure | None:
+    """Why a process failed that told so, or ended without a word; None where its work is done."""
     try:
         if pipe.poll():
             return pipe.recv()
-    except EOFError:  # it told nothing
-        pass
+    except EOFError:  # its end closed the pipe
+        process.join()
+    code = process.exitcode or 0
+    if code < 0:
+        cause = Cause.ABORTED if -code == signal.SIGABRT else Cause.KILLED
+        return Failure(cause, f"was ended by {_name(-code)}; {GO_ON}.")
     return Failure(Cause.ABORTED, f"ended with code {code}; {GO_ON}.")
 
 
@@ -168,11 +175,12 @@ def _process(
         )
         work(*arguments)
     except Exception as error:
-        pipe.send(_failure(error))
         sys.stdout.flush(), sys.stderr.flush()
+        pipe.send(_failure(error))
         os._exit(1)  # neither waits for neighbours nor for data workers, which end with it
-    dist.destroy_process_group()
+    sys.stdout.flush(), sys.stderr.flush()
     pipe.send(None)
+    dist.destroy_process_group()
 
 
 def _failure(error: Exception) -> Failure:

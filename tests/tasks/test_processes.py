@@ -45,6 +45,13 @@ def test_processes_form_a_group(tmp_path):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_work_that_is_done_is_done_also_where_a_process_hangs_behind_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "LEAVING", 1.0)
+    launch(2, process_toys.hang_at_leaving, str(tmp_path))
+    pids = [int(path.stem) for path in tmp_path.iterdir()]
+    assert len(pids) == 2 and all_end(pids)
+
+
 @pytest.mark.parametrize(
     ("kind", "error", "words"),
     [
