@@ -50,7 +50,7 @@ rm -f "$stamp"
 pip() { "$environment"/bin/python -m pip --disable-pip-version-check "$@"; }
 
 # --no-deps: the lock is complete, and pip would add opencv-python (which needs libGL) beside opencv-python-headless.
-say "packages of $lock"
+say "packages of $lock (some minutes, without a word)"
 pip install --quiet --constraint "$lock" "$(grep '^torch==' "$lock")" # with its own needs: a CUDA build has many
 pip install --quiet --no-deps -r "$lock"
 

@@ -69,6 +69,14 @@ def test_from_nothing_to_a_table_and_what_makes_it_run_again(checkout: Path, sna
     assert "train" in done.stderr + done.stdout
 
 
+def test_a_run_is_measured_before_others_are_trained(made: tuple[Path, str]):
+    def times(pattern: str) -> list[float]:
+        return sorted(path.stat().st_mtime for path in made[0].glob(pattern))
+
+    measured, trained = times("results/smoke/runs/*/*/metrics.json"), times("work_dirs/smoke/*/*/model.pt")
+    assert len(measured) == len(trained) == 4 and measured[0] < trained[-1]
+
+
 def test_a_failing_run_leaves_the_other_tables_and_a_dash_with_the_reason(checkout: Path, snakemake):
     recipes = checkout / "configs/recipes/cifar100_lt.yaml"
     text = recipes.read_text().replace("options: {grouping: class}", "options: {grouping: class, momentum: 7.0}")

@@ -130,8 +130,9 @@ def within_longest(minutes):
     return min(minutes, LONGEST) if LONGEST else minutes
 
 
-# What others wait for goes first, then the longest training: a short one at the end keeps all cores busy.
-FIRST = 100
+# What others wait for goes first; then what ends a run, so that tables come as runs do; then the longest training: a
+# short one at the end keeps all cores busy.
+FIRST, ENDING = 100, 50
 
 
 def longest_first(wildcards):

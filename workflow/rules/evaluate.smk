@@ -8,6 +8,7 @@ rule evaluate:
         metrics=f"results/{SCALE}/runs/{{recipe}}/seed-{{seed}}/metrics.json",
     log:
         f"logs/{SCALE}/evaluate/{{recipe}}-{{seed}}.log",
+    priority: ENDING
     conda:
         "../../environment.yml"
     threads: threads_of

@@ -15,6 +15,7 @@ rule table:
         ),
     log:
         f"logs/{SCALE}/render/{{table}}.log",
+    priority: ENDING
     localrule: True
     conda:
         "../../environment.yml"
@@ -38,6 +39,7 @@ rule figure:
         ),
     log:
         f"logs/{SCALE}/render/{{figure}}.log",
+    priority: ENDING
     localrule: True
     conda:
         "../../environment.yml"

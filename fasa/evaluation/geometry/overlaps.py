@@ -198,7 +198,7 @@ def _masks(
         if missing.any():
             raise UserError(
                 f"{chunk.name}: detection {chunk.first + int(np.argmax(missing))} has no segmentation; "
-                "give masks, or score boxes with iou_type bbox."
+                "give masks, or score boxes: --iou-type bbox, in Python iou_type='bbox'."
             )
     return masks
 
