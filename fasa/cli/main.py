@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = next((extra for extra, modules in EXTRAS.items() if lacking in modules), None)
         if extra is None:
             raise
-        print(f"fasa: this needs {lacking}, which is not installed: pip install 'fasa[{extra}]'.", file=sys.stderr)
+        mend = f"pip install {'--no-build-isolation ' * (extra == 'mmdet')}'fasa[{extra}]'"  # else without operators
+        print(f"fasa: this needs {lacking}, which is not installed: {mend}.", file=sys.stderr)
         return 2
     except BrokenPipeError:  # head, or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at the end

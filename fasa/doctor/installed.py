@@ -17,7 +17,8 @@ BUILD_OPERATORS = "pip install --force-reinstall --no-deps --no-build-isolation 
 
 def install_command(*extras: str) -> str:
     """What installs the package with ``extras``."""
-    return f"pip install --upgrade 'fasa[{','.join(extras)}]'" if extras else "pip install --upgrade fasa"
+    beside_torch = " --no-build-isolation" if "mmdet" in extras else ""  # else mmcv is built without its operators
+    return f"pip install --upgrade{beside_torch} " + (f"'fasa[{','.join(extras)}]'" if extras else "fasa")
 
 
 def checks(mmdet: bool) -> Iterator[Check]:
