@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("mmdet")
 
-from worked_examples import ROOT, follow
+from checkout import ROOT
+from worked_examples import follow
 
 
 @pytest.fixture(scope="module")

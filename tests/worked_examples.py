@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from itertools import groupby
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from checkout import copy_to
+
 BLOCK = re.compile(
     r"(?:<!-- after: (?P<after>[^\n]+) -->\n)?<!-- (?:file: (?P<file>\S+)|run) -->\n```\w+\n(?P<text>.*?)```\n",
     re.DOTALL,
@@ -31,10 +31,7 @@ def follow(page: Path, folder: Path) -> dict[str, str]:
 
     What ``pip`` installs goes into ``folder/site``, without a look at the network.
     """
-    for part in ("fasa", "configs", "workflow", "profiles"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*", "*.tmp.*"))
-    for part in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / part, folder)
+    copy_to(folder)
     offline = {
         "PIP_TARGET": str(folder / "site"),
         "PIP_NO_DEPS": "1",

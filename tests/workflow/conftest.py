@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "configs", "profiles", "slurm", "fasa", "environment.yml")
-UNFINISHED = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")  # of compiled code, which another test may be writing
+from checkout import copy_to
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def copy_to(folder: Path) -> Path:
-    """The parts that the workflow reads, in ``folder``, with what was compiled of them."""
-    folder.mkdir()
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=UNFINISHED)
-        else:
-            shutil.copy(source, folder / part)
-    return folder
 
 
 def runner(folder: Path) -> Snakemake:
