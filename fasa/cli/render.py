@@ -61,11 +61,11 @@ def _rendered(study: Study, name: str, for_paper: bool) -> list[Path]:
 
 def findings(options: argparse.Namespace) -> None:
     """Test the paper's claims on the tables kept in results/reference, and write docs/findings.md, the summary in
-    README.md, the last column of docs/deviations.md, and the kept tables' LaTeX."""
+    README.md, the last column of docs/deviations.md, and the kept tables' Markdown and LaTeX."""
     from fasa import atomic
     from fasa.reporting.findings import render_kept
-    from fasa.reporting.kept import render_latex
+    from fasa.reporting.kept import render_tables
 
-    for path, text in (render_kept(Path(".")) | render_latex(Path("."))).items():
+    for path, text in (render_kept(Path(".")) | render_tables(Path("."))).items():
         atomic.write_text(path, text)
         print(path)

@@ -131,11 +131,19 @@ def lay_out(measured: MeasuredTable) -> PrintedTable:
         name=table.name,
         title=table.title,
         published_as=table.published_as,
-        caption=table.caption,
+        caption=_caption(measured),
         blocks=tuple(blocks),
         notes=tuple((letter, text) for text, letter in notes.letters.items()),
         remarks=remarks(measured),
     )
+
+
+def _caption(measured: MeasuredTable) -> str:
+    """The paper's caption, and where nothing was measured on its data, on which it was."""
+    table, used = measured.table, measured.datasets
+    if not table.dataset or not used or table.dataset in used:
+        return table.caption
+    return f"{table.caption} Reproduced on {', '.join(used)}, scale {measured.scale.name}.".lstrip()
 
 
 def number(mean: float | None, std: float | None, decimals: int, decimals_of_std: int) -> str:

@@ -14,7 +14,7 @@ from fasa.errors import UserError
 from fasa.reporting import NO_TEX, latex, numbers, paper, render_paper
 from fasa.reporting.cells import measure_table
 from fasa.reporting.escapes import escape
-from fasa.reporting.kept import render_latex
+from fasa.reporting.kept import render_tables
 from fasa.reporting.layout import lay_out
 
 ROOT = Path(__file__).parents[2]
@@ -111,8 +111,8 @@ def test_a_narrow_table_takes_one_column_and_a_wide_one_both(fake_study, invente
 # --- the kept results ---
 
 
-def test_the_kept_latex_is_what_the_kept_tables_give():
-    for path, text in render_latex(ROOT).items():
+def test_the_pages_of_kept_tables_are_what_their_csv_files_give():
+    for path, text in render_tables(ROOT).items():
         assert path.read_text() == text, f"{path}: run fasa findings"
 
 

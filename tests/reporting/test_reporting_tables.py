@@ -146,6 +146,14 @@ def test_remarks_name_scale_data_and_what_is_not_comparable(fake_study):
     assert "not comparable" not in " ".join(laid_out(comparable).remarks)
 
 
+def test_a_caption_of_other_data_says_on_which_it_was_measured(fake_study, invented):
+    captioned = invented.table().model_copy(update={"caption": "Top-1 accuracy on CIFAR-100-LT."})
+    caption = laid_out(fake_study(BASE, table=captioned)).caption
+    assert caption == "Top-1 accuracy on CIFAR-100-LT. Reproduced on digits_lt, scale mini."
+    of_digits = captioned.model_copy(update={"dataset": "digits_lt"})
+    assert laid_out(fake_study(BASE, table=of_digits)).caption == "Top-1 accuracy on CIFAR-100-LT."
+
+
 def test_remarks_of_a_table_without_published_figures_judge_nothing(fake_study, invented):
     rows = tuple(invented.row(f"r{k}", "ldam", baseline="r0" if k else None, group="g" * (k > 4)) for k in range(9))
     study = fake_study(BASE, table=invented.table(rows=rows))
