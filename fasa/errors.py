@@ -17,6 +17,12 @@ class UserError(Exception):
         super().__init__(re.sub(r"([^\s';]{100})[^\s';]{300,}", r"\1…", sentence))
 
 
+def install_command(*extras: str) -> str:
+    """What installs what the package needs with ``extras``."""
+    beside_torch = "--no-build-isolation " if "mmdet" in extras else ""  # else mmcv is built without its operators
+    return f"pip install {beside_torch}" + (f"'fasa[{','.join(extras)}]'" if extras else "fasa")
+
+
 def closest(name: object, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: the known ones that are most like it, three at most."""
     found = difflib.get_close_matches(str(name), list(known), 3)

@@ -13,7 +13,7 @@ from pathlib import Path
 import fasa
 from fasa.cli.completion import SHELLS, PrintCompletion
 from fasa.cli.parser import Parser
-from fasa.errors import UserError, closest
+from fasa.errors import UserError, closest, install_command
 
 HOMES = {  # the modules of the commands, in the order of --help
     "plan": "fasa.cli.plan",
@@ -55,8 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = next((extra for extra, modules in EXTRAS.items() if lacking in modules), None)
         if extra is None:
             raise
-        mend = f"pip install {'--no-build-isolation ' * (extra == 'mmdet')}'fasa[{extra}]'"  # else without operators
-        print(f"fasa: this needs {lacking}, which is not installed: {mend}.", file=sys.stderr)
+        print(f"fasa: this needs {lacking}, which is not installed: {install_command(extra)}.", file=sys.stderr)
         return 2
     except BrokenPipeError:  # head, or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at the end

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import fasa
+from fasa import errors
 from fasa.doctor import installed
 from fasa.doctor.check import Check
 from fasa.doctor.chosen import Chosen
@@ -40,7 +41,7 @@ def checks(chosen: Chosen, torch: Torch) -> Iterator[Check]:
         yield _package(root)
         yield from _packages(root, project, chosen.mmdet)
     if torch.error:
-        fix = install_command(root) if root else installed.install_command(*["mmdet"] * chosen.mmdet)
+        fix = install_command(root) if root else errors.install_command(*["mmdet"] * chosen.mmdet)
         yield Check("missing", f"torch cannot be loaded: {torch.error}.", fix)
     else:
         build = f"for CUDA {torch.cuda}" if torch.cuda else "for CPUs only"

@@ -10,15 +10,10 @@ from packaging.requirements import Requirement
 
 import fasa
 from fasa.doctor.check import Check
+from fasa.errors import install_command
 from fasa.tasks.provenance import installed_version
 
 BUILD_OPERATORS = "pip install --force-reinstall --no-deps --no-build-isolation onedl-mmcv"
-
-
-def install_command(*extras: str) -> str:
-    """What installs the package with ``extras``."""
-    beside_torch = " --no-build-isolation" if "mmdet" in extras else ""  # else mmcv is built without its operators
-    return f"pip install --upgrade{beside_torch} " + (f"'fasa[{','.join(extras)}]'" if extras else "fasa")
 
 
 def checks(mmdet: bool) -> Iterator[Check]:
@@ -29,8 +24,8 @@ def checks(mmdet: bool) -> Iterator[Check]:
         doors["mmdet"] = "detectors"
     for extra, purpose in doors.items():
         if absent := _absent(extra):
-            fix = install_command(extra) if extra else install_command()
-            yield Check("warning" if extra == "repro" else "missing", f"For {purpose}: {', '.join(absent)}.", fix)
+            told = f"For {purpose}: {', '.join(absent)}."
+            yield Check("warning" if extra == "repro" else "missing", told, install_command(*filter(None, [extra])))
         else:
             yield Check("ok", f"All packages for {purpose} are there.")
 

@@ -104,10 +104,10 @@ def test_an_installed_package_is_held_against_its_own_metadata(make_study, monke
     chosen = choose(make_study(detection=DETECTION), names)
     found = [(one.state, one.message, one.fix) for one in environment.checks(chosen, CPU)]
     core = the_one(found, f"planning: rich is {version('rich')}, not >=999.")
-    assert (core[0], core[2]) == ("missing", "pip install --upgrade fasa")
+    assert (core[0], core[2]) == ("missing", "pip install fasa")
     assert the_one(found, "figures: absent-two is not installed.")[0] == "warning"
     detectors = [mend for _, message, mend in found if "absent-one" in message]
-    assert detectors == (["pip install --upgrade --no-build-isolation 'fasa[mmdet]'"] if names == ["ablation"] else [])
+    assert detectors == (["pip install --no-build-isolation 'fasa[mmdet]'"] if names == ["ablation"] else [])
 
 
 def test_operators_of_another_torch_and_without_cuda(packages):

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from fasa import evaluation
-from fasa.errors import UserError
+from fasa.errors import UserError, install_command
 from fasa.evaluation import Evaluation, GroundTruth, Tide
 from fasa.evaluation.metrics.average_precision import BINS
 from fasa.evaluation.score import official
@@ -120,7 +120,7 @@ def check_tools(annotations_path: Path, truth: GroundTruth, tide: bool) -> None:
     official.refuse_npz(Path(annotations_path))
     for module in _tools(truth, tide):
         if importlib.util.find_spec(module) is None:
-            raise UserError(f"{module}, which --verify compares with, is not installed: pip install 'fasa[verify]'.")
+            raise UserError(f"{module}, which --verify compares with, is not installed: {install_command('verify')}.")
 
 
 def memory_warning(truth: GroundTruth, tide: bool) -> str | None:
