@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from importlib.metadata import metadata
 from pathlib import Path
@@ -58,3 +59,22 @@ def test_opencv_is_the_one_without_libgl():
 
 def test_the_citation_is_of_this_version():
     assert re.search(rf"^version: {re.escape(fasa.__version__)}$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+
+
+def test_the_container_has_what_set_up_asks_of_debian_and_leaves_out_nothing_of_the_repository():
+    container = (ROOT / "requirements/Containerfile").read_text()
+    asked = re.findall(r"apt-get install ([\w+. -]+?)\"", (ROOT / "requirements/install.sh").read_text())
+    named = {package for line in asked for package in line.split()}
+    assert {"g++", "python3-venv"} < named and named < set(container.split())
+    ignored = (ROOT / "requirements/Containerfile.dockerignore").read_text().split()
+    folders = {line for line in ignored if re.fullmatch(r"[\w.]+", line)}
+    for path in map(Path, tracked()):
+        assert path.suffix not in {".so", ".pyc"} and path.parts[0] not in folders
+        assert path.parts[0] not in {"results", "figures"} or path.parts[1] == "reference"
+
+
+def tracked() -> list[str]:
+    try:
+        return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a clone: what the repository holds is not known")
