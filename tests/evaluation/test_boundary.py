@@ -109,6 +109,6 @@ def test_it_is_another_figure_than_that_of_masks_and_never_higher_an_iou():
 def test_mistakes():
     annotations, results = lvis_problem(0)
     truth = load_ground_truth(annotations)
-    assert "TIDE compares masks or boxes" in refused(overlaps, truth, results, "boundary", True)
+    assert "TIDE and thresholds below 0.5 know no boundaries" in refused(overlaps, truth, results, "boundary", True)
     box = {"image_id": annotations["images"][0]["id"], "category_id": 1, "score": 0.5, "bbox": [0, 0, 5, 5]}
     assert "has no segmentation" in refused(overlaps, truth, [box], "boundary")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from boundary_oracle import in_official_tools
 from cases import coco_problem, lvis_problem, seeds
 from evaluation_toys import refused
 from pycocotools.coco import COCO
@@ -115,6 +116,17 @@ def test_other_parameters(seed, change, write):
     annotations, results = coco_problem(seed + 40, iou_type := ("segm", "bbox")[seed % 2])
     theirs = run(OfficialEval(*loaded(annotations, results), iou_type), CHANGES[change], annotations)
     assert_same(run(COCOeval(loaded(annotations), results, iou_type), CHANGES[change], annotations), theirs)
+
+
+@pytest.mark.parametrize("change", [None, "mmdet's limits", "no classes", "areas"])
+@pytest.mark.parametrize("seed", seeds(8))
+def test_boundaries(seed, change, write):
+    """As boundary-iou-api's copy of pycocotools: the same tables, of that IoU."""
+    annotations, results = coco_problem(seed + 80)
+    with in_official_tools():
+        theirs = run(OfficialEval(*loaded(annotations, results), "segm"), CHANGES.get(change), annotations)
+    for truth in (loaded(annotations), write("annotations.json", annotations)):
+        assert_same(run(COCOeval(truth, results, "boundary"), CHANGES.get(change), annotations), theirs)
 
 
 @pytest.mark.parametrize(("order", "found"), [([3, 9], 2), ([9, 3], 1)])

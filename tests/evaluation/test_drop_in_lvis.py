@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from boundary_oracle import in_official_tools
 from cases import lvis_problem, seeds
 from evaluation_toys import disc_problem, refused
 from official_lvis import lvis_api
@@ -74,6 +75,19 @@ def test_objects_paths_and_lists(seed, iou_type, write, capsys):
         ours.run()
         assert_same(ours, theirs, capsys)
     assert results == before
+
+
+@pytest.mark.parametrize("seed", seeds(8))
+def test_boundaries(seed, write, capsys):
+    """As boundary-iou-api's copy of lvis-api (row 96 of docs/deviations.md apart): the same tables, of that IoU."""
+    annotations, results = lvis_problem(seed + 80)
+    path = write("annotations.json", annotations)
+    with in_official_tools():
+        theirs = official(path, results, "segm", 300)
+    for truth in (path, LVIS(path)):
+        ours = LVISEval(truth, results, "boundary")
+        ours.run()
+        assert_same(ours, theirs, capsys)
 
 
 CHANGES: dict[str, Change] = {
@@ -210,7 +224,7 @@ def test_parameters_that_cannot_be_followed(parameter, value, words, lvis):
 
 def test_inputs_that_cannot_be_scored(lvis, coco, write, tmp_path):
     annotations, results = lvis
-    assert "iou type 'boundary'" in refused(LVISEval, annotations, results, "boundary")
+    assert "iou type 'keypoints'" in refused(LVISEval, annotations, results, "keypoints")
     assert "does not exist" in refused(LVIS, tmp_path / "absent.json")
     assert "is in COCO's format, not in LVIS's" in refused(LVISEval, coco[0], results)
     assert "annotations cannot be a int" in refused(LVISEval, 3, results)

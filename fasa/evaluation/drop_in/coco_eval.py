@@ -77,7 +77,7 @@ class COCOeval:
     Args:
         cocoGt: a ``COCO`` of pycocotools, parsed annotations, a path or our ``GroundTruth``; may be set later.
         cocoDt: what ``COCO.loadRes`` gives, the list of entries, a path (also to our .npz); may be set later.
-        iouType: "segm" or "bbox"; keypoints are refused.
+        iouType: "segm", "bbox", or "boundary" as in boundary-iou-api (Cheng et al. 2021); keypoints are refused.
 
     Raises:
         UserError: whatever is wrong with an input, in one sentence; EmptyResults, which is an IndexError, too.

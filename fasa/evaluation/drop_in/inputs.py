@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fasa.errors import UserError
+from fasa.evaluation.geometry.overlaps import IOU_TYPES
 from fasa.evaluation.io import fields
 from fasa.evaluation.io.detection_columns import Detections
 from fasa.evaluation.io.detections import DetectionSource, open_detections
 from fasa.evaluation.io.ground_truth import GroundTruth, load_ground_truth, read_annotations
 from fasa.evaluation.io.masks import FIELD, from_polygons
 
-IOU_TYPES = ("segm", "bbox")
 _LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
 
 
@@ -27,9 +27,9 @@ class EmptyResults(UserError, IndexError):
 
 
 def check_iou_type(iou_type: Any) -> None:
-    """Raise a UserError unless it is "segm" or "bbox"."""
+    """Raise a UserError unless it is "segm", "bbox" or "boundary"."""
     if iou_type not in IOU_TYPES:
-        raise UserError(f"iou type {iou_type!r} cannot be evaluated here: choose 'segm' or 'bbox'.")
+        raise UserError(f"iou type {iou_type!r} cannot be evaluated here: choose 'segm', 'bbox' or 'boundary'.")
 
 
 class SizedEntries(DetectionSource):

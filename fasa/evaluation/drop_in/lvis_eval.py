@@ -82,7 +82,7 @@ class LVISEval:
     Args:
         lvis_gt: an ``LVIS``, of here or of lvis-api, or a path.
         lvis_dt: an ``LVISResults``, of here or of lvis-api, a path (also to our .npz), or the list of entries.
-        iou_type: "segm" or "bbox".
+        iou_type: "segm", "bbox", or "boundary" as in boundary-iou-api (Cheng et al. 2021).
 
     Raises:
         UserError: whatever is wrong with an input, in one sentence; EmptyResults, which is an IndexError, too.

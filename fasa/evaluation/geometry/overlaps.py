@@ -126,7 +126,7 @@ def _joined(parts: list[tuple[np.ndarray, ...]], dtypes: tuple[Any, ...]) -> lis
 
 def _check_inputs(ground_truth: GroundTruth, source: DetectionSource, iou_type: str, all_classes: bool) -> None:
     if iou_type == "boundary" and all_classes:
-        raise UserError("TIDE compares masks or boxes, not boundaries: use iou_type segm or bbox.")
+        raise UserError("TIDE and thresholds below 0.5 know no boundaries: use iou_type segm or bbox.")
     masked = iou_type != "bbox"
     if masked and (ground_truth.mask_area == NOT_READ).any():
         raise UserError(f"{ground_truth.name} was loaded without masks: load it with them, or use iou_type bbox.")
