@@ -17,3 +17,7 @@ FATES = 32
 ABSENT, FALSE, REPAIRED, TRUE, LAST = range(5)
 
 LAST_RECALL = 100  # TIDE reads curves at recall 0, 1 / 100 ... 1
+
+# Of the bootstrap.
+DRAWS = 8  # that are computed together: eight int32 weights are one vector register
+EVERYWHERE = (1 << 10) - 1  # bits of all ten IoU thresholds

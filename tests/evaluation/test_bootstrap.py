@@ -12,10 +12,10 @@ from evaluation_toys import disc_problem
 
 from fasa.errors import UserError
 from fasa.evaluation import Overlaps, bootstrap, evaluate, load_ground_truth, match, overlaps
+from fasa.evaluation.codes import DRAWS
 from fasa.evaluation.metrics.average_precision import Summary, rank
 from fasa.evaluation.metrics.bootstrap import class_intervals, resample, resampled
 from fasa.evaluation.metrics.resampling import Resampling
-from fasa.evaluation.portable.resampling import DRAWS
 
 Json = dict[str, Any]
 

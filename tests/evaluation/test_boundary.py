@@ -10,9 +10,9 @@ from evaluation_toys import refused
 from oracles import assert_equal, coco_official, figures, fixed_official, lvis_official, pool_by_relabelling
 from pycocotools import mask as coco
 
-from fasa.evaluation import average_precision, evaluate, load_ground_truth, overlaps
+from fasa.evaluation import average_precision, evaluate, load_ground_truth, overlaps, portable
 from fasa.evaluation.geometry import boundary, rle
-from fasa.evaluation.portable.boundary import boundary as kernel
+from fasa.evaluation.kernels import kernels
 
 SEEDS = seeds(24)
 
@@ -43,11 +43,19 @@ def shapes(seed: int) -> np.ndarray:
 
 
 def boundary_by_runs(runs: np.ndarray, tight: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """What the kernel writes behind three runs of other masks, as pixels."""
-    (distance,) = boundary.distances(np.array([shape], np.int32))
-    found, end = kernel(runs, tight, shape[0], distance, np.full(3, 7, np.uint32), 3)
-    assert found[:3].tolist() == [7, 7, 7]
-    pixels = np.repeat(np.arange(end - 3) % 2, found[3:end])
+    """What the kernels, compiled and numba's, make of two such masks and a crowd between, as pixels of either."""
+    start, sizes = np.arange(4) * len(runs), np.full(3, shape[0], np.int64)
+    made = [
+        kernel(
+            np.arange(3), np.arange(3, dtype=np.int32), np.array([False, True, False]), np.tile(tight, (3, 1)),
+            np.tile(runs, 3), start, sizes, boundary.distances(np.array([shape] * 3, np.int32)),
+        )
+        for kernel in (portable.truth_boundaries, kernels.truth_boundaries)
+    ]  # fmt: skip
+    (found, ends), other = made
+    assert np.array_equal(found, other[0]) and np.array_equal(ends, other[1])
+    assert ends[1] == ends[2] and np.array_equal(found[: ends[1]], found[ends[2] :])
+    pixels = np.repeat(np.arange(ends[1]) % 2, found[: ends[1]])
     return np.pad(pixels, (0, shape[0] * shape[1] - len(pixels))).reshape(shape, order="F")
 
 

@@ -16,15 +16,20 @@ import pytest
 from cases import coco_problem, lvis_problem
 from pycocotools import mask as coco
 
-from fasa.evaluation import evaluate, load_ground_truth, overlaps, portable, tide
+from fasa.evaluation import bootstrap, evaluate, load_ground_truth, overlaps, portable, tide
 from fasa.evaluation.geometry import rle
+from fasa.evaluation.metrics.lrp import optimal_lrp
+from fasa.evaluation.metrics.matching import match
 
 ROOT = Path(__file__).parents[2]
 USERS = (
+    "geometry.boundary",
     "geometry.overlaps",
     "geometry.rle",
     "metrics.average_precision",
+    "metrics.lrp",
     "metrics.matching",
+    "metrics.resampling",
     "metrics.tide",
     "metrics.tide_matching",
 )
@@ -71,9 +76,15 @@ def test_both_do_the_same(both: Both, problem: Any, iou_type: str):
         evaluate(overlaps(found.ground_truth, results, iou_type))
         evaluate(found)
         tide(found)
+        optimal_lrp(match(found, "standard"))
+        bootstrap([found], samples=9, seed=seed)
+        if iou_type == "segm":
+            overlaps(found.ground_truth, results, "boundary")
     pairs = "mask_pairs" if iou_type == "segm" else "box_pairs"
-    for name in (pairs, "locate", "match", "accumulate", "tide_match", "tide_explain", "tide_curves", "measure_masks"):
-        assert both.calls[name] >= 25, name
+    names = [pairs, "locate", "match", "accumulate", "tide_match", "tide_explain", "tide_curves", "measure_masks"]
+    names += ["matched_iou", "optima", "draw_curves", "transposed"]
+    names += ["truth_boundaries", "smaller_iou"] if iou_type == "segm" else []
+    assert min(both.calls[name] for name in names) >= 25, both.calls
 
 
 def test_both_encode_and_decode_the_same(both: Both):
@@ -128,6 +139,16 @@ def test_an_array_of_another_kind_is_refused_rather_than_converted():
             native.locate(ids, ids, wrong)
 
 
+EVERYTHING = """
+import sys
+from cases import lvis_problem
+from fasa.evaluation import bootstrap, evaluate, load_ground_truth, localisation_recall_precision, overlaps, tide_errors
+annotations, results = lvis_problem(3)
+found = overlaps(load_ground_truth(annotations), results, "boundary")
+evaluate(found), bootstrap([found], samples=2), tide_errors(annotations, results)
+localisation_recall_precision(annotations, results)
+sys.exit("numba" in sys.modules)
+"""
 SCORE = """
 from fasa.evaluation import average_precision
 from cases import lvis_problem
@@ -146,6 +167,15 @@ def score(**environment: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+def test_nothing_loads_numba_where_the_extension_is_built():
+    pytest.importorskip("fasa.evaluation._native", reason="the extension is not built: no C++ compiler")
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/evaluation")])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EVERYTHING], env=os.environ | {"PYTHONPATH": path}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_numba_needs_no_folder_for_its_cache_and_survives_a_damaged_one(tmp_path: Path):

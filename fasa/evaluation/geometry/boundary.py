@@ -12,7 +12,7 @@ import numpy as np
 
 from fasa.evaluation.io.detection_columns import Masks
 from fasa.evaluation.io.ground_truth import GroundTruth
-from fasa.evaluation.portable.boundary import smaller_iou, truth_boundaries
+from fasa.evaluation.kernels import kernels
 
 DISTANCE = 0.02  # of the image's diagonal
 
@@ -35,11 +35,13 @@ def boundary_iou(
         image: (n,): index of each detection's image.
     """
     distance, heights = distances(truth.image_sizes), truth.image_sizes[:, 0].astype(np.int64)
-    rows, place = np.unique(truth_row, return_inverse=True)
-    runs, start = truth_boundaries(
+    rows, place = np.unique(truth_row.astype(np.int64), return_inverse=True)
+    runs, start = kernels.truth_boundaries(
         rows, truth.image, truth.crowd, truth.tight, truth.runs, truth.run_start, heights, distance
     )
-    return smaller_iou(
-        detection, rows, place.ravel(), iou, image, masks.tight, masks.counts, masks.counts_start,
-        truth.crowd, truth.tight, runs, start, heights, distance,
+    smaller = iou.copy()
+    kernels.smaller_iou(
+        detection, rows, place, image, masks.tight, masks.counts, masks.counts_start, truth.crowd, truth.tight,
+        runs, start, heights, distance, smaller,
     )  # fmt: skip
+    return smaller

@@ -16,6 +16,7 @@ import numpy as np
 
 from fasa.errors import UserError
 from fasa.evaluation.arrays import cores
+from fasa.evaluation.geometry.boundary import boundary_iou
 from fasa.evaluation.io.detection_columns import Detections, Masks
 from fasa.evaluation.io.detections import DetectionSource
 from fasa.evaluation.io.ground_truth import GroundTruth
@@ -256,8 +257,6 @@ def _pair_finder(
 
     if not boundary:
         return find
-
-    from fasa.evaluation.geometry.boundary import boundary_iou  # loads numba
 
     def narrow(lo: int, hi: int) -> Pairs:
         detection, truth_row, iou = find(lo, hi)

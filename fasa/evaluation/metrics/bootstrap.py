@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fasa.errors import UserError
+from fasa.evaluation.codes import DRAWS
 from fasa.evaluation.geometry.overlaps import Overlaps
 from fasa.evaluation.metrics.average_precision import Ranked, Summary, rank
 from fasa.evaluation.metrics.matching import check_overlaps, match
+from fasa.evaluation.metrics.resampling import Resampling
 
 LEVEL = 0.95
 _TAILS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
@@ -73,9 +75,6 @@ def resample(
     images = check_overlaps(files[0]).ground_truth.image_ids
     if any(not np.array_equal(file.ground_truth.image_ids, images) for file in files):
         raise UserError("a paired bootstrap needs files on the same images.")
-    from fasa.evaluation.metrics.resampling import Resampling  # loads numba
-    from fasa.evaluation.portable.resampling import DRAWS
-
     resamplings = [Resampling(rank(match(file, protocol), protocol)) for file in files]
     rng = np.random.default_rng(seed)
     draws = [Draws([], np.empty((samples, own.classes)) if by_class else None) for own in resamplings]
@@ -104,8 +103,6 @@ def class_intervals(draws: Draws, first: Draws) -> np.ndarray:
 
 def resampled(ranked: Ranked, count: np.ndarray) -> Summary:
     """The figures of one draw that has image i ``count[i]`` times, int32 (N,)."""
-    from fasa.evaluation.metrics.resampling import Resampling  # loads numba
-
     return Resampling(ranked).summaries(count[None])[0]
 
 

@@ -14,6 +14,7 @@ from fasa.errors import UserError
 from fasa.evaluation.arrays import group
 from fasa.evaluation.geometry.overlaps import MATCH_IOU
 from fasa.evaluation.io.ground_truth import FREQUENCIES
+from fasa.evaluation.kernels import kernels
 from fasa.evaluation.metrics.average_precision import Summary
 from fasa.evaluation.metrics.matching import Matches
 
@@ -33,21 +34,20 @@ class OptimalLRP:
 
 def optimal_lrp(matches: Matches) -> OptimalLRP:
     """LRP of the detections that ``matches`` has, of all sizes."""
-    from fasa.evaluation.portable.lrp import matched_iou, optima  # loads numba
-
     overlaps = matches.overlaps
     truth, classes = overlaps.ground_truth, len(overlaps.ground_truth.category_ids)
     used = (matches.outcome_row[overlaps.detection] >= 0) & (overlaps.iou >= MATCH_IOU)
     if overlaps.all_classes:
         used &= overlaps.category[overlaps.detection] == truth.category[overlaps.truth]
     pairs = np.bincount(matches.outcome_row[overlaps.detection[used]], minlength=len(matches.outcome))
-    iou = matched_iou(
+    iou = np.zeros(len(matches.outcome))
+    kernels.matched_iou(
         matches.order, matches.outcome_row, matches.outcome, np.append(0, np.cumsum(pairs)), overlaps.truth[used],
-        overlaps.iou[used], matches.truth_ignored,
+        overlaps.iou[used], matches.truth_ignored, iou,
     )  # fmt: skip
     columns = np.full((5, classes), np.nan)
     truths = np.bincount(truth.category[~matches.truth_ignored[:, 0]], minlength=classes)
-    optima(
+    kernels.optima(
         *group(matches.order, overlaps.category, classes), matches.outcome_row, matches.outcome,
         matches.ignored_unmatched, overlaps.score, iou, truths, MATCH_IOU, columns,
     )  # fmt: skip

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fasa.evaluation.arrays import in_parallel
-from fasa.evaluation.codes import COUNTED, UNMATCHED
+from fasa.evaluation.codes import COUNTED, DRAWS, EVERYWHERE, UNMATCHED
 from fasa.evaluation.io.ground_truth import FREQUENCIES
+from fasa.evaluation.kernels import kernels
 from fasa.evaluation.metrics.average_precision import RANGES, RECALLS, Ranked, Ranking, Summary
 from fasa.evaluation.metrics.matching import IOU_THRESHOLDS, Matches
-from fasa.evaluation.portable.resampling import DRAWS, EVERYWHERE, accumulate, transposed
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _summarise(
     precision = table[: math.prod(shape)].reshape(shape)
     recall = np.empty((DRAWS, groups, thresholds))
     in_parallel(
-        lambda lo, hi: accumulate(
+        lambda lo, hi: kernels.draw_curves(
             lo, hi, curves.image, curves.true, curves.false, curves.start, curves.truth_image, curves.truth_start,
             weight, RECALLS, truths, precision, recall,
         ),
@@ -171,6 +171,13 @@ def _summarise(
                 if figure.threshold is not None:
                     values = values[:, figure.threshold]
                 if len(present):
-                    found[draw][figure.name] = float(np.mean(transposed(values.reshape(groups, -1), present).ravel()))
+                    found[draw][figure.name] = _mean(np.ascontiguousarray(values).reshape(groups, -1), present)
 
     in_parallel(means, len(found), smallest=1)
+
+
+def _mean(values: np.ndarray, present: np.ndarray) -> float:
+    """Mean over the classes ``present`` of ``values`` (K, X), added up in the order of the official tools' tables."""
+    turned = np.empty((values.shape[1], len(present)))
+    kernels.transposed(values, present, turned)
+    return float(np.mean(turned.ravel()))

@@ -2,9 +2,12 @@
 #include <algorithm>
 
 #include "bindings.h"
+#include "boundary.h"
+#include "lrp.h"
 #include "matching.h"
 #include "pairs.h"
 #include "polygons.h"
+#include "resampling.h"
 #include "results.h"
 #include "rle.h"
 #include "tide.h"
@@ -22,16 +25,20 @@ py::tuple columns(Pairs &&pairs) {
                           hand_over(std::move(pairs.iou)));
 }
 
-// A function that gives pairs, called without Python's lock.
-template <class... Arguments>
-auto as_columns(Pairs (*find)(Arguments...)) {
+py::tuple columns(Boundaries &&boundaries) {
+    return py::make_tuple(hand_over(std::move(boundaries.runs)), hand_over(std::move(boundaries.start)));
+}
+
+// A function that gives columns, called without Python's lock.
+template <class Found, class... Arguments>
+auto as_columns(Found (*find)(Arguments...)) {
     return [find](Arguments... arguments) {
-        Pairs pairs;
+        Found found;
         {
             py::gil_scoped_release unlocked;
-            pairs = find(arguments...);
+            found = find(arguments...);
         }
-        return columns(std::move(pairs));
+        return columns(std::move(found));
     };
 }
 
@@ -95,6 +102,12 @@ PYBIND11_MODULE(_native, module) {
     module.def("tide_match", &tide_match, Unlocked());
     module.def("tide_explain", &tide_explain, Unlocked());
     module.def("tide_curves", &tide_curves, Unlocked());
+    module.def("truth_boundaries", as_columns(&truth_boundaries));
+    module.def("smaller_iou", &smaller_iou, Unlocked());
+    module.def("matched_iou", &matched_iou, Unlocked());
+    module.def("optima", &optima, Unlocked());
+    module.def("draw_curves", &draw_curves, Unlocked());
+    module.def("transposed", &transposed, Unlocked());
 }
 
 }  // namespace

@@ -23,15 +23,14 @@ def truth_boundaries(rows, image, crowd, tight, runs, run_start, heights, distan
             of_truth = runs[run_start[g] : run_start[g + 1]]
             found, at = boundary(of_truth, tight[g], heights[image[g]], distance[image[g]], found, at)
         start[i + 1] = at
-    return found, start
+    return found[: start[-1]], start
 
 
 @compiled
 def smaller_iou(
-    detection, rows, place, iou, image, tight, counts, counts_start, crowd, truth_tight, truth_runs, truth_start,
-    heights, distance,
+    detection, rows, place, image, tight, counts, counts_start, crowd, truth_tight, truth_runs, truth_start, heights,
+    distance, iou,
 ):  # fmt: skip
-    smaller = iou.copy()
     decoded, own = np.empty(1024, np.uint32), np.empty(1024, np.uint32)
     last, length, area = -1, np.int64(0), np.int64(0)
     for p in range(len(detection)):
@@ -48,8 +47,7 @@ def smaller_iou(
             last, area = d, _area(own[:length])
         of_truth = truth_runs[truth_start[place[p]] : truth_start[place[p] + 1]]
         shared = intersection(own, length, of_truth, len(of_truth))
-        smaller[p] = min(iou[p], float(shared) / float(area + _area(of_truth) - shared))
-    return smaller
+        iou[p] = min(iou[p], float(shared) / float(area + _area(of_truth) - shared))
 
 
 @compiled

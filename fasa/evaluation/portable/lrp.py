@@ -9,13 +9,12 @@ from fasa.evaluation.portable.compiled import compiled
 
 
 @compiled
-def matched_iou(order, outcome_row, outcome, first, truth, iou, truth_ignored):
-    """IoU of each detection with the truth that it took at threshold 0 and area range 0, float64 (m,); else 0.
+def matched_iou(order, outcome_row, outcome, first, truth, iou, truth_ignored, found):
+    """Fill ``found`` (m,), 0 before: IoU of each detection with the truth that it took at threshold 0, area range 0.
 
     Matching is known; this only says whom: of the counted truths still free the one of highest IoU, the last of equals.
     ``first`` (m + 1,): where each row's pairs begin in ``truth`` and ``iou``.
     """
-    found = np.zeros(len(outcome))
     taken = np.zeros(len(truth_ignored), np.bool_)
     for d in order:
         s = outcome_row[d]
@@ -27,7 +26,6 @@ def matched_iou(order, outcome_row, outcome, first, truth, iou, truth_ignored):
             if not taken[g] and not truth_ignored[g, 0] and iou[p] >= found[s]:
                 best, found[s] = g, iou[p]
         taken[best] = True
-    return found
 
 
 @compiled

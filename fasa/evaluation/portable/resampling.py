@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from fasa.evaluation.codes import DRAWS, EVERYWHERE
 from fasa.evaluation.portable.compiled import compiled
-
-DRAWS = 8  # that are computed together: eight int32 weights are one vector register
-EVERYWHERE = (1 << 10) - 1  # bits of all ten IoU thresholds
 
 
 @compiled
-def accumulate(
+def draw_curves(
     lo, hi, image, true, false, start, truth_image, truth_start, weight, recalls, truths, precision, recall
 ):  # fmt: skip
     """Fill truths int64 (K, D), precision (D, K, T, R) and recall (D, K, T) of the classes ``lo`` to ``hi``.
@@ -94,10 +92,9 @@ def _best_precision(t, true, false, weight, false_anywhere, best):
 
 
 @compiled
-def transposed(table, columns):
-    """The rows ``columns`` of ``table`` (K, X), transposed: (X, len(columns)); a cache line of eight at a time."""
+def transposed(table, columns, turned):
+    """Fill ``turned`` (X, n) with n rows of ``table`` (K, X), transposed; a cache line of eight at a time."""
     across, down = len(columns), table.shape[1]
-    turned = np.empty((down, across))
     whole = across - across % 8
     for c in range(0, whole, 8):
         r0, r1, r2, r3 = table[columns[c]], table[columns[c + 1]], table[columns[c + 2]], table[columns[c + 3]]
@@ -109,4 +106,3 @@ def transposed(table, columns):
     for x in range(down):
         for c in range(whole, across):
             turned[x, c] = table[columns[c], x]
-    return turned
