@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasa.study import Run, Study, load_study
+from fasa.study.loading import DEFAULT_SCALE
 from fasa.study.study import MOST_SEEDS
 from fasa.tasks.recipe import LAST_SEED
 from fasa.tasks.task import Job, Task
@@ -27,7 +28,7 @@ def add_command(
     command: argparse.ArgumentParser = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
     command.set_defaults(command=function)
     if scale:
-        command.add_argument("--scale", default="mini", metavar="SCALE", help="how large (default: %(default)s)")
+        command.add_argument("--scale", default=DEFAULT_SCALE, metavar="SCALE", help="how large (default: %(default)s)")
     return command
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ SHELLS = ("bash", "zsh")
 
 
 class PrintCompletion(argparse.Action):
-    """Prints a script; names are those of the current folder's study when it is printed."""
+    """Prints a script; names are those of the study of ``-C``, or of the current folder's, when it is printed."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
         try:
             import shtab
         except ModuleNotFoundError as error:
             raise UserError("completion needs shtab, which is not installed: pip install shtab.") from error
-        names = known_names()
+        with chdir(namespace.folder or "."):
+            names = known_names()
         for action in actions(parser):
             if action.metavar in names:
                 action.choices = names[str(action.metavar)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from fasa.cli.common import Commands, add_command, add_seeds, study_of
 from fasa.errors import UserError
 from fasa.study import Study
+from fasa.study.loading import DEFAULT_SCALE
 
 
 def add_to(commands: Commands) -> None:
@@ -35,6 +36,8 @@ def render(options: argparse.Namespace) -> None:
     if options.bundle and options.seeds:
         raise UserError("--from takes the seeds that the bundle has; leave --seeds out.")
     study = unpack(options.bundle, unpacked(options.bundle)) if options.bundle else study_of(options)
+    if options.scale not in (DEFAULT_SCALE, study.scale.name):
+        raise UserError(f"{options.bundle} is of scale {study.scale.name}; leave --scale {options.scale} out.")
     with rendered_together():
         for name in options.names or [*study.started_artifacts(), "findings", "report", "paper"]:
             print(*_rendered(study, name, options.for_paper), sep="\n")

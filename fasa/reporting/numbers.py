@@ -12,7 +12,7 @@ from fasa.reporting.escapes import escape
 from fasa.reporting.findings.evidence import JudgedClaim
 from fasa.reporting.layout import decimals, interval, number, signed
 
-HEADING = r"""% Numbers of scale {scale}, made by `fasa render paper` from results alone. \input it in the preamble.
+HEADING = r"""% Numbers of scale {scale}, made by `fasa render paper` or `fasa findings`. \input it in the preamble.
 % A name is \fasa, a table, a row, a column and what of it, as they are called in configs/tables, each word with a
 % capital and each digit spelt: \fasaAblationFaFsMaskApAPrOurs is ablation, row fa_fs, column mask_ap.APr, our mean ±
 % standard deviation. Of a cell there are, where they exist and in the column's unit:

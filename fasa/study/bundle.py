@@ -62,7 +62,7 @@ def pack(study: Study, path: Path, weights: bool = False) -> int:
 def faults(path: Path) -> Iterator[str]:
     """What is wrong with the bundle ``path``, which stays packed."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             for name, listed in _manifest(archive, path)["files"].items():
                 with archive.open(name) as source:
                     blocks = _blocks(source, listed["bytes"], f"{path}: {name}")
@@ -125,11 +125,13 @@ def unpack(path: Path, folder: Path) -> Study:
         UserError: ``path`` is no bundle, is damaged, or ``folder`` holds something else.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             manifest = _manifest(archive, path)
             if folder.exists():
                 if _read_json(folder / MANIFEST) != manifest:
-                    raise UserError(f"{folder} is there and holds something else: move it away, or unpack elsewhere.")
+                    raise UserError(
+                        f"{folder} is there and holds something else: move it, or copy the bundle elsewhere."
+                    )
             else:
                 with atomic.scratch_folder(folder) as scratch:
                     _extract(archive, manifest["files"], scratch / "whole", path)
@@ -140,6 +142,12 @@ def unpack(path: Path, folder: Path) -> Study:
             f"{path} cannot be unpacked to {folder} ({error}): get the bundle again, or free space."
         ) from error
     return load_study(folder, manifest["scale"], manifest.get("seeds"))
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: check the path.")
+    return zipfile.ZipFile(path)
 
 
 def _measured_dir(study: Study, recipe: str, seed: int) -> Path:

@@ -17,6 +17,8 @@ from fasa.study.settings import load_settings
 from fasa.study.study import Study
 from fasa.tasks.recipe import DEFAULT, Recipe
 
+DEFAULT_SCALE = "mini"
+
 
 @contextmanager
 def without_collector() -> Iterator[None]:
@@ -31,7 +33,7 @@ def without_collector() -> Iterator[None]:
 
 
 @without_collector()
-def load_study(root: Path = Path("."), scale: str = "mini", seeds: int | None = None) -> Study:
+def load_study(root: Path = Path("."), scale: str = DEFAULT_SCALE, seeds: int | None = None) -> Study:
     """Read the configs of the study in ``root``, its own and those that fasa ships, for a scale.
 
     Args:

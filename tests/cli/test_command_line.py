@@ -134,6 +134,14 @@ def test_a_shell_completes_commands_options_and_names(script, words, completed):
     assert {*done.stdout.split()} == completed
 
 
+def test_names_are_completed_of_the_study_that_is_named(tmp_path):
+    pytest.importorskip("shtab")
+    (tmp_path / "mine/configs/recipes").mkdir(parents=True)
+    (tmp_path / "mine/configs/recipes/mine.yaml").write_text("a_recipe_of_mine: {base: ce}\n")
+    words = [sys.executable, "-m", "fasa", "-C", "mine", "--print-completion", "bash"]
+    assert "a_recipe_of_mine" in subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+
 def test_completion_is_loaded_when_it_is_asked_for():
     code = "import sys; from fasa.cli import main; main(['train', 'nothing']); sys.exit('shtab' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

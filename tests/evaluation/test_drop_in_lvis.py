@@ -18,7 +18,7 @@ from official_lvis import lvis_api
 from oracles import best_of_classes
 
 import fasa.evaluation
-from fasa.evaluation import LVIS, LVISEval, LVISResults, save_detections
+from fasa.evaluation import LVIS, LVISEval, LVISResults, average_precision, save_detections, subset
 from fasa.evaluation.drop_in.inputs import EmptyResults
 
 Json = dict[str, Any]
@@ -75,6 +75,19 @@ def test_objects_paths_and_lists(seed, iou_type, write, capsys):
         ours.run()
         assert_same(ours, theirs, capsys)
     assert results == before
+
+
+def test_boxes_need_no_sound_masks(write, capsys):
+    """Row 94 of docs/deviations.md: neither shapes nor sizes of images."""
+    annotations, results = lvis_problem(3, "bbox")
+    for image in annotations["images"]:
+        del image["height"], image["width"]
+    path = write("annotations.json", annotations)
+    ours = LVISEval(path, results, "bbox")
+    ours.run()
+    assert_same(ours, official(path, results, "bbox", 300), capsys)
+    ids = [image["id"] for image in annotations["images"]]
+    assert average_precision(subset(path, ids, masks=False), results, "bbox")["AP"] == ours.results["AP"]
 
 
 @pytest.mark.parametrize("seed", seeds(8))

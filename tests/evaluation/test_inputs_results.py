@@ -140,6 +140,13 @@ def test_chunks_of_a_list_and_of_columns_are_numbered(monkeypatch):
         same_columns(chunks[-1], expected_columns(entries[28:]))
 
 
+@pytest.mark.parametrize("escaped", ["\0", "x", "u12"])
+def test_what_is_no_escape_is_refused_in_a_skipped_string(tmp_path: Path, escaped: str):
+    path = tmp_path / "results.json"
+    path.write_bytes(json.dumps([ENTRY]).replace("{", '{"extra": "a\\' + escaped + 'b", ').encode())
+    assert "escape" in refused(load_detections, path)
+
+
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path):
     content = json.dumps(random_results(np.random.default_rng(3), 4)).encode()
     path = tmp_path / "results.json"

@@ -16,6 +16,7 @@ import pytest
 from cases import coco_problem, lvis_problem
 from pycocotools import mask as coco
 
+from fasa.errors import UserError
 from fasa.evaluation import bootstrap, evaluate, load_ground_truth, overlaps, portable, tide
 from fasa.evaluation.geometry import rle
 from fasa.evaluation.metrics.lrp import optimal_lrp
@@ -137,6 +138,15 @@ def test_an_array_of_another_kind_is_refused_rather_than_converted():
     for wrong in (rows.astype(np.int64), np.zeros(6, np.int32)[::2], frozen):
         with pytest.raises(TypeError, match="incompatible function arguments"):
             native.locate(ids, ids, wrong)
+
+
+def test_an_extension_of_other_sources_is_refused(monkeypatch):
+    native = pytest.importorskip("fasa.evaluation._native", reason="the extension is not built: no C++ compiler")
+    loader = sys.modules["fasa.evaluation.kernels"]
+    assert set(portable.__all__) <= set(dir(native))
+    monkeypatch.setattr(native, "VERSION", loader.VERSION - 1)
+    with pytest.raises(UserError, match="was built from other sources than these: install fasa anew"):
+        loader._load()
 
 
 EVERYTHING = """

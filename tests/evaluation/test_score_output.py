@@ -163,6 +163,8 @@ def test_boundary_ap(files, score, request):
     for option in ("--tide", "--verify"):
         status, _, error = score(*paths, "--iou-type", "boundary", option)
         assert status == 2 and f"{option} knows masks and boxes only" in error
+    status, _, error = score(*paths, "--lrp", "--verify")
+    assert status == 2 and "no official tool prints LRP" in error
 
 
 def test_lrp_beside_ap_and_by_class(lvis, score, tmp_path):

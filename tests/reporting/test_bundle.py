@@ -67,6 +67,7 @@ def test_seeds_that_were_asked_for_are_those_of_the_bundle(study, tmp_path):
     asked = told("--scale", "tiny", "--seeds", "3")
     assert main(["bundle", "--scale", "tiny", "--seeds", "3"]) == 0
     assert told("--from", "tiny.fasa.zip") == asked and "seed 2: not run" in asked
+    assert main(["render", "--from", "tiny.fasa.zip", "--scale", "smoke"]) == 2  # it is of another
     assert "seed 2: not run" not in told("--scale", "tiny")
 
 
@@ -149,13 +150,15 @@ def test_what_is_not_a_whole_bundle_is_refused_and_leaves_nothing(study, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", None])
-def test_what_is_no_zip_is_refused(tmp_path, capsys, content):
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "cannot be unpacked"), (b"not a zip", "cannot be unpacked"), (None, "does not exist")]
+)
+def test_what_is_no_zip_is_refused(tmp_path, capsys, content, said):
     path = tmp_path / "x.zip"
     if content is not None:
         path.write_bytes(content)
     assert main(["render", "--from", str(path)]) == 2
-    assert "cannot be unpacked" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_an_unpacked_bundle_is_a_study_of_its_own(study, tmp_path):

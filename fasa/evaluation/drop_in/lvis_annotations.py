@@ -85,10 +85,16 @@ class LVIS:
 
     def truth(self, iou_type: str) -> GroundTruth:
         """What is scored, as columns."""
-        return read_truth(self, iou_type, "lvis") if "dataset" in self.__dict__ else self._truth_of_file
+        if "dataset" in self.__dict__:
+            return read_truth(self, iou_type, "lvis")
+        return self._boxes_of_file if iou_type == "bbox" else self._masks_of_file
 
     @cached_property
-    def _truth_of_file(self) -> GroundTruth:
+    def _boxes_of_file(self) -> GroundTruth:
+        return read_truth(self._path, "bbox", "lvis")
+
+    @cached_property
+    def _masks_of_file(self) -> GroundTruth:
         return read_truth(self._path, "segm", "lvis")
 
     @cached_property

@@ -18,7 +18,9 @@ from fasa.evaluation.io.ground_truth import GroundTruth, digest, load_ground_tru
 MINIVAL = "minival"
 
 
-def subset(annotations: str | Path | dict[str, Any] | GroundTruth, images: str | Path | Iterable[int]) -> GroundTruth:
+def subset(
+    annotations: str | Path | dict[str, Any] | GroundTruth, images: str | Path | Iterable[int], masks: bool = True
+) -> GroundTruth:
     """Annotations of some images, as if they were all; detections of other images are left out, and counted.
 
     Args:
@@ -26,11 +28,12 @@ def subset(annotations: str | Path | dict[str, Any] | GroundTruth, images: str |
         images: ids; or the path of a file of ids; or "minival", the images of COCO's val2017, by their "coco_url": in
             LVIS v1's validation set these 4,809 of 19,809 are what MDETR (Kamath et al. 2021) and GLIP (Li et al. 2022)
             call minival.
+        masks: whether masks are read, as by ``load_ground_truth``; boxes need none.
 
     Raises:
         UserError: the annotations have none of the images, or the file holds no ids.
     """
-    truth = load_ground_truth(annotations)
+    truth = load_ground_truth(annotations, masks=masks)
     if isinstance(images, str) and images == MINIVAL:
         kept, asked = truth.val2017, int(truth.val2017.sum())
         if not asked:

@@ -81,6 +81,7 @@ PYBIND11_MODULE(_native, module) {
                                   hand_over(std::move(taken.mask_size)), hand_over(std::move(taken.length)),
                                   hand_over(std::move(taken.counts)));
         });
+    module.attr("VERSION") = 2;  // kernels.py asks for it
     module.attr("MORE") = static_cast<int>(ResultScanner::MORE);
     module.attr("END") = static_cast<int>(ResultScanner::END);
     module.def("locate", &locate, Unlocked());

@@ -143,7 +143,7 @@ class Parser : public JsonCursor {
                 for (plain(); at < end_ && *at != '"'; plain()) {
                     if (*at != '\\') return false;
                     if (end_ - at < 2) break;
-                    if (!std::strchr("\"\\/bfnrt", at[1])) return false;
+                    if (!at[1] || !std::strchr("\"\\/bfnrt", at[1])) return false;  // the string ends in a 0 of its own
                     at += 2;
                 }
                 if (at >= end_ || *at != '"') return cut();

@@ -6,7 +6,7 @@ namespace fasa {
 
 namespace {
 
-// The same numbers as in tide_matching.py and tide.py.
+// The same numbers as in codes.py.
 enum Kind : uint8_t { MATCHED, CLS, LOC, BOTH, DUPE, BKG };
 constexpr uint8_t IGNORED = 8, REPAIRS = 16;
 enum Role : uint8_t { ABSENT, FALSE_POSITIVE, REPAIRED, TRUE_POSITIVE, LAST };

@@ -35,7 +35,7 @@ def score(options: argparse.Namespace) -> int:
     """Score, print and write; 0, or 1 if a figure differs from the official tools', or 2 if one of those fails.
 
     Raises:
-        UserError: a mistake in the input; nothing is written then, unless only the second output cannot be.
+        UserError: a mistake in the input; nothing is written then, unless only a later output cannot be.
     """
     begin = time.perf_counter()
     _refuse_overwriting(options)

@@ -148,9 +148,12 @@ def footnotes(request: ScoreRequest, truth: GroundTruth, files: Sequence[FileSco
         yield f"In brackets: 95 % intervals from {request.samples:,} resamplings of the images (seed {SEED})."
         bare = {m for f in files for p in request.protocols for m in _present(f, p) if m not in f.intervals[p]}
         if bare - {name for name, *_ in BINS}:
-            yield "A figure without brackets: some resamplings hold no object that counts for it."
+            yield "A figure of AP or AR without brackets: some resamplings hold no object that counts for it."
         if request.instance_counts is not None:
             yield "COCO-LT's bins have no intervals."
+        for asked, name in ((request.lrp, "LRP"), (request.tide, "TIDE")):
+            if asked:
+                yield f"{name} has no intervals."
     absent = dict.fromkeys(
         metric
         for protocol in request.protocols

@@ -102,14 +102,16 @@ def check(request: ScoreRequest, annotations: Path, truth: GroundTruth, paths: S
     """Refuse at once what would otherwise fail after minutes.
 
     Raises:
-        UserError: a protocol of LVIS on other annotations; TIDE or the official tools for boundaries; a detections file
-            or an official tool is missing.
+        UserError: a protocol of LVIS on other annotations; TIDE for boundaries; the official tools for these or for
+            LRP; a detections file or an official tool is missing.
     """
     for protocol in request.protocols:
         check_protocol(truth, protocol)
     for asked, option in ((request.tide, "--tide"), (request.verify, "--verify")):
         if asked and request.iou_type == "boundary":
             raise UserError(f"{option} knows masks and boxes only: leave it out with --iou-type boundary.")
+    if request.verify and request.lrp:
+        raise UserError("--verify compares AP and TIDE, no official tool prints LRP: leave out --lrp, or --verify.")
     for path in paths:
         open_detections(path)
     if request.verify:
