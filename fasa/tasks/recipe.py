@@ -60,8 +60,9 @@ class Augmentation(Choice):
 
     @property
     def per_process_statistics(self) -> bool:
-        """Whether each process is to keep statistics of its own, so that one process alone would change nothing."""
-        return self.options.get("global_statistics") is False
+        """Whether each process is to keep statistics of its own."""
+        released = self.options.get("preset") == "fasa_released"  # which torch, not loaded here, would be asked for
+        return not self.options.get("global_statistics", not released)
 
 
 @cache
@@ -151,7 +152,6 @@ class TaskScale(Strict):
     epochs: float = Field(1.0, gt=0, description="Factor of all epoch numbers.")
     schedule: dict[str, Any] = Field({}, description="Overrides of every recipe's schedule.")
     threads: int = Field(1, gt=0, description="CPU threads of one run.")
-    devices: int = Field(1, ge=1, description="GPUs of one run; the batch is shared between them.")
     resources: Annotated[dict[str, int], CheckedAs(Resources)] = Field(
         {}, validate_default=True, description="What one run asks a cluster for."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+import fasa
 from fasa.cli import main
 from fasa.errors import UserError
 from fasa.study import Run, load_study
@@ -123,6 +124,15 @@ def test_what_is_about_several_devices_needs_them(study_root):
     with pytest.raises(UserError, match="scale 'mini' has but one device, so it cannot run 'rfs_fasa_own_statistics'"):
         one.recipe("rfs_fasa_own_statistics")
     assert two.recipe("rfs_fasa_own_statistics").augmenter.options == {"global_statistics": False}
+    assert one.fingerprint("mask_rcnn") != two.fingerprint("mask_rcnn")
+
+
+def test_the_released_preset_keeps_statistics_of_each_process(study_root):
+    """Without a look at torch, so it is held here that the preset says so."""
+    assert fasa.fasa_released["global_statistics"] is False and "global_statistics" not in fasa.fasa_paper
+    recipes = load_study(study_root, "tail").resolved
+    own = {name for name, recipe in recipes.items() if recipe.augmenter.per_process_statistics}
+    assert own == {"mask_rcnn_24_fasa_released", "rfs_fasa_own_statistics"}
 
 
 # ---------------------------------------------------------------------------------------- a scale by its difference

@@ -132,6 +132,8 @@ def test_trajectory_and_expected_virtual_features(study, by_hand):
     assert result["virtual_features"] == pytest.approx([7.5, 2.5, 3.0])
     dropped = measured(study, replace(by_hand, train_labels=np.repeat([0, 1, 2], [50, 15, 6])), "tde_fasa")
     assert dropped["virtual_features"] == pytest.approx([6.0, 2.0, 2.4])
+    first = HISTORY | {key: HISTORY[key][:1] for key in ("probabilities", "groups")}
+    assert measured(study, by_hand, "ldam_fasa", history=first)["virtual_features"] == [0.0, 0.0, 0.0]
 
 
 def test_runs_without_fasa_have_no_trajectory(study, by_hand):

@@ -1,6 +1,7 @@
 # The study (settings, recipes, scale, tables, figures) and the functions by which rules ask it for inputs.
 #
 # Whatever of it reaches a shell is quoted, there (`:q`) or, of what is several words, where it is made.
+import json
 import os
 import shlex
 import sys
@@ -36,8 +37,9 @@ except UserError as error:
 
 workflow.configfiles.append(str(CONFIG_FILE))  # a report shows it
 SCALE = config["scale"] = study.scale.name
+# Not a parameter of the rules: on another device nothing that is there is made again.
+DEVICE = f" --device {settings.device}" if settings.device else ""
 # One parameter of two options: without the second it is what it was before there was one, so nothing is made again.
-SCALE_AND_DEVICE = f"{SCALE} --device {settings.device}" if settings.device else SCALE
 SCALE_AND_SEEDS = f"{SCALE} --seeds {settings.seeds}" if settings.seeds else SCALE
 # Rules say `python`: the one that runs this, also where its environment was never activated; with `--sdm conda`, conda's.
 if not workflow.deployment_settings.deployment_method:
@@ -77,13 +79,28 @@ def pretrained_of(wildcards):
     return study.first_weights(wildcards.recipe) or []
 
 
+def first(names, what):
+    """The first of ``names``; a sentence where a target was typed wrong."""
+    found = next(names, None)
+    if found is None:
+        refuse(f"no recipe at scale {SCALE} uses {what}.")
+    return found
+
+
 def recipe_of_pretrained(wildcards):
     """A recipe whose backbone starts from a file; all that do have the same backbone."""
-    return next(
+    starting = (
         name
         for name in study.resolved
         if (path := study.first_weights(name)) and path.stem == wildcards.backbone
     )
+    return first(starting, f"a backbone {wildcards.backbone}")
+
+
+def pretraining_of(wildcards):
+    """How that backbone is trained on glyphs: with other settings it is made anew."""
+    settings = study.task_scale(recipe_of_pretrained(wildcards)).pretraining
+    return json.dumps(settings, sort_keys=True)
 
 
 def pack_of(wildcards):
@@ -97,7 +114,8 @@ def recipe_of_pack(wildcards):
     """A recipe that uses a prepared file; all that do cut the data alike."""
     folder = study.root / "resources" / wildcards.dataset
     wanted = (folder / f"{wildcards.cut}.npz", folder / wildcards.cut / "manifest.json")
-    return next(name for name in study.resolved if study.data_path(name) in wanted)
+    using = (name for name in study.resolved if study.data_path(name) in wanted)
+    return first(using, f"the data {wildcards.dataset}/{wildcards.cut}")
 
 
 def official_data(dataset):

@@ -17,6 +17,7 @@ rule pretrain:
         },
     params:
         recipe=recipe_of_pretrained,
+        settings=pretraining_of,
         scale=SCALE,
     message:
         "pre-train {wildcards.backbone}"
@@ -63,8 +64,8 @@ rule train:
         **RESOURCES | {"runtime": runtime_of_training, "mem_mb": memory_of("train")},
     params:
         fingerprint=fingerprint_of,
-        scale=SCALE_AND_DEVICE,
+        scale=SCALE,
     message:
         f"train {{wildcards.recipe}} seed {{wildcards.seed}}{WITH_MEMORY}"
     shell:
-        "python -m fasa train {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale} > {log:q} 2>&1"
+        "python -m fasa train {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale:q}{DEVICE} > {log:q} 2>&1"

@@ -6,6 +6,7 @@ Usage: python workflow/scripts/with_progress.py snakemake --cores all
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ def main(command: list[str]) -> int:
     LOG.parent.mkdir(exist_ok=True)
     columns = TextColumn("{task.description:32.32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's: it is read to its end
     with LOG.open("w") as log, Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task("planning", total=None)
         told = time.monotonic()

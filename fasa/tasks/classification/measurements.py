@@ -94,7 +94,8 @@ def _virtual(probabilities: list[list[float]], recipe: ClassificationRecipe, ima
     rounding = int if schedule.drop_last else lambda x: -int(-x // 1)
     steps = schedule.epoch_length or max(1, rounding(images / schedule.batch_size))
     first = recipe.augmenter.options.get("start_epoch", 1)
-    return _list(torch.tensor(probabilities[first:]).sum(0) * steps, 2)
+    drawn = torch.tensor(probabilities[first:] or [[0.0] * len(probabilities[0])])  # no epoch may have any
+    return _list(drawn.sum(0) * steps, 2)
 
 
 def _balanced(predictions: Tensor, labels: Tensor) -> float:

@@ -130,6 +130,24 @@ class DetectionRecipe(Recipe):
             raise ValueError("'start_from' goes with 'stage_two' or 'calibrated', and only with them")
         return self
 
+    @model_validator(mode="after")
+    def _has_parts_that_work_together(self) -> Self:
+        others = {
+            "stage_two": self.stage_two,
+            "nms_resampling": self.nms_resampling,
+            "sampler": self.sampler != "random",
+            "loss": self.loss.name != "cross_entropy",
+            "augmenter": self.augmenter.name != "none",
+        }
+        if self.calibrated and (lost := [name for name, given in others.items() if given]):
+            raise ValueError(f"'calibrated' has a head and a sampler of its own, without '{lost[0]}'; keep one of them")
+        if self.nms_resampling and self.stage_two:
+            raise ValueError("'nms_resampling' and 'stage_two' are box heads of two kinds; keep one of them")
+        if self.detector != "mask_rcnn" and (self.nms_resampling or self.calibrated):
+            key = "calibrated" if self.calibrated else "nms_resampling"
+            raise ValueError(f"'{key}' wants the one box head of a Mask R-CNN; leave it out, or change 'config'")
+        return self
+
 
 def manifest_path(root: Path, data: Choice) -> Path:
     """Where the manifest of a data set lies when it is prepared: a folder for each choice of its options."""

@@ -29,6 +29,7 @@ class DetectionScale(TaskScale):
         {}, description="Overrides of every recipe's schedule."
     )
     threads: int = Field(2, gt=0, description="CPU threads of one run.")
+    devices: int = Field(1, ge=1, description="GPUs of one run; the batch is shared between them.")
     model: str | None = Field(
         None,
         pattern=f"^{NAME.pattern}$",

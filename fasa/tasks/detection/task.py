@@ -32,12 +32,18 @@ class Detection(Task):
         return scale.apply(recipe, where)
 
     def unsupported_reason(self, recipe: DetectionRecipe, scale: DetectionScale) -> str | None:
-        return "but one device" if scale.devices == 1 and recipe.augmenter.per_process_statistics else None
+        # A preset that keeps statistics of each process differs from others in more than that.
+        alone = scale.devices == 1 and recipe.augmenter.options.get("global_statistics") is False
+        return "but one device" if alone else None
 
     def decided_by(self, declared: Any, recipe: DetectionRecipe, scale: Any, root: Path) -> dict[str, Any]:
+        urls = scale.weights.get(recipe.backbone)
         return {
             "config": [text for path in config_files(root, declared, scale) for text in statements(path)],
             "pretraining": scale.pretraining,
+            # What a file says, and how many share a step; of one device nothing, as when there was no more.
+            **({"devices": scale.devices} if scale.devices > 1 else {}),
+            **({"weights": urls[0].rsplit("/", 1)[-1]} if urls else {}),
         }
 
     def training_seconds(self, recipe: DetectionRecipe, scale: DetectionScale) -> float:
