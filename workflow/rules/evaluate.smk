@@ -23,8 +23,8 @@ rule evaluate:
         },
     params:
         fingerprint=fingerprint_of_measuring,
-        scale=SCALE,
+        scale=SCALE_AND_DEVICE,
     message:
         f"evaluate {{wildcards.recipe}} seed {{wildcards.seed}}{WITH_MEMORY}"
     shell:
-        "python -m fasa evaluate {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale:q}{DEVICE} > {log:q} 2>&1"
+        "python -m fasa evaluate {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale} > {log:q} 2>&1"

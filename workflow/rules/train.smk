@@ -64,8 +64,8 @@ rule train:
         **RESOURCES | {"runtime": runtime_of_training, "mem_mb": memory_of("train")},
     params:
         fingerprint=fingerprint_of,
-        scale=SCALE,
+        scale=SCALE_AND_DEVICE,
     message:
         f"train {{wildcards.recipe}} seed {{wildcards.seed}}{WITH_MEMORY}"
     shell:
-        "python -m fasa train {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale:q}{DEVICE} > {log:q} 2>&1"
+        "python -m fasa train {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale} > {log:q} 2>&1"
