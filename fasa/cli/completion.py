@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from fasa.cli.parser import actions
+from fasa.cli.parser import actions, inside
 from fasa.errors import UserError
 
 SHELLS = ("bash", "zsh")
@@ -22,7 +21,7 @@ class PrintCompletion(argparse.Action):
             import shtab
         except ModuleNotFoundError as error:
             raise UserError("completion needs shtab, which is not installed: pip install shtab.") from error
-        with chdir(namespace.folder or "."):
+        with inside(namespace.folder):
             names = known_names()
         for action in actions(parser):
             if action.metavar in names:

@@ -6,13 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import chdir, nullcontext
 from importlib import import_module
 from pathlib import Path
 
 import fasa
 from fasa.cli.completion import SHELLS, PrintCompletion
-from fasa.cli.parser import Parser
+from fasa.cli.parser import Parser, inside
 from fasa.errors import UserError, closest, install_command
 
 HOMES = {  # the modules of the commands, in the order of --help
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = parser(_home(arguments)).parse_args(arguments)
-        with _in(options.folder):
+        with inside(options.folder):
             code = options.command(options) or 0
             sys.stdout.flush()
             return code
@@ -99,11 +98,3 @@ def _home(arguments: Sequence[str]) -> str | None:
                 raise UserError(f"there is no command '{word}'{closest(word, HOMES)}; all are in fasa --help.")
             return HOMES[word]
     return None
-
-
-def _in(folder: Path | None) -> chdir[Path] | nullcontext[None]:
-    if folder is None:
-        return nullcontext()
-    if not folder.is_dir():
-        raise UserError(f"-C: there is no folder {folder}; make it, or name another.")
-    return chdir(folder)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from contextlib import chdir, nullcontext
+from pathlib import Path
 from typing import Any, NoReturn
 
 from fasa.errors import UserError, closest
@@ -57,3 +59,16 @@ def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 def _fits(action: argparse.Action, word: str) -> bool:
     return word in action.choices if action.choices else bool(NUMBER.fullmatch(word))
+
+
+def inside(folder: Path | None) -> chdir[Path] | nullcontext[None]:
+    """The folder that ``-C`` names, entered; nothing where it names none.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if folder is None:
+        return nullcontext()
+    if not folder.is_dir():
+        raise UserError(f"-C: there is no folder {folder}; make it, or name another.")
+    return chdir(folder)

@@ -24,8 +24,8 @@ def checks(mmdet: bool) -> Iterator[Check]:
         doors["mmdet"] = "detectors"
     for extra, purpose in doors.items():
         if absent := _absent(extra):
-            told = f"For {purpose}: {', '.join(absent)}."
-            yield Check("warning" if extra == "repro" else "missing", told, install_command(*filter(None, [extra])))
+            fix = install_command(extra) if extra else install_command()
+            yield Check("warning" if extra == "repro" else "missing", f"For {purpose}: {', '.join(absent)}.", fix)
         else:
             yield Check("ok", f"All packages for {purpose} are there.")
 

@@ -142,6 +142,13 @@ def test_names_are_completed_of_the_study_that_is_named(tmp_path):
     assert "a_recipe_of_mine" in subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
 
+def test_completion_of_a_folder_that_is_not_there_is_refused(tmp_path):
+    pytest.importorskip("shtab")
+    words = [sys.executable, "-m", "fasa", "-C", "absent", "--print-completion", "bash"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "fasa: -C: there is no folder absent; make it, or name another.\n")
+
+
 def test_completion_is_loaded_when_it_is_asked_for():
     code = "import sys; from fasa.cli import main; main(['train', 'nothing']); sys.exit('shtab' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
