@@ -75,6 +75,8 @@ class AdaptationHook(Hook):
         detector = unwrapped(runner)
         if not isinstance(detector, TwoStageDetector):
             raise UserError(f"AdaptationHook needs a two-stage detector, not {type(detector).__name__}; remove it.")
+        for stage in stages(detector):
+            stage.head.epochs_are_told = True
         if self.config is not None:
             config = self.config
             if isinstance(config, dict) and "batch_sampler" not in config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -44,9 +45,10 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
     """``Shared2FCBBoxHead`` with an augmenter at its classifier.
 
     The augmenter sees the map, the feature (the classifier's input, after the ReLU of the second shared layer), the
-    scores and the label of every sampled RoI, background being ``num_classes``. It may change what the classification
-    loss is of. Its own loss is added into ``loss_cls``, or joins its mean, so that the stage weights of a cascade
-    multiply it too, and is logged as ``virtual``. Boxes, masks, inference and evaluation are those of the stock head.
+    scores and the label of every sampled RoI, background being ``num_classes``; of epochs an ``AdaptationHook`` tells
+    it. It may change what the classification loss is of. Its own loss is added into ``loss_cls``, or joins its mean, so
+    that the stage weights of a cascade multiply it too, and is logged as ``virtual``. Boxes, masks, inference and
+    evaluation are those of the stock head.
 
     Args:
         augmenter: ``{"name": …, "options": {…}}``, the name of one of ours or of an installed package; None for none.
@@ -57,6 +59,7 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
     """
 
     augmenter: Augmenter | None
+    epochs_are_told = False  # AdaptationHook says so before it trains
 
     def __init__(
         self,
@@ -125,6 +128,13 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
         boxes = (label_weights, bbox_targets, bbox_weights, reduction_override)
         if self.augmenter is None or not isinstance(cls_score, RoIScores) or reduction_override in ("none", "sum"):
             return super().loss(cls_score, bbox_pred, rois, labels, *boxes)
+        if not self.epochs_are_told and self.augmenter.hooks() & {"begin_epoch", "end_epoch"}:
+            self.epochs_are_told = True  # once is enough
+            warnings.warn(
+                f"{type(self.augmenter).__name__} acts between epochs, too, and nothing tells it of them: put "
+                'dict(type="AdaptationHook") among custom_hooks. FASA draws nothing without it.',
+                stacklevel=2,
+            )
         batch = Batch(cls_score.maps, cls_score.features, cls_score, labels)
         mixed = self.augmenter.mix(batch)
         if mixed is None:

@@ -70,6 +70,15 @@ def test_statistics_are_those_of_the_foreground_rois(make_head):
     torch.testing.assert_close(fasa.mean[2], 0.9 * first + 0.1 * features[0])
 
 
+def test_a_head_that_nothing_tells_of_epochs_says_so_once(make_head):
+    """FASA draws from its second epoch on: without the hook it would train the baseline under another name."""
+    head = make_head()
+    with pytest.warns(UserWarning, match="FasaAugmenter acts between epochs, too") as caught:
+        for _ in range(3):
+            step(head, [2, 2, CLASSES])
+    assert sum("AdaptationHook" in str(each.message) for each in caught) == 1
+
+
 def test_a_class_first_seen_in_this_step_yields_its_mean_and_a_tenth_of_its_loss(make_head):
     head = certain(make_head(start_epoch=0))
     losses, features = step(head, [3, CLASSES])

@@ -47,3 +47,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A workflow in which a table and a figure were made from nothing, and what Snakemake printed."""
     folder = copy_to(tmp_path_factory.mktemp("made") / "checkout")
     return folder, runner(folder)("table_adaptation_unit", "figure_cifar_fig4a").stdout
+
+
+@pytest.fixture
+def again(made: tuple[Path, str]) -> Snakemake:
+    """Snakemake where everything of ``made`` is there already; for dry runs."""
+    return runner(made[0])

@@ -77,8 +77,11 @@ def test_a_run_is_measured_before_others_are_trained(made: tuple[Path, str]):
     assert len(measured) == len(trained) == 4 and measured[0] < trained[-1]
 
 
-def test_a_mistyped_file_is_told(snakemake):
-    done = snakemake("resources/digits_lt/nope.npz", "-n", check=False)
+def test_another_device_makes_nothing_again_and_a_mistyped_file_is_told(again):
+    config = "--config", "scale=smoke", "device=cpu"
+    done = again("table_adaptation_unit", "-n", *config, scale=None)
+    assert "Nothing to be done" in done.stdout + done.stderr
+    done = again("resources/digits_lt/nope.npz", "-n", check=False)
     assert "fasa: no recipe at scale smoke uses the data digits_lt/nope." in done.stdout + done.stderr
 
 

@@ -37,8 +37,9 @@ except UserError as error:
 
 workflow.configfiles.append(str(CONFIG_FILE))  # a report shows it
 SCALE = config["scale"] = study.scale.name
+# A resource: unlike a parameter, another device makes nothing again.
+DEVICE = {"device": f"--device {settings.device}" if settings.device else ""}
 # One parameter of two options: without the second it is what it was before there was one, so nothing is made again.
-SCALE_AND_DEVICE = f"{SCALE} --device {settings.device}" if settings.device else SCALE
 SCALE_AND_SEEDS = f"{SCALE} --seeds {settings.seeds}" if settings.seeds else SCALE
 # Rules say `python`: the one that runs this, also where its environment was never activated; with `--sdm conda`, conda's.
 if not workflow.deployment_settings.deployment_method:

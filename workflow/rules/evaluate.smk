@@ -15,6 +15,7 @@ rule evaluate:
     resources:
         # One process measures, however many have trained.
         **RESOURCES
+        | DEVICE
         | {
             "gpu": lambda wildcards: min(
                 1, study.task_scale(wildcards.recipe).resources["gpu"]
@@ -23,8 +24,8 @@ rule evaluate:
         },
     params:
         fingerprint=fingerprint_of_measuring,
-        scale=SCALE_AND_DEVICE,
+        scale=SCALE,
     message:
         f"evaluate {{wildcards.recipe}} seed {{wildcards.seed}}{WITH_MEMORY}"
     shell:
-        "python -m fasa evaluate {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale} > {log:q} 2>&1"
+        "python -m fasa evaluate {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale:q} {resources.device} > {log:q} 2>&1"

@@ -61,11 +61,13 @@ rule train:
         "../../environment.yml"
     threads: threads_of
     resources:
-        **RESOURCES | {"runtime": runtime_of_training, "mem_mb": memory_of("train")},
+        **RESOURCES
+        | DEVICE
+        | {"runtime": runtime_of_training, "mem_mb": memory_of("train")},
     params:
         fingerprint=fingerprint_of,
-        scale=SCALE_AND_DEVICE,
+        scale=SCALE,
     message:
         f"train {{wildcards.recipe}} seed {{wildcards.seed}}{WITH_MEMORY}"
     shell:
-        "python -m fasa train {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale} > {log:q} 2>&1"
+        "python -m fasa train {wildcards.recipe:q} --seed {wildcards.seed:q} --scale {params.scale:q} {resources.device} > {log:q} 2>&1"
