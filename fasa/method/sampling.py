@@ -54,6 +54,8 @@ def group_change(current: Tensor, previous: Tensor, groups: Tensor, reduction: s
     members = groups.clamp(min=0)
     total = change.new_zeros(len(groups)).index_add_(0, members, change.where(known, 0))
     count = change.new_zeros(len(groups)).index_add_(0, members, known.to(change.dtype))
+    compared = change.new_zeros(len(groups)).index_add_(0, members, (current.abs() + previous.abs()).where(known, 0))
+    total = beyond_rounding(total, compared)
     value = total / count.clamp(min=1) if reduction == "mean" else total
     return value[members].where((groups >= 0) & (count[members] > 0), torch.nan)
 
@@ -80,5 +82,11 @@ def pooled_change(current: Tensor, count: Tensor, previous: Tensor, previous_cou
         total, size = parts.new_zeros(2, len(groups)).index_add_(1, members, parts)
         return total / size  # 0 / 0: NaN without data
 
-    change = pooled(current, count) - pooled(previous, previous_count)
+    now, before = pooled(current, count), pooled(previous, previous_count)
+    change = beyond_rounding(now - before, now.abs() + before.abs())
     return change[members].where(groups >= 0, torch.nan)
+
+
+def beyond_rounding(change: Tensor, compared: Tensor) -> Tensor:
+    """``change``, 0 where it is no more than sums of magnitude ``compared`` round by: hits that tie change nothing."""
+    return change.masked_fill(change.abs() <= 4 * torch.finfo(change.dtype).eps * compared, 0)

@@ -141,9 +141,10 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
             losses = super().loss(cls_score, bbox_pred, rois, labels, *boxes)
         else:
             scores, targets = mixed[0], Targets.of(mixed[1])
-            losses = super().loss(scores, None, rois, targets.labels, *boxes)
-            losses |= super().loss(None, bbox_pred, rois, labels, *boxes)
-            if targets.others is not None:
+            losses = super().loss(None, bbox_pred, rois, labels, *boxes)
+            if targets.others is None:
+                losses |= super().loss(scores, None, rois, targets.labels, *boxes)
+            else:
                 losses["loss_cls"] = self._shared_loss(
                     scores, targets.labels, targets.others, targets.own, label_weights
                 )

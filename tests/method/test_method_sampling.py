@@ -169,6 +169,22 @@ def test_a_groups_summed_change_is_not_its_mean():
     assert group_change(now, before, torch.tensor([0, 0, 0]), "sum").tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("reduction", ["pooled", "class_mean", "share_sum"])
+def test_hits_that_tie_change_nothing(reduction: str) -> None:
+    """As many hits as before, of other classes: sums that differ by their rounding alone are equal."""
+    hits, size = torch.tensor([13.0, 4.0, 22.0, 9.0, 31.0, 1.0, 17.0]), torch.full((7,), 41.0)
+    groups, generator = torch.zeros(7, dtype=torch.int64), torch.Generator().manual_seed(0)
+    for _ in range(100):
+        now, before = (hits[torch.randperm(7, generator=generator)] for _ in range(2))
+        if reduction == "pooled":
+            change = pooled_change(now / size, size, before / size, size, groups)
+        else:
+            samples, how = (size, "mean") if reduction == "class_mean" else (size.sum(), "sum")
+            change = group_change(now / samples, before / samples, groups, how)
+        assert change.tolist() == [0.0] * 7
+    assert (group_change((now + 1) / 41, before / 41, groups, "mean") > 0).all()  # a hit more in each
+
+
 def test_a_groups_pooled_change_is_over_all_samples_of_its_classes_with_data():
     change = pooled_change(
         current=torch.tensor([1.0, 4.0, NAN, 5.0, 1.0, 7.0, NAN]),
