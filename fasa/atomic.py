@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import secrets
 import shutil
 import socket
 import stat
@@ -96,7 +95,7 @@ def _beside(path: Path) -> Path:
             old = time.time() - left.stat().st_mtime > FORGOTTEN
             if old or (host == here and pid.isdecimal() and not is_alive(int(pid))):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-    return path.with_name(f"{start}{here}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return path.with_name(f"{start}{here}-{os.getpid()}-{os.urandom(4).hex()}.tmp")
 
 
 def _write_through(path: Path, writer: Callable[[BinaryIO], object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ def add_to(commands: Any) -> None:
 
 def score(options: argparse.Namespace) -> int:
     """Score LVIS or COCO results: AP, AP-Fixed, AP-Pool, TIDE, exactly as the official tools, in seconds."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy starts one a core, and here are no products of matrices
     from fasa.evaluation.score import command
 
     return command.score(options)
