@@ -81,6 +81,7 @@ def render(study: Study) -> str:
         paper=PAPER,
         venue=VENUE,
         scale=study.scale,
+        description=study.descriptions(recipe for recipe, (measured, _) in loaded.items() if measured),
         counts=count_verdicts(judged),
         verdicts=[one for one in verdicts if one.judged.verdict not in (NOT_RUN, BY_EYE)],
         untested=[one for one in verdicts if one.judged.verdict in (NOT_RUN, BY_EYE)],

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from evaluation_toys import disc_problem
-from page_toys import FIRST, NAMES, SECOND, Page, annotations, results
+from toys_page import FIRST, NAMES, SECOND, Page, annotations, results
 
 from fasa.evaluation import average_precision, evaluate, overlaps, tide_errors
 from fasa.evaluation.score.page.classes import most_moved

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_toys import disc_problem
-from page_toys import FIRST, SECOND, Page, annotations, results
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from toys_page import FIRST, SECOND, Page, annotations, results
 
 from fasa.evaluation import (
     load_detections,

@@ -145,6 +145,9 @@ class FakeStudy:
     def description(self, recipe):
         return self.scale.description
 
+    def descriptions(self, recipes):
+        return self.scale.description
+
     def load_metrics(self, recipe, seed):
         return self.runs_by_key.get((recipe, seed))
 
