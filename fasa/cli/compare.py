@@ -29,6 +29,8 @@ def compare(options: argparse.Namespace) -> int:
     from fasa.reporting import comparison, comparison_page
 
     study, names = study_of(options), (options.base, options.mine)
+    if options.base == options.mine:
+        raise UserError(f"'{options.mine}' is no other recipe than '{options.base}'; name two.")
     if study.task(options.base) is not study.task(options.mine):
         told = f"'{options.base}' is a {study.recipe(options.base).kind}, '{options.mine}' a "
         raise UserError(f"{told}{study.recipe(options.mine).kind}; compare two of one kind.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from fasa.cli.common import Commands, add_command, add_seeds, console, study_of
 from fasa.errors import UserError
@@ -24,7 +25,7 @@ def status(options: argparse.Namespace) -> None:
 
     study, screen = study_of(options), console()
     if options.watch:
-        if options.every <= 0:
+        if not 0 < options.every < math.inf:
             raise UserError("--every wants seconds above 0.")
         return status_screen.watch(study, options.every, screen)
     snapshot = Watch(study).look()

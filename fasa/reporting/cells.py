@@ -252,7 +252,7 @@ def level_verdict(published: float | None, row: SeedStatistics, tolerance: float
 def _measured(
     row: Row, column: Column, table: Table, runs: Mapping[int, dict[str, Any]], reasons: Mapping[int, str]
 ) -> Measured:
-    measure = _measure_of(row, column, table)
+    measure = measure_of(row, column, table)
     if measure is None:
         return Measured(None, {}, f"the row is one measurement, {row.measure}: see the first column")
     values, missing, place = {}, dict(reasons), measure.split(".")[0]
@@ -268,7 +268,7 @@ def _measured(
     return Measured(measure, values, explain_missing(sorted(missing.items())))
 
 
-def _measure_of(row: Row, column: Column, table: Table) -> str | None:
+def measure_of(row: Row, column: Column, table: Table) -> str | None:
     """What a row shows in a column.
 
     A row with a single measurement of its own shows it in the first column only: under a heading such as "best epoch"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,15 @@ import pandas as pd
 
 from fasa.csv_cells import as_text
 from fasa.errors import UserError
-from fasa.reporting.cells import Measured, MeasuredTable, TableCell, compare
+from fasa.reporting.cells import Measured, MeasuredTable, TableCell, compare, measure_of
 from fasa.study.scales import Scale, load_scale
 
 if TYPE_CHECKING:
     from fasa.study import Study
 
 LARGEST_FIRST = ("paper", "paper_cpu", "proxy", "tail", "mini", "smoke")
-NEEDED = ("table", "row", "column", "seeds", "values", "missing", "scale", "dataset")
+NEEDED = ("table", "row", "column", "recipe", "measure", "unit", "seeds", "values", "missing", "scale", "dataset")
+NOT_RUN = "not run"
 
 
 def table_frame(measured: MeasuredTable) -> pd.DataFrame:
@@ -34,10 +36,14 @@ def render(measured: MeasuredTable) -> str:
 
 @dataclass(frozen=True)
 class KeptCell:
-    """Our values of one cell by seed, in the column's unit, and why some are missing."""
+    """Our values of one cell by seed, in the column's unit, and why some are missing.
+
+    ``shows`` is the recipe, the measure and the unit that they are of.
+    """
 
     values: dict[int, float]
     missing: str
+    shows: tuple[str, str, str] = ("", "", "")
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,10 @@ def read_results(tables: Path, figures: Path, root: Path) -> Results:
     for path in sorted(tables.glob("*.csv")):
         for line in _read(path, scale.name):
             datasets[path.stem] = tuple(line["dataset"].split())
-            cells[path.stem, line["row"], line["column"]] = KeptCell(_by_seed(path, line), line["missing"])
+            shows = (line["recipe"], line["measure"], line["unit"])
+            cell = KeptCell(_by_seed(path, line), line["missing"], shows)
+            if cells.setdefault((path.stem, line["row"], line["column"]), cell) is not cell:
+                raise UserError(f"{path} has row {line['row']}, column {line['column']} twice; render it again.")
     return Results(scale, tables, figures, cells, datasets)
 
 
@@ -95,25 +104,33 @@ def as_results(study: Study, measured: Iterable[MeasuredTable]) -> Results:
 
 
 def measure_kept(study: Study, name: str, results: Results) -> MeasuredTable:
-    """Table ``name`` from the kept values of its rows and columns; those that it lacks are left out.
+    """Table ``name`` from the kept values of its rows and columns.
+
+    A row that it lacks was added since, and not run; a column that no row has is left out.
 
     Args:
         study: at the scale of ``results``.
+
+    Raises:
+        UserError: kept values are of another recipe, measure or unit than the study's table.
     """
-    table = study.tables[name]
-    kept = {(row, column) for of, row, column in results.cells if of == name}
-    rows = tuple(row for row in table.rows if any(row.id == kept_row for kept_row, _ in kept))
+    table, path = study.tables[name], results.tables / f"{name}.csv"
+    kept = {(row, column): cell for (of, row, column), cell in results.cells.items() if of == name}
     columns = tuple(column for column in table.columns if any(column.key == key for _, key in kept))
-    measured = {
-        (row.id, column.key): Measured(None, cell.values, cell.missing)
-        for row in rows
-        for column in columns
-        for cell in [results.cells[name, row.id, column.key]]
-    }
-    known = {row.id for row in rows}
-    rows = tuple(row if row.baseline in known else row.model_copy(update={"baseline": None}) for row in rows)
-    cut = table.model_copy(update={"rows": rows, "columns": columns})
-    return compare(cut, results.scale, study.description(rows[0].recipe), results.datasets[name], measured)
+    measured = {}
+    for row in table.rows:
+        for column in columns:
+            cell = kept.get((row.id, column.key), KeptCell({}, NOT_RUN))
+            measure = measure_of(row, column, table)
+            shows = (row.recipe, measure or "", as_text(column.unit))
+            if cell.values and cell.shows != shows:
+                raise UserError(
+                    f"{path}: row {row.id}, column {column.key} is {' '.join(cell.shows)}, and by configs/tables it is "
+                    f"{' '.join(shows)}; render it again."
+                )
+            measured[row.id, column.key] = Measured(measure, cell.values, cell.missing)
+    cut = table.model_copy(update={"columns": columns})
+    return compare(cut, results.scale, study.description(table.rows[0].recipe), results.datasets[name], measured)
 
 
 def _record(measured: MeasuredTable, cell: TableCell) -> dict[str, object]:
@@ -177,10 +194,13 @@ def _read(path: Path, scale: str) -> list[dict[str, str]]:
 
 
 def _by_seed(path: Path, line: Mapping[str, str]) -> dict[int, float]:
-    seeds, values = line["seeds"], line["values"]
+    seeds, values = line["seeds"].split(), line["values"].split()
     try:
-        return {int(seed): float(value) for seed, value in zip(seeds.split(), values.split(), strict=True)}
-    except ValueError as error:
+        found = {int(seed): float(value) for seed, value in zip(seeds, values, strict=True)}
+    except ValueError:
+        found = {}
+    if len(found) != len(seeds) or not all(map(math.isfinite, found.values())):
         raise UserError(
-            f"{path}: '{seeds}' and '{values}' are not seeds and a value of each; render it again."
-        ) from error
+            f"{path}: '{line['seeds']}' and '{line['values']}' are not seeds and a value of each; render it again."
+        )
+    return found

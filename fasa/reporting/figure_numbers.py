@@ -27,8 +27,9 @@ def figure_numbers(run: Mapping[str, Any]) -> dict[str, Any]:
         ``top1.GROUP``: beside it, the share of regions in which it is first.
         ``weight_norms.{variation, rare_to_frequent}``: standard deviation of the classes' norms over their mean, and
         mean norm of rare classes over that of frequent ones (3). ``sampling.GROUP``: of the group's mean sampling
-        probability its ``mean`` and its ``range`` over the epochs, and its growth, end over begin, in each third of
-        them (4a). ``groups.{count, largest}``: at the last epoch, and the largest one's share of the classes (5).
+        probability its ``mean`` over the epochs, also ``per_mille``, its ``range``, also over the mean
+        (``relative_range``), and its growth, end over begin, in each third of them (4a). ``groups.{count, largest}``:
+        at the last epoch, and the largest one's share of the classes (5).
         GROUP is rare, common or frequent; a classifier's few, medium and many are called so, too.
     """
     members = {NAMES.get(group.name, group.name): group.members for group in frequency_groups(run)}
@@ -81,7 +82,9 @@ def _course(probabilities: np.ndarray) -> dict[str, float | None]:
     for name, begin, end in zip(THIRDS, ends, ends[1:], strict=False):
         whole = end > begin and probabilities[begin] > 0
         growth[name] = float(probabilities[end] / probabilities[begin]) if whole else None
-    return {"mean": float(probabilities.mean()), "range": float(np.ptp(probabilities)), **growth}
+    mean, moved = float(probabilities.mean()), float(np.ptp(probabilities))
+    relative = moved / mean if mean else None
+    return {"mean": mean, "range": moved, "per_mille": 1000 * mean, "relative_range": relative, **growth}
 
 
 def _groups(groups: np.ndarray) -> dict[str, float | None]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fasa import atomic, reporting
 from fasa.errors import UserError
-from fasa.reporting import figures, numbers
+from fasa.reporting import csv_tables, figures, numbers
 from fasa.reporting.cells import measure_table
 from fasa.reporting.escapes import escape
 from fasa.reporting.findings import judge_measured
@@ -59,10 +59,13 @@ def write(study: Study) -> list[Path]:
     shown = study.started_artifacts()
     measured = [measure_table(study, table) for name, table in study.tables.items() if name in shown]
     judged = judge_measured(study, measured)
-    tables = [one.table for one in measured if one.started]
-    for table in tables:
-        if not all(path.exists() for path in study.table_paths(table.name).values()):
-            reporting.render_table(study, table.name)
+    started = [one for one in measured if one.started]
+    tables = [one.table for one in started]
+    for one in started:
+        paths = study.table_paths(one.table.name)
+        # What is up to date stays, with its date: other steps of the workflow read it.
+        if not all(path.exists() for path in paths.values()) or paths["csv"].read_text() != csv_tables.render(one):
+            reporting.render_table(study, one.table.name)
     drawn = [one for figure in study.figures.values() if (one := _drawn(study, figure)) is not None]
     there = {artifact.name for artifact in (*tables, *(one.figure for one in drawn))}
     every: list[Table | Figure] = [*study.tables.values(), *study.figures.values()]

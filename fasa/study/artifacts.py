@@ -26,7 +26,7 @@ FIGURE_NUMBERS = (
     *(
         f"figures.sampling.{group}.{name}"
         for group in _GROUPS
-        for name in ("mean", "range", "first_third", "second_third", "last_third")
+        for name in ("mean", "range", "per_mille", "relative_range", "first_third", "second_third", "last_third")
     ),
     *(f"figures.groups.{name}" for name in ("count", "largest")),
 )
@@ -60,6 +60,10 @@ class Row(Strict):
         {}, description="What the paper prints, in the column's unit: [mean, standard deviation or null], or a mean."
     )
     control: bool = Field(False, description="It stands below the line and is not the paper's.")
+    headroom: bool = Field(
+        True,
+        description="Of a control, whether what it gains shows that there is something to gain; not of FASA itself.",
+    )
     deviation: int | None = Field(
         None,
         ge=1,
@@ -119,8 +123,9 @@ class Table(Named):
         return tuple(dict.fromkeys(row.recipe for row in self.rows))
 
     def controls_over(self, baseline: str | None) -> tuple[Row, ...]:
-        """The rows below the line whose baseline is the row of that id."""
-        return tuple(row for row in self.rows if row.control and row.baseline is not None and row.baseline == baseline)
+        """The rows below the line that tell of headroom over the row of that id."""
+        controls = (row for row in self.rows if row.control and row.headroom and row.baseline is not None)
+        return tuple(row for row in controls if row.baseline == baseline)
 
     def recipes_of_the_paper(self) -> tuple[str, ...]:
         """The recipes of the rows above the line, each once."""

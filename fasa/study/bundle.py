@@ -106,6 +106,7 @@ def take(path: Path) -> tuple[Study, int, int]:
         measured = [run for run in theirs.every_run() if theirs.load_metrics(run.recipe, run.seed) is not None]
         wanted = [run for run in measured if _is_wanted(run, ours, theirs)]
         for run in wanted:
+            (ours.work_dir(run.recipe, run.seed) / FAILED).unlink(missing_ok=True)
             for place in (Study.work_dir, _measured_dir):  # measurements last: with them a run is done
                 _move(place(theirs, run.recipe, run.seed), place(ours, run.recipe, run.seed))
     return ours, len(wanted), len(measured) - len(wanted)
@@ -156,7 +157,7 @@ def _measured_dir(study: Study, recipe: str, seed: int) -> Path:
 
 def _is_wanted(run: Run, ours: Study, theirs: Study) -> bool:
     known = run.recipe in ours.resolved and ours.fingerprint(run.recipe) == theirs.fingerprint(run.recipe)
-    return known and ours.state(run.recipe, run.seed) in ("missing", "stale")
+    return known and ours.state(run.recipe, run.seed) in ("missing", "stale", "failed")
 
 
 def _move(source: Path, target: Path) -> None:

@@ -307,7 +307,7 @@ class Study:
         if self.load_metrics(recipe, seed) is not None:
             return "done"
         folder = self.work_dir(recipe, seed)
-        if (folder / FAILED).exists():
+        if (folder / FAILED).exists() and self._failed(folder / FAILED, recipe, seed):
             return "failed"
         if self._trained(folder, Run(recipe, seed)) and (folder / "model.pt").exists():
             return "trained"
@@ -325,6 +325,18 @@ class Study:
     @cached_property
     def _starved(self) -> Mapping[tuple[str, Run], Starved]:
         return starved_jobs(self.root, self.scale.name)
+
+    def _failed(self, path: Path, recipe: str, seed: int) -> bool:
+        """Whether ``failed.json`` is of today's recipe, or damaged: then it does not say whose it is."""
+
+        def reads(any_version: bool) -> bool:
+            try:
+                sealed.read(path, self.identity(recipe, seed, "failed", any_version), "see the log")
+            except UserError:
+                return False
+            return True
+
+        return reads(any_version=False) or not reads(any_version=True)
 
     def _trained(self, folder: Path, run: Run) -> bool:
         """Whether a training of today's recipe has ended in ``folder``."""

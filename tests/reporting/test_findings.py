@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fasa.cli import main
 from fasa.errors import UserError
 from fasa.reporting.cells import summarise
-from fasa.reporting.csv_tables import KeptCell, Results, read_kept
+from fasa.reporting.csv_tables import KeptCell, Results, measure_kept, read_kept
 from fasa.reporting.findings import load_paper, render_kept, words
 from fasa.reporting.findings.evidence import holm, judge, spread_ratio, two_sided_p
 from fasa.reporting.findings.page import Paper, insert_summary, render_page, strongest
@@ -20,6 +21,7 @@ from fasa.study.claims import Check, Claim
 from fasa.study.scales import scale_model
 
 ROOT = Path(__file__).parents[2]
+COLUMNS = "table,row,column,recipe,measure,unit,seeds,values,missing,scale,dataset\n"
 SCALE = scale_model()(name="mini", description="Small.", classification={"seeds": [0, 1, 2]})
 
 
@@ -204,12 +206,11 @@ def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
         folder = tmp_path / "kept" / scale / "tables"
         folder.mkdir(parents=True)
         (folder / "t.csv").write_text(
-            "table,row,column,seeds,values,missing,scale,dataset\n"
-            f"t,base,k,0,10.0,,{scale},lvis\nt,up,k,0 1,11.5 12.0,seed 2: not run,{scale},lvis\n"
+            f"{COLUMNS}t,base,k,r,k,,0,10.0,,{scale},lvis\nt,up,k,r,k,,0 1,11.5 12.0,seed 2: not run,{scale},lvis\n"
         )
     kept = read_kept(tmp_path / "kept", tmp_path / "pictures", ROOT)
     assert [one.scale.name for one in kept] == ["paper", "proxy", "mini"]
-    assert kept[0].cells["t", "up", "k"] == KeptCell({0: 11.5, 1: 12.0}, "seed 2: not run")
+    assert kept[0].cells["t", "up", "k"] == KeptCell({0: 11.5, 1: 12.0}, "seed 2: not run", ("r", "k", ""))
     paper = Paper((claim(RISES),), {"t": table()}, {})
     page = render_page(paper, kept, tmp_path / "docs/findings.md", tmp_path, "paper", "Made so.")
     summary = [line for line in page.splitlines() if "one seed" in line and "+2.0" in line]
@@ -250,10 +251,13 @@ def test_a_readme_without_its_markers_is_told(text):
     ("content", "words_"),
     [
         ("a,b\n1,2\n", "is not a table of results (no column 'table', no column 'row'"),
-        ("table,row,column,seeds,values,missing,scale,dataset\n", "is not a table of results (no rows)"),
-        ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0 1,1.5,,mini,x\n", "are not seeds and a value"),
-        ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0,1.5,,paper,x\n", "is of table t, scale paper"),
-        ("table,row,column,seeds,values,missing,scale,dataset\nt,r,k,0,1.5,,mini\n", "(lines of unequal length)"),
+        (COLUMNS, "is not a table of results (no rows)"),
+        (f"{COLUMNS}t,r,k,r,k,,0 1,1.5,,mini,x\n", "are not seeds and a value"),
+        (f"{COLUMNS}t,r,k,r,k,,0 0,1.5 1.6,,mini,x\n", "are not seeds and a value"),
+        (f"{COLUMNS}t,r,k,r,k,,0,nan,,mini,x\n", "are not seeds and a value"),
+        (f"{COLUMNS}t,r,k,r,k,,0,1.5,,mini,x\nt,r,k,r,k,,1,1.5,,mini,x\n", "has row r, column k twice"),
+        (f"{COLUMNS}t,r,k,r,k,,0,1.5,,paper,x\n", "is of table t, scale paper"),
+        (f"{COLUMNS}t,r,k,r,k,,0,1.5,,mini\n", "(lines of unequal length)"),
         ('table,row\n"t,r', "cannot be read"),
     ],
 )
@@ -264,6 +268,20 @@ def test_a_file_that_is_no_table_is_told(tmp_path, content, words_):
     with pytest.raises(UserError) as error:
         read_kept(tmp_path, tmp_path, ROOT)
     assert str(path) in str(error.value) and words_ in str(error.value)
+
+
+def test_a_kept_table_of_other_rows_than_todays():
+    """A row that was added since was not run; values of another recipe, measure or unit are refused."""
+    study = SimpleNamespace(tables={"t": table()}, description=lambda recipe: "Small.")
+    cells = {("t", "base", "k"): KeptCell({0: 1.0}, "", ("r", "k", "%"))}
+    kept = Results(SCALE, Path("mini/tables"), Path("figures"), cells, {"t": ("glyphs",)})
+    measured = measure_kept(study, "t", kept)
+    assert measured.cells["base", "k"].ours.values == (1.0,) and measured.cells["up", "k"].missing == "not run"
+    cells["t", "base", "k"] = KeptCell({0: 1.0}, "", ("s", "k", "%"))
+    with pytest.raises(
+        UserError, match=r"mini/tables/t.csv: row base, column k is s k %, and by configs/tables it is r k"
+    ):
+        measure_kept(study, "t", kept)
 
 
 def test_the_kept_pages_are_those_that_the_kept_tables_give():

@@ -35,8 +35,8 @@ def test_sampling_grows_by_thirds_of_the_epochs():
     )
     course = found["sampling"]["rare"]
     assert course["first_third"] == 2 and course["second_third"] == 0.5 and course["last_third"] == 4
-    assert course["mean"] == pytest.approx(1.25 / 7) and course["range"] == pytest.approx(0.3)
-    assert found["sampling"]["frequent"]["range"] == 0
+    assert course["per_mille"] == pytest.approx(1250 / 7) and course["relative_range"] == pytest.approx(0.3 * 7 / 1.25)
+    assert found["sampling"]["frequent"]["relative_range"] == 0
     assert found["groups"] == {"count": 1, "largest": 1.0}  # the class that was never seen is in none
 
 

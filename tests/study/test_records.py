@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_failures_by_kind(study, capsys, error, message, printed):
     forget_failure(study.job(RUN))
     forget_failure(study.job(RUN))  # no note is no mistake
     assert study.state("ce", 1) == "missing"
+
+
+def test_a_failure_of_an_older_recipe_is_none_of_todays(study):
+    """Changed settings may be what mends it."""
+    older = replace(study.job(RUN), fingerprint="0" * 16)
+    note_failure(older, UserError("the loss is nan."))
+    assert study.state("ce", 1) == "missing"
+    (study.work_dir("ce", 1) / "failed.json").write_text("{")
+    assert study.state("ce", 1) == "failed"  # damaged: it may be
 
 
 def test_metrics_are_written_after_their_provenance(study, monkeypatch):

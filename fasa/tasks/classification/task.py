@@ -32,7 +32,8 @@ class Classification(Task):
         return scale.apply(recipe, where)
 
     def decided_by(self, declared: Any, recipe: ClassificationRecipe, scale: Any, root: Path) -> dict[str, Any]:
-        return {"backbone": scale.backbones.get(recipe.backbone, {}), "precision": scale.precision}
+        of_scale = scale.model_dump(include={"precision", "evaluate_every"})  # the latter: best epoch, learning curves
+        return {"backbone": scale.backbones.get(recipe.backbone, {}), **of_scale}
 
     def precision(self, scale: ClassificationScale) -> str:
         return scale.precision

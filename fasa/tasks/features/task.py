@@ -48,7 +48,9 @@ class FixedFeatures(Task):
         return next((reason for reason, lacks in lacking.items() if lacks), None)
 
     def decided_by(self, declared: Any, recipe: FeaturesRecipe, scale: FeaturesScale, root: Path) -> dict[str, Any]:
-        of_regions = scale.model_dump(include={"processes", "objects_per_class", "background", "held_out"})
+        of_regions = scale.model_dump(
+            include={"processes", "objects_per_class", "background", "held_out", "test_background"}
+        )
         return {"geometry": asdict(Geometry(**scale.geometry)), **of_regions}
 
     def training_seconds(self, recipe: FeaturesRecipe, scale: FeaturesScale) -> float:
