@@ -58,7 +58,7 @@ class TrainingContext:
 
     def counts_of(self, labels: Tensor) -> Tensor:
         """Training examples of the class of each of ``labels [n]``, ``[n]``; background counts as the largest class."""
-        counts = self.class_counts.to(labels.device)
+        counts = self.class_counts = self.class_counts.to(labels.device)  # once: a copy would wait for the device
         return torch.where(self.foreground(labels), counts[labels.clamp(0, len(counts) - 1)], counts.max())
 
     def partners(self, labels: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class Yin(FeatureAugmenter):
         response = self.context.classifier(features).float().square().mean(1)
         losses = self.reconstruction * error + self.regularisation * response
         total = (losses * foreground).sum() / foreground.sum().clamp(min=1)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
             self.observe(codes.detach().float(), labels)
         if self.phase != "features":
             total = total + self.virtual_loss()

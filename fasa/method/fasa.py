@@ -34,7 +34,8 @@ class FASA(nn.Module):
     """Feature augmentation and sampling adaptation (Zang et al., ICCV 2021, section 3).
 
     In a training step call :meth:`observe`, then add :meth:`loss`, or join :meth:`weighted_loss` to the real examples;
-    after each epoch's validation call :meth:`adapt`. All state is in buffers, so a checkpoint of the model holds it.
+    after each epoch's validation call :meth:`adapt`. All state is in buffers, so a checkpoint of the model holds it,
+    but for a ``generator`` of your own. Statistics are in float32 at least, whatever the module is cast to.
 
     Args:
         class_counts: training samples of each class, ``[C]``, at least 1 each (instances, for a detector).
@@ -121,21 +122,36 @@ class FASA(nn.Module):
         self.generator = generator
         self._warned = False
         classes = len(counts)
-        self.register_buffer("mean", torch.zeros(classes, feature_dim))
-        self.register_buffer("variance", torch.zeros(classes, feature_dim))
+        wide = torch.promote_types(torch.get_default_dtype(), torch.float32)
+        self.register_buffer("mean", torch.zeros(classes, feature_dim, dtype=wide))
+        self.register_buffer("variance", torch.zeros(classes, feature_dim, dtype=wide))
         self.register_buffer("observations", torch.zeros(classes, dtype=torch.long))
         self.register_buffer("probabilities", sampling.initial_probabilities(counts, draws_per_step, initialisation))
         self.register_buffer("groups", torch.full((classes,), -1))
-        self.register_buffer("previous", torch.full((classes,), torch.nan))
+        self.register_buffer("previous", torch.full((classes,), torch.nan, dtype=wide))
         # Only where it is needed: checkpoints of the other reductions do not have it.
-        self.register_buffer("previous_count", torch.zeros(classes) if reduction == "pooled" else None)
+        self.register_buffer("previous_count", torch.zeros(classes, dtype=wide) if reduction == "pooled" else None)
         self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # of the type that virtual features have
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FASA:
+        """Cast and move all, but no statistics to half numbers: bfloat16 counts to 256, and loses small steps."""
+
+        def apply(tensor: Tensor) -> Tensor:
+            applied = fn(tensor)
+            if tensor is self.like or not tensor.is_floating_point():
+                return applied
+            wide = torch.promote_types(applied.dtype, torch.float32)
+            return applied if applied.dtype == wide else tensor.to(applied.device, wide)
+
+        return super()._apply(apply, recurse)
 
     @torch.no_grad()
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """Update the running statistics (eq 2) with real ``features [n, d]`` of ``labels [n]``.
 
-        Labels outside ``[0, C)`` are ignored. No gradient, no host-device synchronisation; does nothing in eval mode.
+        Labels outside ``[0, C)`` are ignored, and so are features that are not finite. No gradient, no host-device
+        synchronisation; does nothing in eval mode.
 
         Raises:
             ValueError: features or labels of another shape, or labels that are no whole numbers.
@@ -186,7 +202,7 @@ class FASA(nn.Module):
         return virtual_loss(drawn, self._make, classifier, criterion)
 
     def _make(self, labels: Tensor) -> Tensor:
-        return generate(self.mean[labels], self.variance[labels], self.generator)
+        return generate(self.mean[labels], self.variance[labels], self.generator).to(self.like.dtype)
 
     def _draw(self) -> Tensor:
         chance = torch.rand(len(self.mean), generator=self.generator, device=self.mean.device)

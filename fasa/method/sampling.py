@@ -11,7 +11,10 @@ def generate(mean: Tensor, variance: Tensor, generator: torch.Generator | None =
 
     The Gaussian is diagonal; negative values are kept although real features went through a ReLU (released code).
     """
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+    if generator is None:  # the same bits; torch.compile refuses `generator=None` where the number of rows varies
+        noise = torch.randn_like(mean)
+    else:
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
     return torch.addcmul(mean, variance.sqrt(), noise)
 
 

@@ -22,11 +22,12 @@ def batch_moments(features: Tensor, labels: Tensor, classes: int, all_ranks: boo
     """Per-class count, mean and unbiased variance of ``features [n, d]`` with ``labels [n]``.
 
     A class with one sample has variance 0 (released code); labels outside ``[0, classes)``, such as a detector's
-    background, are left out. With ``all_ranks`` the moments are those of all processes' batches together.
+    background, are left out, and so are features that are not finite: one would stay in the moving average for good,
+    where a gradient scaler skips its step. With ``all_ranks`` the moments are those of all processes' batches together.
     No loop over classes, static shapes, no host-device synchronisation.
     """
     # Everything that is not a class of ours falls into an extra last row, dropped on return.
-    rows = torch.where((labels >= 0) & (labels < classes), labels, classes)
+    rows = torch.where((labels >= 0) & (labels < classes) & features.isfinite().all(1), labels, classes)
     count = features.new_zeros(classes + 1).index_add_(0, rows, features.new_ones(len(rows)))
     total = features.new_zeros(classes + 1, features.shape[1]).index_add_(0, rows, features)
     if all_ranks:

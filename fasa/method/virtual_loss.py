@@ -115,5 +115,10 @@ def mean_loss(result: Tensor | tuple[Tensor, Tensor]) -> Tensor:
 
 
 def weighted_sums(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Numerator and denominator of the mean of ``values [n]`` by ``weights [n]``, as torch's cross entropy has it."""
+    """Numerator and denominator of the mean of ``values [n]`` by ``weights [n]``, as torch's cross entropy has it.
+
+    Not in half numbers, where the least denominator would be 0.
+    """
+    wide = torch.promote_types(values.dtype, torch.float32)
+    values, weights = values.to(wide), weights.to(wide)
     return (weights * values).sum(), weights.sum().clamp(min=1e-12)

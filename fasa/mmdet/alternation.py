@@ -20,8 +20,9 @@ from fasa.mmdet.validation_loss import stages
 class AlternationHook(Hook):
     """Yin's two alternating stages, of an augmenter's ``phase``: the classifier alone, or all but the classifier.
 
-    Gradients of what is held back are dropped before the optimiser's step: neither momentum nor weight decay moves it.
-    They are computed all the same, since ``DistributedDataParallel`` counts on every parameter's.
+    Gradients of what is held back are dropped before they are clipped and the optimiser steps: neither momentum nor
+    weight decay moves it, and it scales nothing. They are computed all the same, since ``DistributedDataParallel``
+    counts on every parameter's.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -37,8 +38,16 @@ class AlternationHook(Hook):
             raise UserError(
                 "AlternationHook alternates for the augmenter yin, which no box head has; remove one of them."
             )
-        self._model = model
-        self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(self._hold_back)
+        for head in self._heads:
+            head.told |= {"phase"}
+        self._model, self._wrapper = model, runner.optim_wrapper
+        step = self._wrapper.step  # it clips, too
+
+        def step_of_phase(**options: Any) -> None:
+            self._hold_back(self._wrapper.optimizer)
+            step(**options)
+
+        self._wrapper.step = step_of_phase
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Keep the statistics of batch normalisation, too, while the classifier alone learns."""
@@ -48,14 +57,14 @@ class AlternationHook(Hook):
                     module.eval()
 
     def after_train(self, runner: Runner) -> None:
-        self._handle.remove()
+        del self._wrapper.step
 
     @property
     def phase(self) -> Phase:
         """What learns in the present epoch."""
         return self._heads[0].augmenter.phase
 
-    def _hold_back(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    def _hold_back(self, optimizer: torch.optim.Optimizer) -> None:
         if self.phase == "all":
             return
         classifiers = {id(parameter) for head in self._heads for parameter in head.fc_cls.parameters()}

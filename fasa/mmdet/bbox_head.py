@@ -19,6 +19,8 @@ from fasa.method.virtual_loss import VirtualLoss, total_loss
 from fasa.mmdet.class_counts import read_class_counts
 from fasa.mmdet.criterion import check_criterion, class_probabilities, virtual
 
+CALLED_BY = {"begin_epoch": "AdaptationHook", "end_epoch": "AdaptationHook", "phase": "AlternationHook"}
+
 
 class RoIScores(Tensor):
     """Logits ``[n, channels]`` of RoIs that bring along the ``maps`` and ``features`` they were computed from.
@@ -46,9 +48,9 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
 
     The augmenter sees the map, the feature (the classifier's input, after the ReLU of the second shared layer), the
     scores and the label of every sampled RoI, background being ``num_classes``; of epochs an ``AdaptationHook`` tells
-    it. It may change what the classification loss is of. Its own loss is added into ``loss_cls``, or joins its mean, so
-    that the stage weights of a cascade multiply it too, and is logged as ``virtual``. Boxes, masks, inference and
-    evaluation are those of the stock head.
+    it, of phases an ``AlternationHook``. It may change what the classification loss is of. Its own loss is added into
+    ``loss_cls``, or joins its mean, so that the stage weights of a cascade multiply it too, and is logged as
+    ``virtual``. Boxes, masks, inference and evaluation are those of the stock head.
 
     Args:
         augmenter: ``{"name": …, "options": {…}}``, the name of one of ours or of an installed package; None for none.
@@ -59,7 +61,7 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
     """
 
     augmenter: Augmenter | None
-    epochs_are_told = False  # AdaptationHook says so before it trains
+    told: frozenset[str] = frozenset()  # of CALLED_BY, what is called: those hooks say so before they train
 
     def __init__(
         self,
@@ -128,11 +130,12 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
         boxes = (label_weights, bbox_targets, bbox_weights, reduction_override)
         if self.augmenter is None or not isinstance(cls_score, RoIScores) or reduction_override in ("none", "sum"):
             return super().loss(cls_score, bbox_pred, rois, labels, *boxes)
-        if not self.epochs_are_told and self.augmenter.hooks() & {"begin_epoch", "end_epoch"}:
-            self.epochs_are_told = True  # once is enough
+        if untold := self.augmenter.hooks() & CALLED_BY.keys() - self.told:
+            self.told |= untold  # once is enough
+            hooks = " and ".join(f'dict(type="{name}")' for name in sorted({CALLED_BY[hook] for hook in untold}))
             warnings.warn(
-                f"{type(self.augmenter).__name__} acts between epochs, too, and nothing tells it of them: put "
-                'dict(type="AdaptationHook") among custom_hooks. FASA draws nothing without it.',
+                f"{type(self.augmenter).__name__} acts between steps, too, and nothing calls its "
+                f"{', '.join(sorted(untold))}: put {hooks} among custom_hooks. FASA draws nothing without it.",
                 stacklevel=2,
             )
         batch = Batch(cls_score.maps, cls_score.features, cls_score, labels)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from fasa.errors import UserError
 
-# A loss takes part by two methods, both without random sampling:
+# A loss takes part by two methods, both without random sampling and before its ``loss_weight``:
 #   per_example(cls_score [n, channels], labels [n]) -> losses [n]             labels 0..C, C the background
 #   virtual(cls_score [k, channels], labels [k]) -> losses [k], or their mean 0-d    foreground labels only
 PROTOCOL = ("per_example", "virtual")
@@ -43,7 +43,7 @@ def virtual(loss_cls: Any, cls_score: Tensor, labels: Tensor) -> Tensor:
     The 0.1 of the method is multiplied on afterwards: losses such as EQL ignore the weights of samples.
     """
     if hasattr(loss_cls, "virtual"):
-        return loss_cls.virtual(cls_score, labels)
+        return getattr(loss_cls, "loss_weight", 1.0) * loss_cls.virtual(cls_score, labels)
     return per_example(loss_cls, cls_score, labels)
 
 

@@ -18,6 +18,12 @@ def test_background_counts_as_the_largest_class():
     assert image_context([50, 20, 5]).counts_of(LABELS).tolist() == [50, 50, 20, 50, 5, 50, 50, 5]
 
 
+def test_counts_are_moved_to_the_labels_device_once():
+    context = image_context([50, 20, 5])
+    context.counts_of(LABELS.to("meta"))
+    assert context.class_counts.device.type == "meta"
+
+
 def test_partners_are_drawn_among_classes_and_background_is_its_own():
     context, background = image_context([50, 20, 5]), torch.tensor([1, 3, 5, 6])
     classes = torch.tensor([0, 2, 4, 7])

@@ -62,3 +62,19 @@ def test_without_yin_it_is_refused():
     runner = SimpleNamespace(model=build(tiny_detector()))
     with pytest.raises(UserError, match="AlternationHook alternates for the augmenter yin"):
         AlternationHook().before_train(runner)
+
+
+def test_what_is_held_back_does_not_scale_what_learns():
+    """Gradients are clipped to a norm of 1e-3, so that a step of the classifier alone is as long: 1e-2 of that."""
+    augmenter = {"name": "yin", "options": {"code": 4, "few": 5}}
+    detector = build(tiny_detector(False, type="AugmentedBBoxHead", augmenter=augmenter, class_counts=COUNTS))
+    wrapper = OptimWrapper(torch.optim.SGD(detector.parameters(), lr=0.01), clip_grad={"max_norm": 1e-3})
+    head, hook = detector.roi_head.bbox_head, AlternationHook()
+    hook.before_train(SimpleNamespace(model=detector, optim_wrapper=wrapper, epoch=1))
+    head.augmenter.begin_epoch(1)
+    assert head.augmenter.phase == "classifier"
+    before = torch.cat([value.detach().flatten().clone() for value in head.fc_cls.parameters()])
+    losses = detector.loss(**batch(detector, 0, 1))
+    wrapper.update_params(sum(x if isinstance(x, torch.Tensor) else sum(x) for k, x in losses.items() if "loss" in k))
+    after = torch.cat([value.detach().flatten() for value in head.fc_cls.parameters()])
+    assert (after - before).double().norm().item() == pytest.approx(1e-5, rel=0.02)

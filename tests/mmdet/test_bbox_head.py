@@ -73,7 +73,9 @@ def test_statistics_are_those_of_the_foreground_rois(make_head):
 def test_a_head_that_nothing_tells_of_epochs_says_so_once(make_head):
     """FASA draws from its second epoch on: without the hook it would train the baseline under another name."""
     head = make_head()
-    with pytest.warns(UserWarning, match="FasaAugmenter acts between epochs, too") as caught:
+    with pytest.warns(
+        UserWarning, match="FasaAugmenter acts between steps, too, and nothing calls its end_epoch: put dict"
+    ) as caught:
         for _ in range(3):
             step(head, [2, 2, CLASSES])
     assert sum("AdaptationHook" in str(each.message) for each in caught) == 1

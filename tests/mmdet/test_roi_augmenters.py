@@ -147,3 +147,17 @@ def test_smote_in_a_detector():
     seen = detector.roi_head.bbox_head.augmenter.seen
     assert (seen[:3] > 0).all()  # the objects of images 0 and 1
     assert not seen[3:].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["fasa", "smote", "chu", "moex", "yin"])
+def test_every_augmenter_trains_under_autocast(name, dtype):
+    model = head(
+        name, **({} if name == "moex" else {"start_epoch": 0}), **({"code": 4, "few": 5} if name == "yin" else {})
+    )
+    for seed in range(3):
+        with torch.autocast("cpu", dtype):
+            losses = step(model, maps_of(seed=seed), LABELS)
+        assert all(loss.isfinite().all() for loss in losses.values())
+    losses["loss_cls"].backward()
+    assert model.fc_cls.weight.grad.isfinite().all()

@@ -13,6 +13,7 @@ import fasa.mmdet.losses  # noqa: F401
 from fasa.augmenters.base import Batch
 from fasa.errors import UserError
 from fasa.mmdet.bbox_head import AugmentedBBoxHead
+from fasa.mmdet.criterion import virtual
 
 COUNTS = [50, 2, 300]
 LOSSES = {
@@ -125,3 +126,12 @@ def test_single_losses_are_not_random(name: str) -> None:
     first = loss.per_example(logits, labels)
     assert first.shape == (200,)
     assert torch.equal(first, loss.per_example(logits, labels))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_weight_of_a_loss_is_of_virtual_features_too(name: str) -> None:
+    """As in mmdet's own cross entropy: the 0.1 is of the real loss, whatever that weighs."""
+    cls_score, labels = box_head(LOSSES[name]).fc_cls(torch.randn(3, 5)), torch.tensor([0, 1, 2])
+    own = {} if name == "softmax" else {"num_classes": 3}
+    once, twice = (MODELS.build({**LOSSES[name], **own, "loss_weight": weight}) for weight in (1.0, 2.0))
+    torch.testing.assert_close(virtual(twice, cls_score, labels), 2 * virtual(once, cls_score, labels))

@@ -9,7 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from fasa.augmenters.base import Augmenter, Batch, TrainingContext
 from fasa.augmenters.m2m import M2m
 from fasa.errors import UserError
 from fasa.method.virtual_loss import VirtualLoss, mean_loss, weighted_sums
@@ -187,6 +189,28 @@ def test_phase_two_trains_the_classifier_alone(study, build, train):
         assert not training.classifier.network.training
     for key, value in training.classifier.state_dict().items():
         assert torch.equal(value, first.classifier.state_dict()[key]) == key.startswith("network"), key
+
+
+class Scaled(Augmenter):
+    """A virtual loss by a factor that is learnt."""
+
+    def __init__(self, context: TrainingContext) -> None:
+        super().__init__(context)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        return (self.scale * batch.features.detach() - 0.5 * batch.features.detach()).square().mean()
+
+
+def test_what_an_augmenter_learns_is_learnt_and_goes_on(study, build, monkeypatch):
+    monkeypatch.setattr(Training, "_augmenter", lambda self: Scaled(None))
+    training = build(study, "ce")
+    steps = training.run()
+    next(steps)
+    first = training.augmenter.scale.item()
+    assert first != 1
+    *_, _ = steps
+    assert abs(training.augmenter.scale.item() - 0.5) < abs(first - 0.5)
 
 
 def test_m2m_is_taught_by_the_run_of_its_own_seed(study, build, train):

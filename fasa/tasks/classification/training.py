@@ -61,7 +61,7 @@ class Training:
         self.criterion = Criterion(self.counts, **recipe.loss.model_dump()).to(device)
         self.augmenter = self._augmenter().to(device)
         self.optimiser = torch.optim.SGD(
-            [p for p in self.classifier.parameters() if p.requires_grad],
+            [p for p in (*self.classifier.parameters(), *self.augmenter.parameters()) if p.requires_grad],
             lr=schedule.lr,
             momentum=schedule.momentum,
             weight_decay=schedule.weight_decay,

@@ -57,7 +57,7 @@ class Training:
         self.head = FeatureHead(job, self.features.geometry.dim, self.scale.processes)
         schedule = self.recipe.schedule
         self.optimiser = torch.optim.SGD(
-            self.head.fc_cls.parameters(),
+            [*self.head.fc_cls.parameters(), *self.head.augmenters.parameters()],
             lr=schedule.lr,
             momentum=schedule.momentum,
             weight_decay=schedule.weight_decay,
