@@ -85,6 +85,7 @@ def test_runs_that_it_starts_from_come_first(packed, monkeypatch, capsys):
     ("arguments", "words"),
     [
         (["ce", "rfs", "--scale", "smoke"], "'ce' is a classifier, 'rfs' a detector; compare two of one kind"),
+        (["ce", "ce"], "'ce' is no other recipe than 'ce'; name two"),
         (["ce", "ce_fsa"], "there is no recipe 'ce_fsa'"),
         (["ce", "ce_fasa", "--seeds", "0"], "'0' is no number of seeds"),
     ],

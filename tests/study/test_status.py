@@ -247,5 +247,6 @@ def test_the_command_shows_a_summary_a_page_or_once_what_it_would_watch(study, m
     Page((study.results / "status.html").read_text())
     assert main(["status", "--scale", "tiny", "--watch"]) == 0
     assert "1 running, 1 failed" in capsys.readouterr().out  # no terminal: once
-    assert main(["status", "--scale", "tiny", "--watch", "--every", "0"]) == 2
-    assert "--every wants seconds above 0" in capsys.readouterr().err
+    for never in ("0", "nan", "inf"):
+        assert main(["status", "--scale", "tiny", "--watch", "--every", never]) == 2
+        assert "--every wants seconds above 0" in capsys.readouterr().err
