@@ -65,8 +65,10 @@ def _official(name: str, source: Path | None, made: Path) -> tuple[Split, Split,
     """Files of train and val, and what was found in them with the counts of train."""
     if name not in OFFICIAL:
         raise UserError(f"{name} has no official files: choose one of {', '.join(OFFICIAL)}.")
-    if source is None or not source.is_dir():
+    if source is None:
         raise UserError(f"{name} cannot be downloaded: give the folder that holds it, with --source FOLDER.")
+    if not source.is_dir():
+        raise UserError(f"{source} is no folder; --source wants the one that holds {name}.")
     source = source.absolute()
     if name == "lvis":
         train, val = (Split(str(source / f"lvis_v1_{part}.json"), f"{source}/") for part in ("train", "val"))

@@ -116,7 +116,7 @@ def _to_be_given(data: DataSet, official: Official) -> Check:
     folder = data.configured(official.key)
     if folder is None:
         wanted = f"a folder with {', '.join(official.parts)} (from {official.origin})"
-        told = f"{data.name} is not prepared, and configs/config.yaml does not name {wanted}."
+        told = f"{data.name} is not prepared, and '{official.key}' of configs/config.yaml does not name {wanted}."
         return Check("missing", told, f"{data.command} --source FOLDER")
     lost = [part for part in official.parts if not os.path.exists(folder / part)]  # no error in a closed folder
     if data.name == "coco_lt" and not any(os.path.exists(folder / one) for one in (coco_lt.INDEX, coco_lt.PUBLISHED)):

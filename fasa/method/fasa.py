@@ -66,6 +66,7 @@ class FASA(nn.Module):
 
     mean: Tensor
     variance: Tensor
+    like: Tensor
     observations: Tensor
     probabilities: Tensor
     groups: Tensor

@@ -61,11 +61,11 @@ def write(study: Study) -> list[Path]:
     judged = judge_measured(study, measured)
     started = [one for one in measured if one.started]
     tables = [one.table for one in started]
-    for one in started:
-        paths = study.table_paths(one.table.name)
+    for found in started:
+        paths = study.table_paths(found.table.name)
         # What is up to date stays, with its date: other steps of the workflow read it.
-        if not all(path.exists() for path in paths.values()) or paths["csv"].read_text() != csv_tables.render(one):
-            reporting.render_table(study, one.table.name)
+        if not all(path.exists() for path in paths.values()) or paths["csv"].read_text() != csv_tables.render(found):
+            reporting.render_table(study, found.table.name)
     drawn = [one for figure in study.figures.values() if (one := _drawn(study, figure)) is not None]
     there = {artifact.name for artifact in (*tables, *(one.figure for one in drawn))}
     every: list[Table | Figure] = [*study.tables.values(), *study.figures.values()]

@@ -215,13 +215,14 @@ def test_scales_stand_beside_each_other_the_largest_first(tmp_path):
     page = render_page(paper, kept, tmp_path / "docs/findings.md", tmp_path, "paper", "Made so.")
     summary = [line for line in page.splitlines() if "one seed" in line and "+2.0" in line]
     assert [line.split(" | ")[5] for line in summary if line.count(" | ") == 6] == ["paper", "proxy", "mini"]
-    assert "Of 1 claims, at scale paper: 1 undecided." in page
+    assert "| Of 1 claims, at scale | confirmed |" in page and "| paper | 0 | 0 | 0 | 1 | 0 | 0 | 0 |" in page
     assert "Missing: up: seed 2: not run." in page
     assert page.count("at best a hint") == 2  # not at the paper's own scale
     assert "snakemake --cores all table_t --config scale=paper" in page
     readme = insert_summary("a\n<!-- findings -->\nold\n<!-- /findings -->\nb\n", paper, kept, Path("README.md"))
     assert readme.startswith("a\n<!-- findings -->\n| What") and readme.endswith("\n<!-- /findings -->\nb\n")
-    assert "| It rises. | +2.0 | +1.50, n = 1 (paper) | **undecided** (one seed); proxy: undecided; " in readme
+    assert "| It rises. | +2.0 | **undecided** (one seed): +1.50, n = 1 | undecided | undecided |" in readme
+    assert "| mini | 0 | 0 | 0 | 1 |" in readme
     assert readme.count("It rises.") == 1 and "old" not in readme
 
 
@@ -317,7 +318,7 @@ def test_a_scale_has_findings_of_its_own_tables(tmp_path, monkeypatch, capsys):
     assert "results/mini/tables has no table to test the claims on" in capsys.readouterr().err
     assert main(["render", "ablation", "findings", "--scale", "mini"]) == 0  # without a run: all is not run
     page = (tmp_path / "results/mini/findings.md").read_text()
-    assert re.search(r"Of \d+ claims, at scale mini: \d+ not run, \d+ by eye\.", page)
+    assert re.search(r"^\| mini \|( 0 \|){5} \d+ \| \d+ \|$", page, re.MULTILINE)
     assert "[ablation, mini](tables/ablation.md)" in page and "--config scale=mini" in page
 
 

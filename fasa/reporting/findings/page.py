@@ -22,7 +22,7 @@ from fasa.study.claims import Claim
 DECIDED = (CONFIRMED, CONTRADICTED, MIXED)
 ORDER = (*DECIDED, UNDECIDED, NO_HEADROOM, NOT_RUN, BY_EYE)
 BEGIN, END = "<!-- findings -->", "<!-- /findings -->"  # of the summary in the README
-IN_README = ("What the paper says", "Published", "Ours", "Verdict")
+IN_README = ("What the paper says", "Published")
 SUMMARY = ("", "What the paper says", "Published", "Ours", "n", "Scale", "Verdict")
 CELLS = (
     "Compared",
@@ -40,9 +40,9 @@ CELLS = (
 HOW_TO_READ = """\
 A claim rests on the cells that its section lists. Each is a difference of two rows, paired by seed, over n seeds, with
 its 95 % interval and the p value of a two-sided t test against what is claimed. A claim says that all its cells hold.
-It is confirmed only if every cell is, each by its own p. One cell is enough to contradict it, so contradictions use p
-values adjusted by Holm's method over all cells of the claim. Nothing is adjusted across claims: of twenty wrong ones,
-one may be decided by chance.
+It is confirmed only if every cell is, each by its own p. It is contradicted if a cell is and none is confirmed; with
+both it is mixed. As one cell can contradict it, contradictions use p values adjusted by Holm's method over all its
+cells. Nothing is adjusted across claims: of twenty wrong ones, one may be decided by chance.
 
 | Verdict | of a cell | of a claim |
 | --- | --- | --- |
@@ -105,7 +105,7 @@ def render_page(paper: Paper, kept: Sequence[Results], page: Path, root: Path, r
     claims = f"[the claims]({_link(page, own)})" if own.exists() else "the claims that fasa ships"
     intro = f"{origin} No figure here is typed: {claims} name the cells that decide them."
     parts = ["# What holds: the paper's claims, tested", intro, *map(_scale_in_words, kept), HOW_TO_READ]
-    parts += ["## Summary", _counts_in_words(paper, kept), _summary(paper, kept)]
+    parts += ["## Summary", "\n".join(_counts(paper, kept)), _summary(paper, kept)]
     for artifact in paper.published():
         parts += _section(paper, artifact, kept, page, run_at)
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -121,26 +121,21 @@ def insert_summary(text: str, paper: Paper, kept: Sequence[Results], path: Path)
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in rest or END in before + after:
         raise UserError(f"{path} needs the lines {BEGIN} and {END}, each once and in this order, for the summary.")
-    lines = [line(IN_README), line(["---", "---:", "---:", "---"])]
-    for claim in paper.claims:
-        if not claim.main:
-            continue
-        says = escape(claim.says)
-        judged = _judged(paper, claim, kept)
-        if not judged:
-            lines.append(line([says, NOTHING, NOTHING, NOT_RUN]))
-            continue
-        best = strongest(judged)
-        ours = f"{words.our_range(best)}, n = {words.seeds_range(best)} ({best.scale})"
-        others = "".join(f"; {one.scale}: {one.verdict}" for one in judged if one is not best)
-        figures = map(escape, (words.published_range(best), ours))
-        lines.append(line([says, *figures, _verdict_in_words(best) + escape(others)]))
+    main = {claim: _judged(paper, claim, kept) for claim in paper.claims if claim.main}
+    scales = [one.scale.name for one in kept if any(one.scale.name in _by_scale(judged) for judged in main.values())]
+    heading = (*IN_README, *map(escape, scales))
+    lines = [line(heading), line(["---"] * len(heading))]
+    for claim, judged in main.items():
+        found, best = _by_scale(judged), strongest(judged) if judged else None
+        cells = [_in_readme(found.get(scale), best) for scale in scales]
+        lines.append(line([escape(claim.says), escape(words.published_range(best)) if best else NOTHING, *cells]))
     lines += [
         "",
-        "Differences from the same without FASA (or from what the claim names), in the tables' units, at the largest "
-        "scale that decides a claim, or else the largest that was run. No headroom: neither Balanced Softmax nor "
-        f"NorCal shows a gain there, so a gain could hardly have been confirmed. {_counts_in_words(paper, kept)} "
-        "All claims, cell by cell: [docs/findings.md](docs/findings.md).",
+        "Differences from the same without FASA (or from what the claim names), in the tables' units, where the "
+        "largest scale decides a claim, or else at the largest that was run. All claims, cell by cell: "
+        "[docs/findings.md](docs/findings.md).",
+        "",
+        *_counts(paper, kept),
     ]
     return "\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"])
 
@@ -171,13 +166,27 @@ def _scale_in_words(results: Results) -> str:
     return f"**Scale {scale.name}.** {escape(text)}"
 
 
-def _counts_in_words(paper: Paper, kept: Sequence[Results]) -> str:
-    """How many claims have which verdict, a sentence for each scale."""
-    sentences = []
+def _by_scale(judged: Sequence[JudgedClaim]) -> dict[str, JudgedClaim]:
+    return {one.scale: one for one in judged}
+
+
+def _in_readme(one: JudgedClaim | None, best: JudgedClaim | None) -> str:
+    """The verdict at a scale; where it speaks clearest, with the figures."""
+    if one is None:
+        return NOTHING
+    if one is not best:
+        return escape(one.verdict)
+    return f"{_verdict_in_words(one)}: {escape(words.our_range(one))}, n = {words.seeds_range(one)}"
+
+
+def _counts(paper: Paper, kept: Sequence[Results]) -> list[str]:
+    """How many claims have which verdict, a line of a table for each scale."""
+    heading = (f"Of {len(paper.claims)} claims, at scale", *ORDER)
+    lines = [line(heading), line(["---", *["---:"] * len(ORDER)])]
     for results in kept:
-        verdicts = count_verdicts([judge(claim, paper.tables, results) for claim in paper.claims])
-        sentences.append(f"Of {len(paper.claims)} claims, at scale {results.scale.name}: {verdicts}.")
-    return " ".join(sentences) or f"{len(paper.claims)} claims; nothing of them has been run."
+        counts = Counter(judge(claim, paper.tables, results).verdict for claim in paper.claims)
+        lines.append(line([escape(results.scale.name), *(str(counts[verdict]) for verdict in ORDER)]))
+    return lines if kept else [f"{len(paper.claims)} claims; nothing of them has been run."]
 
 
 def count_verdicts(judged: Sequence[JudgedClaim]) -> str:
