@@ -8,10 +8,23 @@ import math
 from fasa.cli.common import Commands, add_command, add_seeds, console, study_of
 from fasa.errors import UserError
 
+STATES = """\
+states of a run:
+  done      measured
+  trained   its training has ended; not measured yet
+  running   a process trains it now
+  stopped   it has a checkpoint, and nobody trains it: the same command goes on
+  stale     what is there was made by an older recipe
+  failed    its last training ended with the error below
+  missing   not begun
+"""
+
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "status", status)
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.epilog = STATES
     add_seeds(command, named=False)
     command.add_argument("--watch", action="store_true", help="a live page, which results/SCALE/status.html shows, too")
     command.add_argument("--every", type=float, default=2, metavar="SECONDS", help="of --watch (default: %(default)s)")
