@@ -55,9 +55,8 @@ def group_change(current: Tensor, previous: Tensor, groups: Tensor, reduction: s
     change = current - previous
     known = change.isfinite() & (groups >= 0)
     members = groups.clamp(min=0)
-    total = change.new_zeros(len(groups)).index_add_(0, members, change.where(known, 0))
-    count = change.new_zeros(len(groups)).index_add_(0, members, known.to(change.dtype))
-    compared = change.new_zeros(len(groups)).index_add_(0, members, (current.abs() + previous.abs()).where(known, 0))
+    parts = torch.stack([change, torch.ones_like(change), current.abs() + previous.abs()]).where(known, 0)
+    total, count, compared = parts.new_zeros(3, len(groups)).index_add_(1, members, parts)
     total = beyond_rounding(total, compared)
     value = total / count.clamp(min=1) if reduction == "mean" else total
     return value[members].where((groups >= 0) & (count[members] > 0), torch.nan)

@@ -76,7 +76,7 @@ class AdaptationHook(Hook):
         if not isinstance(detector, TwoStageDetector):
             raise UserError(f"AdaptationHook needs a two-stage detector, not {type(detector).__name__}; remove it.")
         for stage in stages(detector):
-            stage.head.told = getattr(stage.head, "told", frozenset()) | {"begin_epoch", "end_epoch"}
+            stage.head.uncalled = getattr(stage.head, "uncalled", frozenset()) - {"begin_epoch", "end_epoch"}
         if self.config is not None:
             config = self.config
             if isinstance(config, dict) and "batch_sampler" not in config:

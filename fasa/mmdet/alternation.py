@@ -39,7 +39,7 @@ class AlternationHook(Hook):
                 "AlternationHook alternates for the augmenter yin, which no box head has; remove one of them."
             )
         for head in self._heads:
-            head.told |= {"phase"}
+            head.uncalled -= {"phase"}
         self._model, self._wrapper = model, runner.optim_wrapper
         step = self._wrapper.step  # it clips, too
 

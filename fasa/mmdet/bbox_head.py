@@ -61,7 +61,7 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
     """
 
     augmenter: Augmenter | None
-    told: frozenset[str] = frozenset()  # of CALLED_BY, what is called: those hooks say so before they train
+    uncalled: frozenset[str] = frozenset()  # what the augmenter has of CALLED_BY, less what those hooks say they call
 
     def __init__(
         self,
@@ -88,6 +88,7 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
             class_probabilities=partial(class_probabilities, self.loss_cls),
         )
         self.augmenter = build_augmenter(augmenter["name"], augmenter.get("options") or {}, context, "the box head")
+        self.uncalled = frozenset(self.augmenter.hooks() & CALLED_BY.keys())
 
     def init_weights(self) -> None:
         """As stock; then the loss may set the classifier's start (``initialise``), as EQL must to be stable."""
@@ -130,14 +131,14 @@ class AugmentedBBoxHead(Shared2FCBBoxHead):
         boxes = (label_weights, bbox_targets, bbox_weights, reduction_override)
         if self.augmenter is None or not isinstance(cls_score, RoIScores) or reduction_override in ("none", "sum"):
             return super().loss(cls_score, bbox_pred, rois, labels, *boxes)
-        if untold := self.augmenter.hooks() & CALLED_BY.keys() - self.told:
-            self.told |= untold  # once is enough
-            hooks = " and ".join(f'dict(type="{name}")' for name in sorted({CALLED_BY[hook] for hook in untold}))
+        if self.uncalled:
+            hooks = " and ".join(f'dict(type="{name}")' for name in sorted({CALLED_BY[hook] for hook in self.uncalled}))
             warnings.warn(
                 f"{type(self.augmenter).__name__} acts between steps, too, and nothing calls its "
-                f"{', '.join(sorted(untold))}: put {hooks} among custom_hooks. FASA draws nothing without it.",
+                f"{', '.join(sorted(self.uncalled))}: put {hooks} among custom_hooks. FASA draws nothing without it.",
                 stacklevel=2,
             )
+            self.uncalled = frozenset()  # once is enough
         batch = Batch(cls_score.maps, cls_score.features, cls_score, labels)
         mixed = self.augmenter.mix(batch)
         if mixed is None:

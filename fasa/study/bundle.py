@@ -18,7 +18,7 @@ from fasa.config_folders import config_folders
 from fasa.errors import UserError
 from fasa.study.loading import load_study
 from fasa.study.study import MOST_SEEDS, Study
-from fasa.tasks.records import FAILED, MEASURED, TRAINED
+from fasa.tasks.records import FAILED, MEASURED, TRAINED, forget_failure
 from fasa.tasks.task import Run
 
 MANIFEST = "bundle.json"
@@ -106,7 +106,7 @@ def take(path: Path) -> tuple[Study, int, int]:
         measured = [run for run in theirs.every_run() if theirs.load_metrics(run.recipe, run.seed) is not None]
         wanted = [run for run in measured if _is_wanted(run, ours, theirs)]
         for run in wanted:
-            (ours.work_dir(run.recipe, run.seed) / FAILED).unlink(missing_ok=True)
+            forget_failure(ours.job(run))
             for place in (Study.work_dir, _measured_dir):  # measurements last: with them a run is done
                 _move(place(theirs, run.recipe, run.seed), place(ours, run.recipe, run.seed))
     return ours, len(wanted), len(measured) - len(wanted)

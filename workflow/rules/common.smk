@@ -37,8 +37,6 @@ except UserError as error:
 
 workflow.configfiles.append(str(CONFIG_FILE))  # a report shows it
 SCALE = config["scale"] = study.scale.name
-# A resource: unlike a parameter, another device makes nothing again.
-DEVICE = {"device": f"--device {settings.device}" if settings.device else ""}
 # One parameter of two options: without the second it is what it was before there was one, so nothing is made again.
 SCALE_AND_SEEDS = f"{SCALE} --seeds {settings.seeds}" if settings.seeds else SCALE
 # Rules say `python`: the one that runs this, also where its environment was never activated; with `--sdm conda`, conda's.
@@ -187,11 +185,11 @@ def memory_of(step):
     return asked
 
 
-# It differs between tasks.
+# The first two differ between tasks. The device is no parameter: another one makes nothing again.
 RESOURCES = {
     name: lambda wildcards, name=name: asked_of_cluster(wildcards.recipe, name)
     for name in ("gpu", "runtime")
-}
+} | {"device": f"--device {settings.device}" if settings.device else ""}
 
 
 def fingerprint_of(wildcards):

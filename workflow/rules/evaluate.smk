@@ -15,7 +15,6 @@ rule evaluate:
     resources:
         # One process measures, however many have trained.
         **RESOURCES
-        | DEVICE
         | {
             "gpu": lambda wildcards: min(
                 1, study.task_scale(wildcards.recipe).resources["gpu"]

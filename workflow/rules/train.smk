@@ -61,9 +61,7 @@ rule train:
         "../../environment.yml"
     threads: threads_of
     resources:
-        **RESOURCES
-        | DEVICE
-        | {"runtime": runtime_of_training, "mem_mb": memory_of("train")},
+        **RESOURCES | {"runtime": runtime_of_training, "mem_mb": memory_of("train")},
     params:
         fingerprint=fingerprint_of,
         scale=SCALE,

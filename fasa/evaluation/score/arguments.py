@@ -49,7 +49,6 @@ def add_to(commands: Any) -> None:
         "--protocol",
         action="append",
         choices=PROTOCOLS,
-        metavar=f"{{{','.join(PROTOCOLS)}}}",
         help="one or more; standard: the official AP (the default); fixed: LVIS AP with the best 10,000 detections of "
         "each class and no limit an image; pool: LVIS AP of all classes ranked together",
     )

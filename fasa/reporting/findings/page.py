@@ -121,12 +121,12 @@ def insert_summary(text: str, paper: Paper, kept: Sequence[Results], path: Path)
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in rest or END in before + after:
         raise UserError(f"{path} needs the lines {BEGIN} and {END}, each once and in this order, for the summary.")
-    main = {claim: _judged(paper, claim, kept) for claim in paper.claims if claim.main}
-    scales = [one.scale.name for one in kept if any(one.scale.name in _by_scale(judged) for judged in main.values())]
+    main = {claim: {one.scale: one for one in _judged(paper, claim, kept)} for claim in paper.claims if claim.main}
+    scales = [one.scale.name for one in kept if any(one.scale.name in found for found in main.values())]
     heading = (*IN_README, *map(escape, scales))
     lines = [line(heading), line(["---"] * len(heading))]
-    for claim, judged in main.items():
-        found, best = _by_scale(judged), strongest(judged) if judged else None
+    for claim, found in main.items():
+        best = strongest([*found.values()]) if found else None
         cells = [_in_readme(found.get(scale), best) for scale in scales]
         lines.append(line([escape(claim.says), escape(words.published_range(best)) if best else NOTHING, *cells]))
     lines += [
@@ -164,10 +164,6 @@ def _scale_in_words(results: Results) -> str:
             " of LVIS, COCO-LT and CIFAR-100 at the paper's size it is at best a hint."
         )
     return f"**Scale {scale.name}.** {escape(text)}"
-
-
-def _by_scale(judged: Sequence[JudgedClaim]) -> dict[str, JudgedClaim]:
-    return {one.scale: one for one in judged}
 
 
 def _in_readme(one: JudgedClaim | None, best: JudgedClaim | None) -> str:
