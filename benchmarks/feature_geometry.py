@@ -91,7 +91,7 @@ def of_model(scale: str, recipe: str) -> tuple[Tensor, Tensor, int]:
     study = load_study(ROOT, scale)
     study.task(recipe).prepare(ROOT, study.recipe(recipe), None)
     training = Training(study.job(Run(recipe, 0)))
-    found = training.held_out("original")
+    found = training.held_out("original", "measured")
     return found.features, found.labels, training.head.num_classes
 
 

@@ -28,6 +28,7 @@ OFF_THEME = 0.02  # how likely a class is in an image of a theme that is not its
 # rare, a common and a frequent class is among them.
 NEGATIVES = 9.4
 NEGATIVE_WEIGHTS = {"r": 0.35, "c": 0.96, "f": 1.08}
+DRAWN = 2  # raise when the same options give other images: folders and runs of older ones are no longer taken
 PARTS = ("image", "label", "objects")
 CELL = 10  # pixels; each region has a cell of its own, so that boxes of two regions never overlap
 
@@ -39,7 +40,7 @@ class Pairs:
     image: np.ndarray
     label: np.ndarray
     objects: np.ndarray
-    images: int  # in all; some may have no class
+    images: int  # in all; some of validation may have no class
 
     @property
     def start(self) -> np.ndarray:
@@ -113,10 +114,9 @@ def prepare(options: Mapping[str, Any], destination: Path) -> None:
         "train": classes.images,
         "val": np.minimum(rng.poisson(classes.images * images["val"] / images["train"]), images["val"]),
     }
-    split = {
-        name: _deal(rng, appearances[name], classes, rng.choice(THEMES, images[name], p=popularity), affinity)
-        for name in ("train", "val")
-    }
+    themes = {name: rng.choice(THEMES, images[name], p=popularity) for name in ("train", "val")}
+    split = {name: _deal(rng, appearances[name], classes, themes[name], affinity) for name in ("train", "val")}
+    split["train"] = _fill(rng, split["train"], themes["train"])
     folder = destination.parent
     columns = {f"{name}_{key}": getattr(pairs, key) for name, pairs in split.items() for key in PARTS}
     atomic.write(
@@ -189,6 +189,20 @@ def _deal(
     columns = [np.concatenate(column).astype(np.int64) for column in (image, label, objects)]
     order = np.lexsort((columns[1], columns[0]))
     return Pairs(*(column[order] for column in columns), images=len(themes))  # type: ignore[misc]  # there are three
+
+
+def _fill(rng: np.random.Generator, pairs: Pairs, themes: np.ndarray) -> Pairs:
+    """Move classes to images without one, from images of the same theme that have others: LVIS's all have some."""
+    image = pairs.image.copy()
+    by_chance = rng.permutation(len(image))
+    spare = np.delete(by_chance, np.unique(image[by_chance], return_index=True)[1])  # one class of each image stays
+    empty = np.setdiff1d(np.arange(pairs.images), image)
+    for theme in range(THEMES):
+        needy, given = empty[themes[empty] == theme], spare[themes[image[spare]] == theme]
+        moved = min(len(needy), len(given))
+        image[given[:moved]] = needy[:moved]
+    order = np.lexsort((pairs.label, image))
+    return Pairs(image[order], pairs.label[order], pairs.objects[order], pairs.images)
 
 
 def _annotations(rng: np.random.Generator, pairs: Pairs, classes: Classes) -> dict[str, Any]:

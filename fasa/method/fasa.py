@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fasa.method import sampling
 from fasa.method.checks import check_examples
-from fasa.method.distributed import all_reduce, broadcast
+from fasa.method.distributed import all_reduce, broadcast, is_distributed
 from fasa.method.grouping import group_classes
 from fasa.method.sampling import generate
 from fasa.method.statistics import batch_moments, update
@@ -158,7 +158,7 @@ class FASA(nn.Module):
             ValueError: features or labels of another shape, or labels that are no whole numbers.
         """
         check_examples(features, labels, "features", self.mean.shape[1])
-        if self.training:
+        if self.training and (len(labels) or is_distributed()):  # other processes may have some
             features = features.detach().to(self.mean.dtype)
             batch = batch_moments(features, labels.long(), len(self.mean), self.global_statistics)
             update(self.mean, self.variance, self.observations, batch, self.momentum, self.variance_estimator)

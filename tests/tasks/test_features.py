@@ -20,11 +20,11 @@ from fasa.errors import UserError
 from fasa.evaluation import load_ground_truth
 from fasa.method.virtual_loss import VirtualLoss
 from fasa.study import Run, Study, load_study
-from fasa.tasks.features.geometry import Geometry
+from fasa.tasks.features.geometry import EACH, FOREGROUND, Geometry
 from fasa.tasks.features.head import grouped_loss
 from fasa.tasks.features.measurements import detections, measure
-from fasa.tasks.features.regions import EACH, FOREGROUND, TrainingImages, held_out, repeat_factors
-from fasa.tasks.features.space import REMEMBERED, Features
+from fasa.tasks.features.regions import TrainingImages, held_out, repeat_factors
+from fasa.tasks.features.space import Features
 from fasa.tasks.features.training import HEAD, Training
 
 TINY = {
@@ -57,8 +57,8 @@ def _tiny(root) -> Study:
     return study
 
 
-def _steps(repeats=(1, 1, 1, 1), batch=2, most=100.0, seed=0, number=0, processes=2):
-    images = TrainingImages(PAIRS, np.array(repeats), batch, processes, most, seed)
+def _steps(repeats=(1, 1, 1, 1), batch=2, most=100.0, seed=0, number=0, processes=2, apart=False):
+    images = TrainingImages(PAIRS, np.array(repeats), batch, processes, apart, most, seed)
     return images, list(images.epoch(number))
 
 
@@ -84,7 +84,7 @@ def test_images_shown_more_often_show_their_objects_more_often():
 def test_weights_add_up_to_the_share_of_foreground():
     """Whatever is left out: on average over many epochs, of all and of each class."""
     for most in (100.0, 0.3):
-        images = TrainingImages(PAIRS, np.ones(4, int), 2, 1, most, 0)
+        images = TrainingImages(PAIRS, np.ones(4, int), 2, 1, False, most, 0)
         of_class = torch.zeros(3)
         for number in range(3000):
             for step in images.epoch(number):
@@ -95,7 +95,7 @@ def test_weights_add_up_to_the_share_of_foreground():
 
 
 def test_a_class_is_thinned_to_its_limit():
-    images = TrainingImages(PAIRS, np.ones(4, int), 2, 1, 0.5, 0)
+    images = TrainingImages(PAIRS, np.ones(4, int), 2, 1, False, 0.5, 0)
     # Objects a step: 2.5, 0.5, 0.5.
     assert images.kept.tolist() == pytest.approx([0.2, 1, 1])
 
@@ -103,11 +103,65 @@ def test_a_class_is_thinned_to_its_limit():
 def test_a_process_has_the_images_of_its_part_of_the_batch():
     _, steps = _steps(batch=4)
     (step,) = steps
-    names = zip(step.labels.tolist(), step.objects.tolist(), strict=True)
-    of_object = dict(zip(names, step.process.tolist(), strict=True))
+    seen = step.observed
+    names = zip(seen.labels.tolist(), seen.objects.tolist(), strict=True)
+    of_object = dict(zip(names, seen.process.tolist(), strict=True))
     assert set(of_object.values()) <= {0, 1}
     assert of_object[0, 0] == of_object[0, 1] == of_object[2, 0], "objects of image 0 are together"
     assert of_object[0, 2] == of_object[0, 3] == of_object[0, 4], "and those of image 1"
+
+
+def _seen(step):
+    seen = step.observed
+    return sorted(zip(seen.labels.tolist(), seen.objects.tolist(), seen.process.tolist(), strict=True))
+
+
+def test_augmenters_see_whole_batches_whatever_the_loss_leaves_out():
+    """All objects of a class in one iteration of the paper, twice each: of 20 copies of image 1, 3 objects at a time."""
+    for number in range(5):
+        _, (step,) = _steps(repeats=(0, 20, 0, 0), batch=20, most=0.1, number=number, processes=1)
+        assert len(step.labels) < 10
+        seen = _seen(step)
+        assert {label for label, *_ in seen} == {0} and {number for _, number, _ in seen} == {2, 3, 4}
+        assert len(seen) == 20 * 3 * EACH, "20 images are one iteration of 16"
+
+
+def test_of_many_iterations_in_a_step_augmenters_see_one():
+    _, (step,) = _steps(repeats=(0, 64, 0, 0), batch=64, processes=2)
+    assert len(_seen(step)) == 16 * 3 * EACH and {process for *_, process in _seen(step)} == {0, 1}
+
+
+def test_a_process_with_statistics_of_its_own_sees_an_iteration_of_its_own_images():
+    _, (step,) = _steps(repeats=(0, 64, 0, 0), batch=64, processes=2, apart=True)
+    of_process = [sum(process == each for *_, process in _seen(step)) for each in (0, 1)]
+    assert of_process == [8 * 3 * EACH, 8 * 3 * EACH]
+
+
+def test_an_iteration_is_chosen_by_chance_and_each_class_has_its_own():
+    """Of 64 images the two of class 1 are in one iteration or in two: the class is seen with two objects or one."""
+    sizes = set()
+    for number in range(60):
+        _, (step,) = _steps(repeats=(0, 62, 0, 2), batch=64, number=number)
+        of_class = [sum(label == each for label, *_ in _seen(step)) for each in (0, 1)]
+        assert of_class[0] in {14 * 3 * EACH, 15 * 3 * EACH, 16 * 3 * EACH}
+        sizes.add(of_class[1])
+    assert sizes == {EACH, 2 * EACH}
+
+
+def test_a_group_of_bags_counts_as_often_as_in_a_detectors_steps():
+    """As often as two images have it, beside a step with all its chance: both simulated."""
+    repeats, group = np.array([2, 1, 4, 1]), np.array([1, 0, 0])
+    images = TrainingImages(PAIRS, repeats, 4, 1, False, 0.3, 0)
+    rng = np.random.default_rng(0)
+    shown = np.repeat(np.arange(4), repeats)
+    has = np.array([[True, True], [False, True], [False, False], [True, False]])  # image, group
+    pairs = has[rng.choice(shown, (200_000, 2))].any(1).mean(0)
+    there = np.zeros((200_000, 2), dtype=bool)
+    drawn = rng.choice(shown, (200_000, 4))
+    for image, label, objects in zip(PAIRS.image, PAIRS.label, PAIRS.objects, strict=True):
+        number = (drawn == image).sum(1) * objects
+        there[:, group[label]] |= rng.binomial(number, images.kept[label]) > 0
+    assert images.group_weights(group).tolist() == pytest.approx((pairs / there.mean(0)).tolist(), rel=0.01)
 
 
 def test_order_follows_from_seed_and_epoch():
@@ -126,18 +180,17 @@ def test_repeat_factors_by_hand():
 
 def test_held_out_regions_stand_for_all_objects_of_the_images_that_count():
     features = Features(Geometry(dim=4), np.array([5, 1, 1]), 0)
-    found = held_out(PAIRS, np.array([1.0, 2.0, 1.0, 0.0]), features, 100, 0)
+    found = held_out(PAIRS, np.array([1.0, 2.0, 1.0, 0.0]), features, 100, "watched")
     assert found.labels.bincount().tolist() == [5, 0, 1, 6], "image 3 is left out, and background is as many"
     of_class = torch.zeros(4, dtype=torch.double).index_add_(0, found.labels, found.weights)
     assert of_class[:3].tolist() == [2 + 2 * 3, 0, 1]
     assert (of_class[:3].sum() / of_class.sum()).item() == pytest.approx(FOREGROUND)
-    thinned = held_out(PAIRS, np.ones(4), features, 2, 0)
+    thinned = held_out(PAIRS, np.ones(4), features, 2, "watched")
     assert set(thinned.weights[thinned.labels == 0].tolist()) <= {2.5}, "2 of 5 stand for all"
 
 
 # ------------------------------------------------------------------------------------------------------------ features
 def test_regions_of_an_object_are_nearer_to_each_other_than_to_another_object():
-    torch.manual_seed(0)
     features = Features(Geometry(dim=64), np.array([50, 50]), 0)
     label, same = torch.zeros(40, dtype=torch.long), torch.full((40,), 7)
     a, b = (features.of_objects(label, same) for _ in range(2))
@@ -147,9 +200,8 @@ def test_regions_of_an_object_are_nearer_to_each_other_than_to_another_object():
 
 
 def test_objects_of_a_large_class_repeat():
-    torch.manual_seed(0)
-    features = Features(Geometry(dim=4, object_share=1.0), np.array([1000]), 0)
-    numbers = torch.tensor([3, 3 + REMEMBERED, 4])
+    features = Features(Geometry(dim=4, object_share=1.0, remembered=30), np.array([1000]), 0)
+    numbers = torch.tensor([3, 33, 4])
     first, again, other = features.of_objects(torch.zeros(3, dtype=torch.long), numbers)
     assert torch.equal(first, again) and not torch.equal(first, other)
 
@@ -186,9 +238,9 @@ def test_the_real_loss_is_the_weighted_mean(tiny):
     torch.manual_seed(0)
     head = _head(tiny, "rfs")
     features, labels = torch.rand(9, 8), torch.arange(9) % (head.num_classes + 1)
-    weights, process = torch.rand(9), torch.arange(9) % 2
+    weights = torch.rand(9)
     expected = (functional.cross_entropy(head.fc_cls(features), labels, reduction="none") * weights).sum()
-    assert head.loss(features, labels, weights, process).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert head.real_loss(features, labels, weights, None).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_of_equal_weights_the_loss_of_bags_is_its_own(tiny):
@@ -196,14 +248,19 @@ def test_of_equal_weights_the_loss_of_bags_is_its_own(tiny):
     head = _head(tiny, "bags")
     head.loss_cls.others = 1000  # every region is kept, so that chance has no part
     scores, labels = torch.randn(30, head.loss_cls.channels), torch.randint(head.num_classes + 1, (30,))
-    found = grouped_loss(head.loss_cls, scores, labels, torch.full((30,), 0.2))
+    ones = torch.ones(len(head.loss_cls.sizes) - 1)
+    found = grouped_loss(head.loss_cls, scores, labels, torch.full((30,), 0.2), ones)
     assert found.item() == pytest.approx(head.loss_cls(scores, labels).item(), rel=1e-5)
     # A region that stands for two is as good as two of it.
     labels = torch.cat([torch.arange(head.num_classes), torch.tensor([head.num_classes] * 10)])
     scores = torch.randn(len(labels), head.loss_cls.channels)
     doubled = [torch.cat([part, part]) for part in (scores, labels)]
-    once = grouped_loss(head.loss_cls, scores, labels, torch.ones(len(labels)))
-    assert grouped_loss(head.loss_cls, *doubled, torch.ones(2 * len(labels))).item() == pytest.approx(once.item())
+    once = grouped_loss(head.loss_cls, scores, labels, torch.ones(len(labels)), ones)
+    twice = grouped_loss(head.loss_cls, *doubled, torch.ones(2 * len(labels)), ones)
+    assert twice.item() == pytest.approx(once.item())
+    # Of a group that counts nothing, only what the last one says of its regions is left.
+    none = grouped_loss(head.loss_cls, scores, labels, torch.ones(len(labels)), 0 * ones)
+    assert none.item() == pytest.approx(head.loss_cls.group_losses(scores, labels)[0][-1].mean().item(), rel=1e-5)
 
 
 def test_every_process_draws_features_of_its_own(tiny, monkeypatch):
@@ -216,8 +273,9 @@ def test_every_process_draws_features_of_its_own(tiny, monkeypatch):
         return torch.tensor(float(len(seen)))
 
     monkeypatch.setattr(head.augmenter, "loss", loss)
-    features, labels, weights = torch.rand(6, 8), torch.zeros(6, dtype=torch.long), torch.zeros(6)
-    assert head.loss(features, labels, weights, torch.arange(6) % 2).item() == pytest.approx((1 + 2) / 2)
+    features, labels = torch.rand(6, 8), torch.zeros(6, dtype=torch.long)
+    joined = head.joined_loss(torch.tensor(0.25), features, labels, torch.arange(6) % 2)
+    assert joined.item() == pytest.approx(0.25 + (1 + 2) / 2)
     assert seen == [6, 0]
 
 
@@ -225,7 +283,7 @@ def test_statistics_of_each_process_are_of_its_own_regions(tiny):
     head = _head(tiny, "rfs_fasa_own_statistics")
     assert len(head.augmenters) == 2
     labels = torch.tensor([0, 1, 1, 2])
-    head.loss(torch.rand(4, 8), labels, torch.full((4,), 0.25), torch.tensor([0, 0, 1, 1]))
+    head.joined_loss(torch.zeros(()), torch.rand(4, 8), labels, torch.tensor([0, 0, 1, 1]))
     first, second = (augmenter.fasa.observations[:3].tolist() for augmenter in head.augmenters)
     assert (first, second) == ([1, 1, 0], [0, 1, 1])
     head.augmenters[1].fasa.probabilities.fill_(0.5)
@@ -278,9 +336,9 @@ def test_the_joint_mean_weighs_a_virtual_feature_as_a_region(tiny, monkeypatch):
     """Of a process's 1,024 regions and 2 virtual features of loss 3: (1024 * real + 6) / 1026."""
     head = _head(tiny, "rfs_fasa_joint")
     monkeypatch.setattr(head.augmenter, "loss", lambda batch: VirtualLoss(torch.tensor(6.0), torch.tensor(2.0)))
-    features, labels, weights = torch.rand(6, 8), torch.zeros(6, dtype=torch.long), torch.full((6,), 1 / 6)
+    features, labels = torch.rand(6, 8), torch.zeros(6, dtype=torch.long)
     real = functional.cross_entropy(head.fc_cls(features), labels)
-    found = head.loss(features, labels, weights, torch.zeros(6))
+    found = head.joined_loss(real, features, labels, torch.zeros(6))
     assert found.item() == pytest.approx((1024 * real.item() + 6) / 1026, rel=1e-6)
 
 

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from fasa.errors import UserError
 
+EACH = 2  # regions of an object in a step, as several proposals cover it
+FOREGROUND = 0.2  # share of a step's regions that are of objects; a detector's sampler takes at most a quarter
+ITERATION = 16  # images of an iteration of the paper, whose statistics are one update of eq 2
+PER_PROCESS = 2  # of them
+SAMPLED = 1024.0  # regions of an iteration and process, of two images, whose mean is a detector's real loss
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -24,6 +30,7 @@ class Geometry:
         background: of background regions around 0.
         beside: the share of background regions that lie beside an object and show part of it.
         shown: how much of it: that share of its feature before the ReLU, and background for the rest.
+        remembered: objects of a class that differ; of larger classes each stands for several.
         drift: by how many radians the features turn in the course of a training, most of it early.
 
     Raises:
@@ -39,13 +46,19 @@ class Geometry:
     background: float = 3.5
     beside: float = 0.5
     shown: float = 0.7
+    remembered: int = 200
     drift: float = 0.0
 
     def __post_init__(self) -> None:
         spreads = self.between_kinds, self.between_classes, self.within, self.background
         shares = self.object_share, self.beside, self.shown
-        if self.dim < 2 or self.kinds < 1 or min(spreads) < 0 or not (min(shares) >= 0 and max(shares) <= 1):
+        if (
+            self.dim < 2
+            or min(self.kinds, self.remembered) < 1
+            or min(spreads) < 0
+            or not (min(shares) >= 0 and max(shares) <= 1)
+        ):
             raise UserError(
-                "dim must be at least 2, kinds at least 1, no standard deviation negative, and object_share, beside "
-                "and shown 0 to 1."
+                "dim must be at least 2, kinds and remembered at least 1, no standard deviation negative, and "
+                "object_share, beside and shown 0 to 1."
             )

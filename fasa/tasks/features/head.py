@@ -17,9 +17,9 @@ from fasa.method.virtual_loss import total_loss
 from fasa.mmdet.criterion import virtual
 from fasa.mmdet.losses.bags import BalancedGroupSoftmax
 from fasa.tasks.detection.configs import set_loss
+from fasa.tasks.features.geometry import SAMPLED
 from fasa.tasks.task import Job
 
-SAMPLED = 1024.0  # regions of a step and process of a detector, of two images, whose mean is its real loss
 FIRST_STD = 0.01  # of the classifier's weights, as in mmdet's box heads
 
 
@@ -74,19 +74,24 @@ class FeatureHead(nn.Module):
         """The augmenter of all processes, or of each."""
         return cast(list[Augmenter], list(self.augmenters))
 
-    def loss(self, features: Tensor, labels: Tensor, weights: Tensor, process: Tensor) -> Tensor:
-        """The loss of a step, 0-d: of regions ``[n, d]`` whose weights add up to about 1, and of virtual features.
-
-        Args:
-            process: of each region ``[n]``. Each process adds a mean loss of virtual features of its own, and data
-                parallelism averages them.
-        """
+    def real_loss(self, features: Tensor, labels: Tensor, weights: Tensor, group_weights: Tensor | None) -> Tensor:
+        """The loss, 0-d, of a step's regions ``[n, d]``, whose weights add up to about 1; of BAGS by its groups'."""
         scores = self.fc_cls(features)
         if isinstance(self.loss_cls, BalancedGroupSoftmax):
-            real = grouped_loss(self.loss_cls, scores, labels, weights)
-        else:
-            real = self.loss_cls(scores, labels, weights, avg_factor=1.0)
-        batch = Batch(features[:, :, None, None], features, scores, labels)
+            assert group_weights is not None
+            return grouped_loss(self.loss_cls, scores, labels, weights, group_weights)
+        return self.loss_cls(scores, labels, weights, avg_factor=1.0)
+
+    def joined_loss(self, real: Tensor, features: Tensor, labels: Tensor, process: Tensor) -> Tensor:
+        """``real`` and the loss of virtual features, 0-d; each process has a mean of its own, and they are averaged.
+
+        Args:
+            real: the loss of real regions, 0-d.
+            features: real ones ``[n, d]`` that augmenters see.
+            labels: theirs ``[n]``.
+            process: whose they are ``[n]``.
+        """
+        batch = Batch(features[:, :, None, None], features, self.fc_cls(features), labels)
         if len(self.augmenters) > 1:
             shares = [Batch(*(part[process == number] for part in batch)) for number in range(self.processes)]
             added = [augmenter.loss(share) for augmenter, share in zip(self.of_processes(), shares, strict=True)]
@@ -107,11 +112,16 @@ class FeatureHead(nn.Module):
                     buffer.copy_(first[name])
 
 
-def grouped_loss(loss: BalancedGroupSoftmax, scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def grouped_loss(
+    loss: BalancedGroupSoftmax, scores: Tensor, labels: Tensor, weights: Tensor, group_weights: Tensor
+) -> Tensor:
     """The loss of BAGS, 0-d, where regions stand for different numbers of others; of equal weights it is its own mean.
 
     A group of classes keeps its own regions and so many others by number, as ever; within each of the two the weights
     decide. In the last group, of foreground and background, they decide of all.
+
+    Args:
+        group_weights: of each group of classes ``[G - 1]``: a detector's steps seldom have the rarest.
     """
     losses, own = loss.group_losses(scores, labels)
     others = loss.keep(own, ~own) & ~own
@@ -122,4 +132,4 @@ def grouped_loss(loss: BalancedGroupSoftmax, scores: Tensor, labels: Tensor, wei
 
     numbers = own.sum(1), others.sum(1)
     groups = (mean(own) * numbers[0] + mean(others) * numbers[1]) / (numbers[0] + numbers[1]).clamp(min=1)
-    return groups[:-1].sum() + mean(own | others)[-1]
+    return (groups[:-1] * group_weights).sum() + mean(own | others)[-1]

@@ -13,21 +13,20 @@ from fasa import evaluation
 from fasa.datasets.lvis_counts import boxes
 from fasa.evaluation import Detections, GroundTruth, load_ground_truth
 from fasa.mmdet.criterion import class_probabilities
-from fasa.mmdet.seeding import random_state
 from fasa.mmdet.validation_loss import evaluating
 from fasa.tasks.detection.measurements import of_head
 from fasa.tasks.detection.norcal import GAMMAS, WHOLE, calibrate
 from fasa.tasks.features.training import HEAD, Training
 
 GROUPS = ("AP", "APr", "APc", "APf")
-LIMIT = 300  # detections of an image, as LVIS has it
+LIMIT, LEAST = 300, 1e-4  # detections of an image, as LVIS has it, and their least score, as its detectors have it
 REGIONS = 4096  # at once
 
 
 def measure(training: Training, norcal: bool) -> dict[str, Any]:
     """AP by LVIS's federated rules and what figures draw; with ``norcal`` also AP under each of its powers; fractions.
 
-    Held-out regions are those of the validation images as they are.
+    Held-out regions are those of the validation images as they are, and others than adaptation watched.
     """
     truth = load_ground_truth(training.manifest.val.annotations)
     gammas = GAMMAS if norcal else GAMMAS[:1]
@@ -35,7 +34,7 @@ def measure(training: Training, norcal: bool) -> dict[str, Any]:
         gamma: _summary(truth, found) for gamma, found in zip(gammas, detections(training, truth, gammas), strict=True)
     }
     found: dict[str, Any] = {"mask_ap": scored[0.0], "box_ap": scored[0.0]}
-    sums = training.validate(training.held_out("original"))
+    sums = training.validate(training.held_out("original", "measured"))
     found |= of_head(HEAD, training.head, sums, training.history)
     if norcal:
         tuned = max(GAMMAS, key=lambda gamma: scored[gamma]["AP"])  # of equals the least
@@ -53,11 +52,13 @@ def _summary(truth: GroundTruth, found: Detections) -> dict[str, Any]:
 
 @torch.no_grad()
 def detections(training: Training, truth: GroundTruth, gammas: Sequence[float]) -> list[Detections]:
-    """For each power of NorCal, the best ``LIMIT`` pairs of region and class of each image, less those of classes that
-    nobody looked for in the image: LVIS's rules pass over these, and they are nearly all. 0 changes no score."""
+    """For each power of NorCal, the best ``LIMIT`` pairs of region and class of each image that score over ``LEAST``,
+    less those of classes that nobody looked for in the image: LVIS's rules pass over these, and they are nearly all. A
+    power of 0 changes no score."""
     head, counts = training.head, torch.tensor(training.manifest.image_counts)
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in gammas]
-    with evaluating(head), random_state(training.seed):
+    training.features.draw("test")
+    with evaluating(head):
         for image, features in _images(training):
             scores = class_probabilities(head.loss_cls, head.fc_cls(features))
             for gamma, kept in zip(gammas, rows, strict=True):
@@ -82,7 +83,9 @@ def _images(training: Training) -> Iterator[tuple[np.ndarray, Tensor]]:
         labels = torch.as_tensor(label[first : ends[images[-1]]])
         of_object, of_background = np.repeat(images, objects[images]), np.repeat(images, extra)
         # Each background region may lie beside an object of its image; one without objects has another's.
-        drawn = torch.randint(1 << 30, (len(of_background),)).numpy() % np.maximum(objects[of_background], 1)
+        drawn = torch.randint(
+            1 << 30, (len(of_background),), generator=training.features.generator
+        ).numpy() % np.maximum(objects[of_background], 1)
         beside = label[np.maximum(ends[of_background] - 1 - drawn, 0)]
         background = training.features.of_background(torch.as_tensor(beside))
         image = np.concatenate([of_object, of_background])
@@ -99,7 +102,7 @@ def _best(scores: Tensor, image: np.ndarray, truth: GroundTruth) -> tuple[np.nda
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(image)], strict=True):
         best, place = scores[start:end].flatten().topk(min(LIMIT, (end - start) * classes))
         region, label = np.divmod(place.numpy(), classes)
-        judged = truth.verified[image[start], label]
+        judged = truth.verified[image[start], label] & (best.numpy() > LEAST)
         number = int(judged.sum())
         found.append((np.full(number, image[start]), label[judged], best.numpy()[judged], region[judged]))
     return tuple(np.concatenate(column) for column in zip(*found, strict=True))

@@ -10,24 +10,33 @@ import torch
 from torch import Tensor
 
 from fasa.datasets.lvis_counts import Pairs
-from fasa.mmdet.seeding import random_state
+from fasa.mmdet.seeding import mixed_seed
+from fasa.tasks.features.geometry import EACH, FOREGROUND, ITERATION, PER_PROCESS
 from fasa.tasks.features.space import Features
 
-EACH = 2  # regions of an object in a step, as several proposals cover it
-HELD_OUT = 1 << 20  # in the seed of what is held out, in place of an epoch's number
-FOREGROUND = 0.2  # share of a step's regions that are of objects; a detector's sampler takes at most a quarter
+
+class Observed(NamedTuple):
+    """What augmenters see of a step: ``labels``, ``objects`` (number within the class) and ``process``, all ``[n]``.
+
+    Of each class, and where each process has statistics of its own of each class and process, all objects of one
+    iteration of the paper: a whole batch of eq 2.
+    """
+
+    labels: Tensor
+    objects: Tensor
+    process: Tensor
 
 
 class Step(NamedTuple):
-    """The objects of a step: ``labels``, ``objects`` (number within the class), ``process`` and ``weights``, all [n].
+    """The objects that a step's loss is of: ``labels``, ``objects`` (number within the class) and ``weights``, ``[n]``.
 
     A region's weight is its share of the mean loss. Those of a step's objects add up to ``FOREGROUND`` on average.
     """
 
     labels: Tensor
     objects: Tensor
-    process: Tensor
     weights: Tensor
+    observed: Observed
 
 
 class TrainingImages:
@@ -41,12 +50,24 @@ class TrainingImages:
         repeats: how often each image is shown in an epoch ``[images]``.
         batch: images of a step, over all processes.
         processes: that share a step's images.
+        apart: whether each process has statistics of its own.
         most: objects of a class in a step, on average.
         seed: of the order and of what is left out, with the epoch.
     """
 
-    def __init__(self, pairs: Pairs, repeats: np.ndarray, batch: int, processes: int, most: float, seed: int) -> None:
-        self.pairs, self.batch, self.processes, self.seed = pairs, batch, processes, seed
+    def __init__(
+        self,
+        pairs: Pairs,
+        repeats: np.ndarray,
+        batch: int,
+        processes: int,
+        apart: bool,
+        most: float,
+        seed: int,
+    ) -> None:
+        self.pairs, self.batch, self.processes, self.apart, self.seed = pairs, batch, processes, apart, seed
+        self.iterations = max(1, batch // ITERATION)  # that a step stands for
+        self.repeats = repeats
         self.order = np.repeat(np.arange(pairs.images), repeats)
         self.steps = max(1, len(self.order) // batch)
         shown = pairs.objects * repeats[pairs.image]
@@ -66,25 +87,66 @@ class TrainingImages:
         rng = np.random.default_rng((self.seed, number))
         order = rng.permutation(self.order)[: self.steps * self.batch]
         start = self.pairs.start
-        sizes = start[order + 1] - start[order]
-        place = np.repeat(np.arange(len(order)), sizes)  # of the image that each pair is in
-        pair = np.arange(len(place)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + start[order][place]
-        label = self.pairs.label[pair]
-        number_kept = rng.binomial(self.pairs.objects[pair], self.kept[label])
-        row = np.repeat(np.arange(len(pair)), number_kept)
-        within = np.arange(len(row)) - np.repeat(np.cumsum(number_kept) - number_kept, number_kept)
-        skipped = rng.integers(0, self.pairs.objects[pair])  # which of an image's objects they are
-        objects = self.before[pair][row] + (within + skipped[row]) % self.pairs.objects[pair][row]
-        image = place[row]
-        columns = label[row], objects, image % self.batch * self.processes // self.batch
-        labels, numbers, process = (torch.as_tensor(column) for column in columns)
-        weights = torch.as_tensor(self.weight[label[row]], dtype=torch.float32)
-        ends = np.searchsorted(image, np.arange(1, self.steps + 1) * self.batch)
-        begin = 0
-        for end in ends.tolist():
-            part = slice(begin, end)
-            yield Step(*(torch.cat([column[part]] * EACH) for column in (labels, numbers, process, weights)))
-            begin = end
+        place, within = _expanded(start[order + 1] - start[order])  # the image of each pair, by its place in the order
+        pair = start[order][place] + within
+        step, image = np.divmod(place, self.batch)
+        process = image * self.processes // self.batch
+        label, objects = self.pairs.label[pair], self.pairs.objects[pair]
+        skipped = rng.integers(0, objects)  # of an image's objects, where some are left out
+
+        def regions(count: np.ndarray, weight: np.ndarray) -> Iterator[list[Tensor]]:
+            """Of each step the labels, objects, processes and weights of so many objects of each pair."""
+            row, within = _expanded(count)
+            names = self.before[pair][row] + (within + skipped[row]) % objects[row]
+            columns = [torch.as_tensor(column) for column in (label[row], names, process[row], weight[label[row]])]
+            sizes = np.bincount(step[row], minlength=self.steps).tolist()
+            split = zip(*(column.split(sizes) for column in columns), strict=True)
+            return ([torch.cat([part] * EACH) for part in parts] for parts in split)
+
+        shown = regions(rng.binomial(objects, self.kept[label]), self.weight.astype(np.float32))
+        seen = regions(objects * self._observed(rng, step, image, process, label), self.weight)
+        for (labels, names, _, weights), (*observed, _) in zip(shown, seen, strict=True):
+            yield Step(labels, names, weights, Observed(*observed))
+
+    def _observed(
+        self, rng: np.random.Generator, step: np.ndarray, image: np.ndarray, process: np.ndarray, label: np.ndarray
+    ) -> np.ndarray:
+        """Which pairs augmenters see, boolean: of each class of a step, or of each process's, those of one iteration."""
+        owner = (step * self.processes + process * self.apart) * len(self.kept) + label
+        batches, batch = np.unique(owner * self.iterations + image % self.iterations, return_inverse=True)
+        owner = batches // self.iterations
+        by_chance = np.lexsort((rng.random(len(batches)), owner))
+        seen = np.zeros(len(batches), dtype=bool)
+        seen[by_chance[np.unique(owner[by_chance], return_index=True)[1]]] = True
+        return seen[batch]
+
+    def group_weights(self, group: np.ndarray) -> np.ndarray:
+        """What a group of classes counts in a step, where a detector's process finds it in fewer steps: ``[G]``.
+
+        The chance that the process's two images have an object of the group, over the chance that a step shows one.
+
+        Args:
+            group: of each class ``[C]``, 0 to G - 1.
+        """
+
+        def chance(kept: np.ndarray, images: int) -> np.ndarray:
+            with np.errstate(divide="ignore"):  # of what is always shown the logarithm is -inf
+                hidden = np.log1p(-kept[self.pairs.label]) * self.pairs.objects
+            found = []
+            for number in range(group.max() + 1):
+                own = group[self.pairs.label] == number
+                none = np.exp(np.bincount(self.pairs.image[own], hidden[own], self.pairs.images))
+                found.append(1 - np.average(none, weights=self.repeats) ** images)
+            return np.array(found)
+
+        of_step = chance(self.kept, self.batch)
+        return chance(np.ones_like(self.kept), PER_PROCESS) / np.where(of_step > 0, of_step, 1)
+
+
+def _expanded(count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``count [n]`` rows of each of n things: whose each row is, and its number among these."""
+    row = np.repeat(np.arange(len(count)), count)
+    return row, np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
 
 
 def repeat_factors(pairs: Pairs, threshold: float) -> np.ndarray:
@@ -107,24 +169,25 @@ class HeldOut(NamedTuple):
     weights: Tensor
 
 
-def held_out(pairs: Pairs, weight: np.ndarray, features: Features, most: float, seed: int) -> HeldOut:
+def held_out(pairs: Pairs, weight: np.ndarray, features: Features, most: float, purpose: str) -> HeldOut:
     """One region of each object of the images, thinned to about ``most`` of a class, and as many of background.
 
     Args:
         weight: how much each image counts ``[images]``; 0 leaves it out.
-        seed: of what is left out, and of the regions.
+        purpose: another one has other regions, and leaves out others.
     """
-    rng = np.random.default_rng((seed, HELD_OUT))
+    rng = np.random.default_rng(mixed_seed(features.seed, purpose))
     label = np.repeat(pairs.label, pairs.objects)
     weights = weight[np.repeat(pairs.image, pairs.objects)]
     there = np.bincount(label, weights > 0, len(features.mean))
     kept = np.minimum(1.0, most / np.maximum(there, 1e-12))[label]
     chosen = (rng.random(len(label)) < kept) & (weights > 0)
     labels, weights, kept = (torch.as_tensor(column[chosen]) for column in (label, weights, kept))
-    with random_state(seed + HELD_OUT):  # other regions than those of the test
-        stands_for = (weights / kept).double()
-        found, beside = features.of_new_objects(labels), torch.multinomial(stands_for, len(labels), replacement=True)
-        background = features.of_background(labels[beside])
+    stands_for = (weights / kept).double()
+    features.draw(purpose)
+    found = features.of_new_objects(labels)
+    beside = torch.multinomial(stands_for, len(labels), replacement=True, generator=features.generator)
+    background = features.of_background(labels[beside])
     share = stands_for.sum() * (1 - FOREGROUND) / FOREGROUND / len(labels)
     return HeldOut(
         torch.cat([found, background]),

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fasa.datasets import lvis_counts
 from fasa.errors import UserError
 from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
-from fasa.tasks.features.geometry import Geometry
+from fasa.tasks.features.geometry import EACH, FOREGROUND, ITERATION, PER_PROCESS, SAMPLED, Geometry
 from fasa.tasks.features.measured import COMPARED, MEASURED
 from fasa.tasks.features.recipe import FeaturesRecipe
 from fasa.tasks.features.scale import FeaturesScale
@@ -29,7 +30,7 @@ class FixedFeatures(Task):
     compared = COMPARED
     packages = ("onedl-mmdetection", "onedl-mmcv")
     optional_measurements = ("norcal",)
-    measuring_version = 2  # 1 had no checksum
+    measuring_version = 3  # 1 had no checksum, 2 no least score
     # Which classes lie side by side is drawn by chance here, so that a picture of them by name would mislead.
     undrawn = frozenset({"gains", "tide_errors", "instance_bins", "qualitative", "class_groups"})
 
@@ -51,7 +52,8 @@ class FixedFeatures(Task):
         of_regions = scale.model_dump(
             include={"processes", "objects_per_class", "background", "held_out", "test_background"}
         )
-        return {"geometry": asdict(Geometry(**scale.geometry)), **of_regions}
+        of_steps = {"each": EACH, "foreground": FOREGROUND, "sampled": SAMPLED, "iteration": (ITERATION, PER_PROCESS)}
+        return {"geometry": asdict(Geometry(**scale.geometry)), "drawn": lvis_counts.DRAWN, **of_steps, **of_regions}
 
     def training_seconds(self, recipe: FeaturesRecipe, scale: FeaturesScale) -> float:
         return scale.seconds.get(recipe.backbone, 0.0) * recipe.schedule.epochs
@@ -60,10 +62,11 @@ class FixedFeatures(Task):
         return recipe.sampler, recipe.loss.name
 
     def data_path(self, root: Path, recipe: FeaturesRecipe) -> Path:
-        return manifest_path(root, recipe.data)
+        path = manifest_path(root, recipe.data)
+        return path.parent / f"drawn-{lvis_counts.DRAWN}" / path.name
 
     def prepare(self, root: Path, recipe: FeaturesRecipe, source: Path | None) -> Path:
-        from fasa.datasets import is_whole, lvis_counts
+        from fasa.datasets import is_whole
 
         destination = self.data_path(root, recipe)
         if not is_whole(destination):

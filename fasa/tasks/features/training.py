@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fasa.augmenters.base import Validation
 from fasa.datasets.lvis_counts import Pairs, read_pairs
 from fasa.datasets.manifest import check_files, read_manifest
 from fasa.errors import UserError
+from fasa.mmdet.losses.bags import BalancedGroupSoftmax
 from fasa.mmdet.seeding import mixed_seed
 from fasa.mmdet.validation_loss import RoIValidation, evaluating
 from fasa.tasks import checkpoint, weights
 from fasa.tasks.attempts import and_this
-from fasa.tasks.features.geometry import Geometry
+from fasa.tasks.features.geometry import FOREGROUND, Geometry
 from fasa.tasks.features.head import FeatureHead
 from fasa.tasks.features.recipe import FeaturesRecipe
-from fasa.tasks.features.regions import FOREGROUND, HeldOut, Step, TrainingImages, held_out, repeat_factors
+from fasa.tasks.features.regions import HeldOut, Step, TrainingImages, held_out, repeat_factors
 from fasa.tasks.features.scale import FeaturesScale
 from fasa.tasks.features.space import Features
 from fasa.tasks.heartbeat import Heartbeat
@@ -53,7 +55,7 @@ class Training:
         self.letters = np.array(self.manifest.frequencies)
         instances = np.array(self.manifest.instance_counts)
         self.features = Features(Geometry(**self.scale.geometry), instances, self.seed)
-        torch.manual_seed(self.seed)
+        torch.manual_seed(mixed_seed(self.seed, "weights"))
         self.head = FeatureHead(job, self.features.geometry.dim, self.scale.processes)
         schedule = self.recipe.schedule
         self.optimiser = torch.optim.SGD(
@@ -75,24 +77,38 @@ class Training:
             repeats = repeat_factors(train, self.manifest.repeat_threshold)
         batch = min(self.recipe.schedule.batch_size, train.images)
         return TrainingImages(
-            train, np.ceil(repeats).astype(int), batch, self.scale.processes, self.scale.objects_per_class, self.seed
+            train,
+            np.ceil(repeats).astype(int),
+            batch,
+            self.scale.processes,
+            len(self.head.augmenters) > 1,
+            self.scale.objects_per_class,
+            self.seed,
         )
+
+    @cached_property
+    def group_weights(self) -> Tensor | None:
+        """What each of BAGS' groups of classes counts in a step; None with another loss."""
+        loss = self.head.loss_cls
+        if not isinstance(loss, BalancedGroupSoftmax):
+            return None
+        return torch.as_tensor(self.images.group_weights(loss.group[:-1].numpy()), dtype=torch.float32)
 
     @cached_property
     def watched(self) -> HeldOut:
         """The held-out regions that adaptation looks at."""
-        return self.held_out(self.recipe.validation)
+        return self.held_out(self.recipe.validation, "watched")
 
-    def held_out(self, validation: str) -> HeldOut:
+    def held_out(self, validation: str, purpose: str) -> HeldOut:
         """Regions of held-out images: all of them ("original"), each as often as repeat factor sampling shows it
-        ("resampled"), or those with a rare or common object ("balanced")."""
+        ("resampled"), or those with a rare or common object ("balanced"); another purpose has others."""
         pairs = self.pairs["val"]
         weight: np.ndarray = np.ones(pairs.images)
         if validation == "resampled":
             weight = np.ceil(repeat_factors(pairs, self.manifest.repeat_threshold))
         elif validation == "balanced":
             weight = np.bincount(pairs.image, self.letters[pairs.label] != "f", pairs.images).clip(max=1)
-        return held_out(pairs, weight, self.features, self.scale.held_out, self.seed)
+        return held_out(pairs, weight, self.features, self.scale.held_out, purpose)
 
     # ------------------------------------------------------------------------------------------------ the loop
     def run(self, told_to_stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
@@ -127,7 +143,8 @@ class Training:
 
     def _train_epoch(self) -> float:
         """One epoch; its mean loss. All its chance follows from the run's seed and the epoch."""
-        torch.manual_seed(mixed_seed(self.seed, self.epoch))
+        torch.manual_seed(mixed_seed(self.seed, "virtual features", self.epoch))
+        self.features.draw("regions", self.epoch)
         self.head.train()
         for augmenter in self.head.of_processes():
             augmenter.begin_epoch(self.epoch)
@@ -150,15 +167,15 @@ class Training:
             group["lr"] = schedule.lr * warm * dropped
         self.features.at(iteration / (schedule.epochs * self.images.steps))
 
-    def _step(self, step: Step) -> torch.Tensor:
-        background = self.scale.background
-        beside = torch.multinomial(self.images.share, background, replacement=True)
+    def _step(self, step: Step) -> Tensor:
+        background, seen = self.scale.background, step.observed
+        beside = torch.multinomial(self.images.share, background, replacement=True, generator=self.features.generator)
         features = torch.cat([self.features.of_objects(step.labels, step.objects), self.features.of_background(beside)])
-        classes = self.head.num_classes
-        labels = torch.cat([step.labels, torch.full((background,), classes)])
+        labels = torch.cat([step.labels, torch.full((background,), self.head.num_classes)])
         weights = torch.cat([step.weights, torch.full((background,), (1 - FOREGROUND) / background)])
-        process = torch.cat([step.process, torch.arange(background) % self.scale.processes])
-        loss = self.head.loss(features, labels, weights, process)
+        observed = self.features.of_objects(seen.labels, seen.objects)
+        loss = self.head.real_loss(features, labels, weights, self.group_weights)
+        loss = self.head.joined_loss(loss, observed, seen.labels, seen.process)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
