@@ -117,7 +117,7 @@ def _seen(step):
 
 
 def test_augmenters_see_whole_batches_whatever_the_loss_leaves_out():
-    """All objects of a class in one iteration of the paper, twice each: of 20 copies of image 1, 3 objects at a time."""
+    """All objects of a class in one iteration of the paper, twice each."""
     for number in range(5):
         _, (step,) = _steps(repeats=(0, 20, 0, 0), batch=20, most=0.1, number=number, processes=1)
         assert len(step.labels) < 10

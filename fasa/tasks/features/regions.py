@@ -111,7 +111,7 @@ class TrainingImages:
     def _observed(
         self, rng: np.random.Generator, step: np.ndarray, image: np.ndarray, process: np.ndarray, label: np.ndarray
     ) -> np.ndarray:
-        """Which pairs augmenters see, boolean: of each class of a step, or of each process's, those of one iteration."""
+        """Which pairs augmenters see, boolean: of each class, or of it and each process, those of one iteration."""
         owner = (step * self.processes + process * self.apart) * len(self.kept) + label
         batches, batch = np.unique(owner * self.iterations + image % self.iterations, return_inverse=True)
         owner = batches // self.iterations
