@@ -10,6 +10,7 @@ EACH = 2  # regions of an object in a step, as several proposals cover it
 FOREGROUND = 0.2  # share of a step's regions that are of objects; a detector's sampler takes at most a quarter
 ITERATION = 16  # images of an iteration of the paper, whose statistics are one update of eq 2
 PER_PROCESS = 2  # of them
+OBSERVED = 1.0  # most objects of a class that statistics see in a step, on average
 SAMPLED = 1024.0  # regions of an iteration and process, of two images, whose mean is a detector's real loss
 
 
@@ -52,12 +53,8 @@ class Geometry:
     def __post_init__(self) -> None:
         spreads = self.between_kinds, self.between_classes, self.within, self.background
         shares = self.object_share, self.beside, self.shown
-        if (
-            self.dim < 2
-            or min(self.kinds, self.remembered) < 1
-            or min(spreads) < 0
-            or not (min(shares) >= 0 and max(shares) <= 1)
-        ):
+        fitting = self.dim >= 2 and min(self.kinds, self.remembered) >= 1 and min(spreads) >= 0
+        if not (fitting and min(shares) >= 0 and max(shares) <= 1):
             raise UserError(
                 "dim must be at least 2, kinds and remembered at least 1, no standard deviation negative, and "
                 "object_share, beside and shown 0 to 1."

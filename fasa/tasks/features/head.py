@@ -66,6 +66,11 @@ class FeatureHead(nn.Module):
         )
 
     @property
+    def augmented(self) -> bool:
+        """Whether the augmenter adds a loss; the scale calls no other hook within a step."""
+        return "loss" in self.augmenter.hooks()
+
+    @property
     def augmenter(self) -> Augmenter:
         """The first process's, or that of all."""
         return self.of_processes()[0]

@@ -83,10 +83,9 @@ def _images(training: Training) -> Iterator[tuple[np.ndarray, Tensor]]:
         labels = torch.as_tensor(label[first : ends[images[-1]]])
         of_object, of_background = np.repeat(images, objects[images]), np.repeat(images, extra)
         # Each background region may lie beside an object of its image; one without objects has another's.
-        drawn = torch.randint(
-            1 << 30, (len(of_background),), generator=training.features.generator
-        ).numpy() % np.maximum(objects[of_background], 1)
-        beside = label[np.maximum(ends[of_background] - 1 - drawn, 0)]
+        drawn = torch.randint(1 << 30, (len(of_background),), generator=training.features.generator).numpy()
+        of_its_own = drawn % np.maximum(objects[of_background], 1)
+        beside = label[np.maximum(ends[of_background] - 1 - of_its_own, 0)]
         background = training.features.of_background(torch.as_tensor(beside))
         image = np.concatenate([of_object, of_background])
         order = np.argsort(image, kind="stable")

@@ -10,7 +10,15 @@ from typing import Any
 from fasa.datasets import lvis_counts
 from fasa.errors import UserError
 from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
-from fasa.tasks.features.geometry import EACH, FOREGROUND, ITERATION, PER_PROCESS, SAMPLED, Geometry
+from fasa.tasks.features.geometry import (
+    EACH,
+    FOREGROUND,
+    ITERATION,
+    OBSERVED,
+    PER_PROCESS,
+    SAMPLED,
+    Geometry,
+)
 from fasa.tasks.features.measured import COMPARED, MEASURED
 from fasa.tasks.features.recipe import FeaturesRecipe
 from fasa.tasks.features.scale import FeaturesScale
@@ -52,8 +60,8 @@ class FixedFeatures(Task):
         of_regions = scale.model_dump(
             include={"processes", "objects_per_class", "background", "held_out", "test_background"}
         )
-        of_steps = {"each": EACH, "foreground": FOREGROUND, "sampled": SAMPLED, "iteration": (ITERATION, PER_PROCESS)}
-        return {"geometry": asdict(Geometry(**scale.geometry)), "drawn": lvis_counts.DRAWN, **of_steps, **of_regions}
+        constants = EACH, FOREGROUND, ITERATION, OBSERVED, PER_PROCESS, SAMPLED, lvis_counts.DRAWN
+        return {"geometry": asdict(Geometry(**scale.geometry)), "constants": constants, **of_regions}
 
     def training_seconds(self, recipe: FeaturesRecipe, scale: FeaturesScale) -> float:
         return scale.seconds.get(recipe.backbone, 0.0) * recipe.schedule.epochs

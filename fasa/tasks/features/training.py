@@ -173,9 +173,10 @@ class Training:
         features = torch.cat([self.features.of_objects(step.labels, step.objects), self.features.of_background(beside)])
         labels = torch.cat([step.labels, torch.full((background,), self.head.num_classes)])
         weights = torch.cat([step.weights, torch.full((background,), (1 - FOREGROUND) / background)])
-        observed = self.features.of_objects(seen.labels, seen.objects)
         loss = self.head.real_loss(features, labels, weights, self.group_weights)
-        loss = self.head.joined_loss(loss, observed, seen.labels, seen.process)
+        if self.head.augmented:
+            observed = self.features.of_objects(seen.labels, seen.objects)
+            loss = self.head.joined_loss(loss, observed, seen.labels, seen.process)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
