@@ -158,6 +158,8 @@ class Augmenter(nn.Module):
     needs: ClassVar[type[TrainingContext]] = TrainingContext
     #: Whether a step may be captured in a CUDA graph: static shapes, no host-device synchronisation.
     graphable: ClassVar[bool] = True
+    #: Whether ``loss`` looks at the batch's scores; if not, a training may leave them empty.
+    needs_scores: ClassVar[bool] = True
 
     def __init__(self, context: TrainingContext) -> None:
         super().__init__()

@@ -28,6 +28,8 @@ class FasaAugmenter(Augmenter):
             ``joint_mean`` where it gives no loss of each example.
     """
 
+    needs_scores = False
+
     def __init__(
         self,
         context: TrainingContext,

@@ -32,6 +32,7 @@ class FeatureAugmenter(Augmenter):
         ValueError: an argument outside its range.
     """
 
+    needs_scores = False
     probabilities: Tensor
     epoch: Tensor
 

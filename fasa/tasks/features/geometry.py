@@ -10,7 +10,6 @@ EACH = 2  # regions of an object in a step, as several proposals cover it
 FOREGROUND = 0.2  # share of a step's regions that are of objects; a detector's sampler takes at most a quarter
 ITERATION = 16  # images of an iteration of the paper, whose statistics are one update of eq 2
 PER_PROCESS = 2  # of them
-OBSERVED = 1.0  # most objects of a class that statistics see in a step, on average
 SAMPLED = 1024.0  # regions of an iteration and process, of two images, whose mean is a detector's real loss
 
 

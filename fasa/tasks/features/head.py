@@ -96,7 +96,8 @@ class FeatureHead(nn.Module):
             labels: theirs ``[n]``.
             process: whose they are ``[n]``.
         """
-        batch = Batch(features[:, :, None, None], features, self.fc_cls(features), labels)
+        scores = self.fc_cls(features) if self.augmenter.needs_scores else features[:, :0]
+        batch = Batch(features[:, :, None, None], features, scores, labels)
         if len(self.augmenters) > 1:
             shares = [Batch(*(part[process == number] for part in batch)) for number in range(self.processes)]
             added = [augmenter.loss(share) for augmenter, share in zip(self.of_processes(), shares, strict=True)]

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from fasa.datasets.lvis_counts import Pairs
 from fasa.mmdet.seeding import mixed_seed
-from fasa.tasks.features.geometry import EACH, FOREGROUND, ITERATION, OBSERVED, PER_PROCESS
+from fasa.tasks.features.geometry import EACH, FOREGROUND, ITERATION, PER_PROCESS
 from fasa.tasks.features.space import Features
 
 
 class Observed(NamedTuple):
     """What augmenters see of a step: ``labels``, ``objects`` (number within the class) and ``process``, all ``[n]``.
 
-    Of a class, and where each process has statistics of its own of a class and process, all objects of one iteration of
-    the paper: a whole batch of eq 2. Of a large class seldom, so that it is at most about ``OBSERVED`` objects a step.
+    Of each class, and where each process has statistics of its own of each class and process, all objects of one
+    iteration of the paper: a whole batch of eq 2.
     """
 
     labels: Tensor
@@ -75,7 +75,6 @@ class TrainingImages:
         self.share = torch.as_tensor(expected / expected.sum())  # of each class among the objects shown
         self.kept = np.minimum(1.0, most / np.maximum(expected, 1e-12))
         self.weight = FOREGROUND / EACH / expected.sum() / self.kept
-        self.seen = np.minimum(1.0, OBSERVED * self.iterations / np.maximum(expected, 1e-12))
         before = np.zeros_like(pairs.objects)  # objects of the class in earlier images: an object's number begins there
         by_class = np.argsort(pairs.label, kind="stable")
         running = np.cumsum(pairs.objects[by_class]) - pairs.objects[by_class]
@@ -112,14 +111,13 @@ class TrainingImages:
     def _observed(
         self, rng: np.random.Generator, step: np.ndarray, image: np.ndarray, process: np.ndarray, label: np.ndarray
     ) -> np.ndarray:
-        """Which pairs augmenters see, boolean: of a class, or of it and a process, those of one iteration or none."""
+        """Which pairs augmenters see, boolean: of each class, or of it and each process, those of one iteration."""
         owner = (step * self.processes + process * self.apart) * len(self.kept) + label
         batches, batch = np.unique(owner * self.iterations + image % self.iterations, return_inverse=True)
         owner = batches // self.iterations
         by_chance = np.lexsort((rng.random(len(batches)), owner))
-        first = by_chance[np.unique(owner[by_chance], return_index=True)[1]]
         seen = np.zeros(len(batches), dtype=bool)
-        seen[first] = rng.random(len(first)) < self.seen[owner[first] % len(self.kept)]
+        seen[by_chance[np.unique(owner[by_chance], return_index=True)[1]]] = True
         return seen[batch]
 
     def group_weights(self, group: np.ndarray) -> np.ndarray:

@@ -10,15 +10,7 @@ from typing import Any
 from fasa.datasets import lvis_counts
 from fasa.errors import UserError
 from fasa.tasks.detection.recipe import DetectionRecipe, manifest_path
-from fasa.tasks.features.geometry import (
-    EACH,
-    FOREGROUND,
-    ITERATION,
-    OBSERVED,
-    PER_PROCESS,
-    SAMPLED,
-    Geometry,
-)
+from fasa.tasks.features.geometry import EACH, FOREGROUND, ITERATION, PER_PROCESS, SAMPLED, Geometry
 from fasa.tasks.features.measured import COMPARED, MEASURED
 from fasa.tasks.features.recipe import FeaturesRecipe
 from fasa.tasks.features.scale import FeaturesScale
@@ -60,7 +52,7 @@ class FixedFeatures(Task):
         of_regions = scale.model_dump(
             include={"processes", "objects_per_class", "background", "held_out", "test_background"}
         )
-        constants = EACH, FOREGROUND, ITERATION, OBSERVED, PER_PROCESS, SAMPLED, lvis_counts.DRAWN
+        constants = EACH, FOREGROUND, ITERATION, PER_PROCESS, SAMPLED, lvis_counts.DRAWN
         return {"geometry": asdict(Geometry(**scale.geometry)), "constants": constants, **of_regions}
 
     def training_seconds(self, recipe: FeaturesRecipe, scale: FeaturesScale) -> float:
