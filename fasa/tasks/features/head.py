@@ -32,9 +32,10 @@ class FeatureHead(nn.Module):
         job: the run.
         dim: ``d``.
         processes: simulated.
+        draws: of virtual features, of each process in a step.
     """
 
-    def __init__(self, job: Job, dim: int, processes: int) -> None:
+    def __init__(self, job: Job, dim: int, processes: int, draws: int) -> None:
         super().__init__()
         register_all_modules()
         recipe = job.recipe
@@ -42,7 +43,7 @@ class FeatureHead(nn.Module):
         config = ConfigDict(loss_cls={"type": "CrossEntropyLoss"}, cls_predictor_cfg={"type": "Linear"})
         instances, images, _ = (str(list_path(job.data, name)) for name in LISTS)
         set_loss(config, recipe, manifest, instances, images)
-        self.num_classes, self.processes = manifest.classes, processes
+        self.num_classes, self.draws = manifest.classes, processes * draws
         self.loss_cls = MODELS.build(config.loss_cls)
         custom = getattr(self.loss_cls, "custom_cls_channels", False)
         channels = self.loss_cls.get_cls_channels(self.num_classes) if custom else self.num_classes + 1
@@ -88,7 +89,7 @@ class FeatureHead(nn.Module):
         return self.loss_cls(scores, labels, weights, avg_factor=1.0)
 
     def joined_loss(self, real: Tensor, features: Tensor, labels: Tensor, process: Tensor) -> Tensor:
-        """``real`` and the loss of virtual features, 0-d; each process has a mean of its own, and they are averaged.
+        """``real`` and the loss of virtual features, 0-d; each draw of them has a mean of its own, all are averaged.
 
         Args:
             real: the loss of real regions, 0-d.
@@ -98,14 +99,14 @@ class FeatureHead(nn.Module):
         """
         scores = self.fc_cls(features) if self.augmenter.needs_scores else features[:, :0]
         batch = Batch(features[:, :, None, None], features, scores, labels)
-        if len(self.augmenters) > 1:
-            shares = [Batch(*(part[process == number] for part in batch)) for number in range(self.processes)]
-            added = [augmenter.loss(share) for augmenter, share in zip(self.of_processes(), shares, strict=True)]
-        else:
-            # Statistics are over all processes, so the first call sees all regions; the others draw features alone.
-            nothing = Batch(*(part[:0] for part in batch))
-            calls = [batch, *[nothing] * (self.processes - 1)]
-            added = [self.augmenter.loss(each) for each in calls]
+        nothing = Batch(*(part[:0] for part in batch))
+        added = []
+        for number, augmenter in enumerate(self.of_processes()):
+            of_process = process == number
+            own = batch if len(self.augmenters) == 1 else Batch(*(part[of_process] for part in batch))
+            # The first call sees regions; the others draw features alone.
+            calls = [own, *[nothing] * (self.draws // len(self.augmenters) - 1)]
+            added += [augmenter.loss(each) for each in calls]
         weight = torch.tensor(SAMPLED)
         return torch.stack([total_loss(real, weight, each) for each in added]).mean()
 
