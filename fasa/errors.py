@@ -17,6 +17,10 @@ class UserError(Exception):
         super().__init__(re.sub(r"([^\s';]{100})[^\s';]{300,}", r"\1…", sentence))
 
 
+class Unprepared(UserError):
+    """The data of a run are missing: whatever asks for them has not failed, it cannot begin yet."""
+
+
 def install_command(*extras: str) -> str:
     """What installs what the package needs with ``extras``."""
     beside_torch = "--no-build-isolation " if "mmdet" in extras else ""  # else mmcv is built without its operators

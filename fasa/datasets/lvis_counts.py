@@ -116,7 +116,7 @@ def prepare(options: Mapping[str, Any], destination: Path) -> None:
     }
     themes = {name: rng.choice(THEMES, images[name], p=popularity) for name in ("train", "val")}
     split = {name: _deal(rng, appearances[name], classes, themes[name], affinity) for name in ("train", "val")}
-    split["train"] = _fill(rng, split["train"], themes["train"])
+    split["train"] = filled(rng, split["train"], themes["train"])
     folder = destination.parent
     columns = {f"{name}_{key}": getattr(pairs, key) for name, pairs in split.items() for key in PARTS}
     atomic.write(
@@ -191,7 +191,7 @@ def _deal(
     return Pairs(*(column[order] for column in columns), images=len(themes))  # type: ignore[misc]  # there are three
 
 
-def _fill(rng: np.random.Generator, pairs: Pairs, themes: np.ndarray) -> Pairs:
+def filled(rng: np.random.Generator, pairs: Pairs, themes: np.ndarray) -> Pairs:
     """Move classes to images without one, from images of the same theme that have others: LVIS's all have some."""
     image = pairs.image.copy()
     by_chance = rng.permutation(len(image))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fasa import atomic, sealed
-from fasa.errors import UserError
+from fasa.errors import Unprepared, UserError
 
 LISTS = ("instance_counts", "image_counts", "frequencies")  # also files of their own, for losses and augmenters
 IMAGES = "images.sha256"
@@ -159,7 +159,7 @@ def _name(file: Path, folder: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise UserError(f"{path} is missing: prepare the data first, with fasa data RECIPE.")
+        raise Unprepared(f"{path} is missing: prepare the data first, with fasa data RECIPE.")
     return sealed.read(path, _of(path), MEND)
 
 

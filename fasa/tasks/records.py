@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fasa import sealed
-from fasa.errors import UserError
+from fasa.errors import Unprepared, UserError
 from fasa.tasks.lease import Busy
 from fasa.tasks.provenance import environment
 from fasa.tasks.task import Job, Run
@@ -32,13 +32,14 @@ def forget_failure(job: Job) -> None:
 def note_failure(job: Job, error: Exception) -> Exception:
     """Write ``failed.json`` for a training that ``error`` ended; a bug of ours is printed with its place, too.
 
-    The error comes back, that of a disk in a sentence.
+    A run whose data are missing, or that another process trains, has not failed. The error comes back, that of a disk
+    in a sentence.
     """
     if isinstance(error, OSError) and error.errno in DISK:
         error = UserError(f"{error.filename} cannot be written ({error.strerror}): mend that, and train again.")
     if not isinstance(error, UserError):
         traceback.print_exception(error)
-    if not isinstance(error, Busy):  # the run that another process trains has not failed
+    if not isinstance(error, Busy | Unprepared):
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         try:
             write_trained(job, FAILED, {"message": message})

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fasa.datasets.lvis_counts import boxes, prepare, read_classes, read_pairs
+from fasa.datasets.lvis_counts import Pairs, boxes, filled, prepare, read_classes, read_pairs
 from fasa.datasets.manifest import read_manifest
 from fasa.errors import UserError
 from fasa.evaluation import load_ground_truth
@@ -44,6 +44,23 @@ def test_training_has_each_class_as_often_as_lvis(manifest):
     assert (np.diff(pairs.image) >= 0).all() and pairs.image.max() < pairs.images == manifest.train_images
     assert pairs.start[0] == 0 and pairs.start[-1] == len(pairs.image)
     assert {"r", "c", "f"} == set(manifest.frequencies)
+
+
+def test_an_image_without_a_class_gets_one_of_its_theme_that_another_can_spare():
+    """Images 2 to 5 have none; of theme 0, image 0 can spare two and image 1 none; of theme 1 there are none."""
+    pairs = Pairs(np.array([0, 0, 0, 1]), np.array([4, 5, 6, 4]), np.array([1, 2, 3, 7]), 6)
+    themes = np.array([0, 0, 0, 0, 0, 1])
+    found = filled(np.random.default_rng(0), pairs, themes)
+    assert np.bincount(found.image, minlength=6)[[0, 1, 5]].tolist() == [1, 1, 0]
+    assert len(set(found.image.tolist()) & {2, 3, 4}) == 2, "two of the three of theme 0"
+    assert sorted(zip(found.label.tolist(), found.objects.tolist(), strict=True)) == [(4, 1), (4, 7), (5, 2), (6, 3)]
+    assert (np.diff(found.image) > 0).all()
+
+
+def test_every_training_image_of_all_classes_has_one(tmp_path):
+    prepare({"val_share": 0.01}, tmp_path / "manifest.json")
+    pairs = read_pairs(read_manifest(tmp_path / "manifest.json"))["train"]
+    assert pairs.images == 99_388 and (np.bincount(pairs.image, minlength=pairs.images) > 0).all()
 
 
 def test_val_is_lvis_as_the_tools_read_it(manifest):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from fasa import atomic
-from fasa.errors import UserError
+from fasa.errors import Unprepared, UserError
 from fasa.study import Run
 from fasa.tasks.lease import Busy
 from fasa.tasks.records import forget_failure, note_failure, read_trained, write_metrics, write_trained
@@ -27,6 +27,7 @@ COST = {"device": "cpu", "device_seconds": 1.5, "threads": 1}
         (UserError("the loss is nan."), "the loss is nan.", False),
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", True),
         (Busy("another trains."), None, False),
+        (Unprepared("the data are missing."), None, False),
     ],
 )
 def test_failures_by_kind(study, capsys, error, message, printed):

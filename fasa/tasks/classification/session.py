@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fasa.augmenters.base import ImageContext, augmenter_class
 from fasa.datasets import LongTailDataset, load_pack
-from fasa.errors import UserError
+from fasa.errors import Unprepared, UserError
 from fasa.tasks import weights
 from fasa.tasks.classification.classifier import Classifier
 from fasa.tasks.classification.measurements import measure
@@ -25,10 +25,11 @@ def load_data(job: Job) -> LongTailDataset:
     """The prepared data of a run.
 
     Raises:
-        UserError: it was not prepared.
+        Unprepared: it is missing.
+        UserError: it is damaged.
     """
     if not job.data.exists():
-        raise UserError(f"{job.data} is missing; run: fasa data {job.run.recipe} --scale {job.scale_name}")
+        raise Unprepared(f"{job.data} is missing; run: fasa data {job.run.recipe} --scale {job.scale_name}")
     return load_pack(job.data)
 
 
