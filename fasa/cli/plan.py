@@ -13,17 +13,23 @@ def add_to(commands: Commands) -> None:
     command = add_command(commands, "plan", plan)
     command.add_argument("names", nargs="*", metavar="NAME", help="tables and figures (default: each, and all)")
     add_seeds(command)
-    command.add_argument("--runs", action="store_true", help="list every run")
+    listed = command.add_mutually_exclusive_group()
+    listed.add_argument("--runs", action="store_true", help="list every run")
+    listed.add_argument("--recipes", action="store_true", help="list every recipe, and where the paper has it")
 
 
 def plan(options: argparse.Namespace) -> None:
     """What runs take: GPUs, hours, memory and disk, by table and figure, with what they start from; or run by run."""
-    from fasa.reporting.plan_page import by_run, by_table
+    from fasa.reporting.plan_page import by_recipe, by_run, by_table
     from fasa.study.cost import plans, run_plans
 
     study = study_of(options)
     names = options.names or list(study.default_artifacts())
-    if options.runs:
+    for name in names:
+        study.check_artifact(name)
+    if options.recipes:
+        console().print(by_recipe(study, names))
+    elif options.runs:
         console().print(by_run(study, list(run_plans(study, names, options.seed).values())[-1]))
     else:
         console().print(by_table(study, plans(study, names, os.cpu_count() or 1, options.seed)))

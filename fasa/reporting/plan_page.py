@@ -1,14 +1,15 @@
-"""A plan as a table on a terminal: by tables and figures, or run by run."""
+"""A plan as a table on a terminal: by tables and figures, by recipe, or run by run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.table import Table
 
 if TYPE_CHECKING:
     from fasa.study import Study
+    from fasa.study.artifacts import Row
     from fasa.study.cost import Plan, RunPlan
 
 SOURCES = {
@@ -18,7 +19,7 @@ SOURCES = {
     "guessed": "guessed",
 }
 Each = TypeVar("Each")
-LEFT = ("recipe", "state", "training is", "table or figure")
+LEFT = ("recipe", "row", "state", "training is", "table or figure")
 
 
 def by_table(study: Study, plans: Sequence[Plan]) -> Table:
@@ -42,6 +43,25 @@ def by_table(study: Study, plans: Sequence[Plan]) -> Table:
     if plans[-1].name == "all":
         grid.rows[-2].end_section = True
     return grid
+
+
+def by_recipe(study: Study, names: Sequence[str]) -> Table:
+    """A line for each recipe of the tables and figures ``names``: its seeds, and where the paper has it."""
+    rows = {row.recipe: f"{row.group}: {row.label}" if row.group else row.label for row in _rows(study)}
+    readers = study.artifacts()
+    columns: dict[str, Callable[[str], str]] = {
+        "recipe": lambda recipe: recipe,
+        "row": lambda recipe: rows.get(recipe, ""),
+        "seeds": lambda recipe: str(len(study.seeds(recipe))),
+        "table or figure": lambda recipe: ", ".join(name for name in readers if recipe in readers[name]),
+    }
+    recipes = list(dict.fromkeys(recipe for name in names for recipe in readers[name]))
+    return _grid(study, recipes, columns, recipes)
+
+
+def _rows(study: Study) -> Iterator[Row]:
+    """Every row of every table, those of the paper's first tables last."""
+    return (row for table in reversed(study.tables.values()) for row in table.rows)
 
 
 def by_run(study: Study, plans: Sequence[RunPlan]) -> Table:

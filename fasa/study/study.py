@@ -194,9 +194,10 @@ class Study:
                 f"or another table or figure{closest(name, self.artifacts())}; fasa plan lists all."
             )
         if name not in self.artifacts():
-            raise UserError(
-                f"there is no table or figure '{name}'{closest(name, self.artifacts())}; fasa plan lists all."
-            )
+            told = f"there is no table or figure '{name}'"
+            if name in self._readers:
+                raise UserError(f"{told}: that is a recipe; ask for what reads it, {', '.join(self._readers[name])}.")
+            raise UserError(f"{told}{closest(name, self.artifacts())}; fasa plan lists all.")
 
     def seeds(self, recipe: str) -> tuple[int, ...]:
         """The seeds of recipe ``recipe``: those asked for, or all that the scale has for tables and figures of it."""

@@ -195,6 +195,17 @@ def test_the_command_prints_tables_and_runs(make_study, monkeypatch, capsys):
     assert "│ ablation        │    8 │" in capsys.readouterr().out
 
 
+def test_recipes_are_listed_with_their_rows_and_readers(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["plan", "--recipes", "ablation", "sampling"]) == 0
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("│")}
+    assert {"rfs", "rfs_fa", "rfs_fasa", "rfs_fa_s15"} <= lines.keys() and "ldam" not in lines
+    assert "Static (s = 15)" in lines["rfs_fa_s15"] and "│ sampling " in lines["rfs_fa_s15"]
+    assert main(["plan", "--recipes", "rfs"]) == 2
+    assert "'rfs': that is a recipe; ask for what reads it, ablation" in capsys.readouterr().err
+
+
 def test_columns_of_zeros_and_hours_of_minutes_are_not_printed(make_study, monkeypatch, capsys):
     study = make_study(seconds={"resnet32": 100, "resnet34": 100})
     monkeypatch.chdir(study.root)

@@ -114,6 +114,9 @@ def test_what_is_withheld_is_told_in_a_sentence(detectors_only, monkeypatch, cap
     assert "scale 'alone' cannot run all of table 'cifar_lt': choose another scale, or" in capsys.readouterr().err
     assert main([command, "cifar", "--scale", "alone"]) == 2
     assert "there is no table or figure 'cifar'; fasa plan lists all" in capsys.readouterr().err
+    assert main([command, "rfs_smote", "--scale", "alone"]) == 2
+    told = "there is no table or figure 'rfs_smote': that is a recipe; ask for what reads it, feature_augmentation."
+    assert told in capsys.readouterr().err
     assert main(["train", "ce", "--scale", "alone"]) == 2
     assert "scale 'alone' has no classification, so it cannot run 'ce'" in capsys.readouterr().err
 
