@@ -64,7 +64,7 @@ def _rendered(study: Study, name: str, for_paper: bool) -> list[Path]:
 
 def findings(options: argparse.Namespace) -> None:
     """Test the paper's claims on the tables kept in results/reference, and write docs/findings.md, the summary in
-    README.md, the last column of docs/deviations.md, and the kept tables' Markdown and LaTeX."""
+    README.md, the effects in docs/deviations.md, and the kept tables' Markdown and LaTeX."""
     from fasa import atomic
     from fasa.reporting.findings import render_kept
     from fasa.reporting.kept import render_tables

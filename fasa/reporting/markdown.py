@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
+from fasa.errors import UserError
 from fasa.reporting.layout import Block, PrintedCell, PrintedTable
 
 
@@ -17,6 +19,20 @@ def escape(text: str) -> str:
 def line(cells: Iterable[str]) -> str:
     """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
+
+
+def insert(text: str, name: str, lines: Iterable[str], path: Path) -> str:
+    """``text`` of the page at ``path`` with ``lines`` between its comments ``name`` and ``/name``.
+
+    Raises:
+        UserError: they are not there, each once and in this order.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed or begin in rest or end in before + after:
+        raise UserError(f"{path} needs the lines {begin} and {end}, each once and in this order.")
+    return "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
 
 
 def render(table: PrintedTable) -> str:

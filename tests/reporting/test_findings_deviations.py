@@ -1,12 +1,10 @@
-"""The column of measured effects: made anew on every call, and nothing else of the page touched."""
+"""The table of measured effects: made anew on every call, and nothing else of the page touched."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from fasa.reporting.csv_tables import KeptCell, Results
 from fasa.reporting.findings.deviations import insert_effects
@@ -21,12 +19,14 @@ SMALL = """Words.
 | # | What | Ours |
 |---|---|---|
 | 5 | Spread, `a \\| b` | variance |
-| 6 | One sample | – |
 
-| # | What | Ours |
-|---|---|---|
-| 7 | First sighting | copied |
+<!-- effects -->
+| old |
+<!-- /effects -->
+
+More words.
 """
+HEAD = ["| Row | Other choice | Scale | Difference from ours | n |", "| --- | --- | --- | --- | --- |"]
 
 
 def ambiguities(*deviations):
@@ -55,50 +55,50 @@ def kept(scale, column, **rows):
     return Results(size, Path("tables"), Path("figures"), cells, {"t": ("glyphs",)})
 
 
+def inserted(tables, results):
+    """The lines of the table of effects; all else is as it was."""
+    before, after = SMALL.split("| old |\n")
+    page = insert_effects(SMALL, tables, results, Path("deviations.md"))
+    assert page.startswith(before) and page.endswith(after)
+    assert insert_effects(page, tables, results, Path("deviations.md")) == page
+    lines = page[len(before) : -len(after)].splitlines()
+    assert lines[:2] == HEAD
+    return lines[2:]
+
+
 def test_a_measured_row_tells_its_difference_at_every_scale_that_has_it():
     found = [
         kept("proxy", "accuracy.last", base=[40.0, 41.0, 42.0], row0=[41.0, 43.0, 45.0]),  # 1, 2, 3
         kept("mini", "mask_ap.AP", base=[30.0], row0=[29.79]),
     ]
-    page = insert_effects(SMALL, ambiguities(5), found)
-    lines = page.splitlines()
-    assert lines[2] == "| # | What | Ours | Measured effect |"
-    assert lines[3] == "|---|---|---|---|"
-    # mean 2, half width 4.303 * 1 / sqrt(3) = 2.48
-    effect = r"\`o0\`: top-1 +2.00 \[−0.48, +4.48\], n = 3 (proxy); AP −0.21, n = 1 (mini)"
-    assert lines[4] == rf"| 5 | Spread, `a \| b` | variance | {effect} |"
-    assert lines[5] == "| 6 | One sample | – | – |"
-    assert lines[7:] == SMALL.splitlines()[7:]  # nothing of this table is measured: no column
+    assert inserted(ambiguities(5), found) == [
+        r"| 5 | \`o0\` | proxy | top-1 +2.00 \[−0.48, +4.48\] | 3 |",  # half of it is 4.303 * 1 / sqrt(3)
+        r"| 5 | \`o0\` | mini | AP −0.21 | 1 |",
+    ]
 
 
-def test_columns_of_one_scale_share_their_number_of_seeds():
+def test_columns_of_one_scale_are_one_line():
     one = kept("mini", "mask_ap.AP", base=[30.0, 31.0], row0=[30.5, 31.7])
     other = kept("mini", "accuracy.last", base=[40.0, 40.0], row0=[41.0, 41.0])
-    page = insert_effects(SMALL, ambiguities(5), [replace(one, cells={**one.cells, **other.cells})])
-    assert r"AP +0.60 \[−0.67, +1.87\], top-1 +1.00 \[+1.00, +1.00\], n = 2 (mini) |" in page  # 12.71 x 0.1
+    found = inserted(ambiguities(5), [replace(one, cells={**one.cells, **other.cells})])
+    both = r"AP +0.60 \[−0.67, +1.87\], top-1 +1.00 \[+1.00, +1.00\]"  # 12.71 x 0.1 / sqrt(2) x sqrt(2)
+    assert found == [rf"| 5 | \`o0\` | mini | {both} | 2 |"]
 
 
-def test_two_rows_of_one_decision_stand_in_one_cell_and_what_was_not_run_says_so():
-    page = insert_effects(SMALL, ambiguities(6, 6), [kept("mini", "mask_ap.AP", base=[30.0, 31.0], row1=[30.5, 31.5])])
-    assert r"| – | \`o0\`: not run<br>\`o1\`: AP +0.50 \[+0.50, +0.50\], n = 2 (mini) |" in page
+def test_decisions_are_in_order_and_what_was_not_run_says_so():
+    found = inserted(ambiguities(6, 6, 5), [kept("mini", "mask_ap.AP", base=[30.0, 31.0], row1=[30.5, 31.5])])
+    assert found == [
+        r"| 5 | \`o2\` | — | not run | — |",
+        r"| 6 | \`o0\` | — | not run | — |",
+        r"| 6 | \`o1\` | mini | AP +0.50 \[+0.50, +0.50\] | 2 |",
+    ]
 
 
 def test_rows_of_two_tables_with_one_label_are_one_option():
     tables = {"t": ambiguities(5)["t"], "u": ambiguities(5)["t"].model_copy(update={"name": "u"})}
-    assert r"| variance | \`o0\`: not run |" in insert_effects(SMALL, tables, [])
-    page = insert_effects(SMALL, tables, [kept("mini", "mask_ap.AP", base=[30.0], row0=[31.0])])
-    assert r"| variance | \`o0\`: AP +1.00, n = 1 (mini) |" in page
-
-
-@pytest.mark.parametrize("numbers", [(), (5,), (5, 7), (1, 20, 43, 79)])
-@pytest.mark.parametrize("text", [SMALL, PAGE])
-def test_it_is_the_same_again_and_leaves_the_rest_as_it_was(text, numbers):
-    bare = insert_effects(text, ambiguities(), [])
-    assert "| Measured effect |" not in bare
-    once = insert_effects(bare, ambiguities(*numbers), [])
-    assert insert_effects(once, ambiguities(*numbers), []) == once
-    assert insert_effects(once, ambiguities(), []) == bare
-    assert once.count("not run") - bare.count("not run") == len([n for n in numbers if f"\n| {n} |" in bare])
+    assert inserted(tables, []) == [r"| 5 | \`o0\` | — | not run | — |"]
+    found = inserted(tables, [kept("mini", "mask_ap.AP", base=[30.0], row0=[31.0])])
+    assert found == [r"| 5 | \`o0\` | mini | AP +1.00 | 1 |"]
 
 
 def test_every_deviation_that_a_row_measures_is_in_the_page():

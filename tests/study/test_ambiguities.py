@@ -17,7 +17,7 @@ TABLES = {"ambiguities": "mini", "ambiguities_detection": "mini", "ambiguities_p
 AT_MINI = {name for name, scale in TABLES.items() if scale == "mini"}
 DEVIATIONS = {
     int(line.split("|")[1]): line
-    for line in (ROOT / "docs/deviations.md").read_text().splitlines()
+    for line in (ROOT / "docs/deviations.md").read_text().partition("<!-- effects -->")[0].splitlines()
     if re.match(r"\| \d+ \|", line)
 }
 ABOUT = {  # a deviation's number: the option that a row measuring it changes, and what its row there is called

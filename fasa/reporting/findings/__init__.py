@@ -1,4 +1,4 @@
-"""The paper's claims, tested on tables of results: docs/findings.md, the README's summary, the column of deviations."""
+"""The paper's claims, tested on tables of results: docs/findings.md, the README's summary, what deviations change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def render_kept(root: Path) -> dict[Path, str]:
     return {
         page: render_page(paper, judged, page, root, LARGEST, ORIGIN),
         readme: insert_summary(_text(readme), paper, judged, readme),
-        deviations: insert_effects(_text(deviations), paper.tables, kept),
+        deviations: insert_effects(_text(deviations), paper.tables, kept, deviations),
     }
 
 

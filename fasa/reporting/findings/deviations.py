@@ -1,71 +1,50 @@
-"""The last column of docs/deviations.md: what a decision changed where a table's rows measure it."""
+"""The measured effects in docs/deviations.md: what a decision changed where a table's rows measure it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from pathlib import Path
 
-from fasa.reporting.cells import Difference, paired_difference
+from fasa.reporting.cells import NOTHING, Difference, paired_difference
 from fasa.reporting.csv_tables import Results
 from fasa.reporting.layout import decimals, interval, signed
-from fasa.reporting.markdown import escape
+from fasa.reporting.markdown import escape, insert, line
 from fasa.study.artifacts import Column, Row, Table
 
-HEADING = "Measured effect"
-NUMBERED = re.compile(r"\| (\d+) \|")
-LAST_CELL = re.compile(r" (?:[^|\\]|\\.)* \|$")
+HEADING = ("Row", "Other choice", "Scale", "Difference from ours", "n")
 
 
-def insert_effects(text: str, tables: Mapping[str, Table], kept: Sequence[Results]) -> str:
-    """``text`` of the page with the column made anew in each of its tables that has a measured row, and in no other.
+def insert_effects(text: str, tables: Mapping[str, Table], kept: Sequence[Results], path: Path) -> str:
+    """``text`` of the page at ``path`` with its table of effects made anew.
 
     A row of a table of results measures the decision of its ``deviation``, by its difference from its baseline.
+
+    Raises:
+        UserError: the page has no place for it.
     """
-    parts = []
-    for in_table, group in groupby(text.split("\n"), lambda line: line.startswith("|")):
-        lines = list(group)
-        parts += _table(lines, tables, kept) if in_table else lines
-    return "\n".join(parts)
-
-
-def _table(lines: list[str], tables: Mapping[str, Table], kept: Sequence[Results]) -> list[str]:
-    if lines[0].endswith(f"| {HEADING} |"):
-        lines = [
-            LAST_CELL.sub("", line) if index != 1 else line.removesuffix("---|") for index, line in enumerate(lines)
-        ]
-    numbers = [int(match[1]) if (match := NUMBERED.match(line)) else None for line in lines]
-    measured = {row.deviation for table in tables.values() for row in table.rows if row.deviation is not None}
-    if not measured & set(numbers):
-        return lines
-    told = [HEADING, "", *(_effect(number, tables, kept) for number in numbers[2:])]
-    return [f"{line}---|" if index == 1 else f"{line} {told[index]} |" for index, line in enumerate(lines)]
-
-
-def _effect(number: int | None, tables: Mapping[str, Table], kept: Sequence[Results]) -> str:
-    """A line for each option that was measured; rows of several tables with one label are of the same option."""
-    told: dict[str, list[str]] = {}
+    measured: dict[tuple[int, str], list[tuple[str, str, str]]] = {}
     for table in tables.values():
         for row in table.rows:
-            if number is not None and row.deviation == number:
-                label = row.label.removeprefix(f"{number}: ")  # the line has that number already
-                told.setdefault(label, []).extend(_of_row(row, table, kept))
-    return "<br>".join(escape(f"{label}: {'; '.join(found) or 'not run'}") for label, found in told.items()) or "–"
+            if row.deviation is not None:
+                # Rows of several tables with one label are of the same option.
+                option = row.deviation, row.label.removeprefix(f"{row.deviation}: ")
+                measured.setdefault(option, []).extend(_of_row(row, table, kept))
+    lines = [line(HEADING), line(["---"] * len(HEADING))]
+    for number, label in sorted(measured, key=lambda option: option[0]):
+        found = measured[number, label] or [(NOTHING, "not run", NOTHING)]
+        lines += [line([str(number), *map(escape, (label, *effect))]) for effect in found]
+    return insert(text, "effects", lines, path)
 
 
-def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> Iterator[str]:
-    """ "AP −0.21 [−1.20, +0.80], n = 3 (mini)", of each scale that has both rows."""
+def _of_row(row: Row, table: Table, kept: Sequence[Results]) -> Iterator[tuple[str, str, str]]:
+    """Scale, "AP −0.21 [−1.20, +0.80], APr …" and the number of seeds, of each scale that has both rows."""
     for results in kept:
         found = [(column, _difference(row, column, table, results)) for column in table.columns]
         measured = [(column, difference) for column, difference in found if difference is not None]
-        pairs = {difference.n for _, difference in measured}
-        effects = [
-            _effect_on(column, difference) + (f", n = {difference.n}" if len(pairs) > 1 else "")
-            for column, difference in measured
-        ]
-        if effects:
-            shared = f", n = {pairs.pop()}" if len(pairs) == 1 else ""
-            yield f"{', '.join(effects)}{shared} ({results.scale.name})"
+        if measured:
+            effects = ", ".join(_effect_on(column, difference) for column, difference in measured)
+            pairs = dict.fromkeys(str(difference.n) for _, difference in measured)
+            yield results.scale.name, effects, ", ".join(pairs)
 
 
 def _difference(row: Row, column: Column, table: Table, results: Results) -> Difference | None:

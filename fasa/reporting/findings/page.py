@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fasa.config_folders import OF_A_WHOLE
-from fasa.errors import UserError
 from fasa.reporting.cells import CONFIRMED, CONTRADICTED, NOTHING, UNDECIDED
 from fasa.reporting.csv_tables import Results
 from fasa.reporting.findings import words
 from fasa.reporting.findings.evidence import BY_EYE, MIXED, NO_HEADROOM, NOT_RUN, Evidence, JudgedClaim, judge
-from fasa.reporting.markdown import escape, line
+from fasa.reporting.markdown import escape, insert, line
 from fasa.study.artifacts import Figure, Table, is_ours
 from fasa.study.claims import Claim
 
 DECIDED = (CONFIRMED, CONTRADICTED, MIXED)
 ORDER = (*DECIDED, UNDECIDED, NO_HEADROOM, NOT_RUN, BY_EYE)
-BEGIN, END = "<!-- findings -->", "<!-- /findings -->"  # of the summary in the README
 IN_README = ("What the paper says", "Published")
 SUMMARY = ("", "What the paper says", "Published", "Ours", "n", "Scale", "Verdict")
 CELLS = (
@@ -112,15 +110,11 @@ def render_page(paper: Paper, kept: Sequence[Results], page: Path, root: Path, r
 
 
 def insert_summary(text: str, paper: Paper, kept: Sequence[Results], path: Path) -> str:
-    """``text`` of the README at ``path`` with what stands between the markers made anew: the main claims.
+    """``text`` of the README at ``path`` with its summary made anew: the main claims.
 
     Raises:
-        UserError: the markers are not there, each once and in order.
+        UserError: the page has no place for it.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in before + after:
-        raise UserError(f"{path} needs the lines {BEGIN} and {END}, each once and in this order, for the summary.")
     main = {claim: {one.scale: one for one in _judged(paper, claim, kept)} for claim in paper.claims if claim.main}
     scales = [one.scale.name for one in kept if any(one.scale.name in found for found in main.values())]
     heading = (*IN_README, *map(escape, scales))
@@ -137,7 +131,7 @@ def insert_summary(text: str, paper: Paper, kept: Sequence[Results], path: Path)
         "",
         *_counts(paper, kept),
     ]
-    return "\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"])
+    return insert(text, "findings", lines, path)
 
 
 def strongest(judged: Sequence[JudgedClaim]) -> JudgedClaim:
