@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PLUG_IN = (ROOT / "docs/plug_in.md").read_text()
 PYTHON = re.compile(r"<!-- run: python -->\n```python\n(.*?)```", re.DOTALL)
 
 
@@ -55,3 +56,12 @@ def test_what_a_page_shows_in_python_runs_as_it_stands(page):
         done = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("tensor([")
+
+
+def test_the_example_of_torchvision_runs_as_it_stands():
+    (block,) = re.findall(r"<!-- run: python with torchvision -->\n```python\n(.*?)```", PLUG_IN, re.DOTALL)
+    if subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode:
+        pytest.skip("needs a torchvision that fits this torch")
+    done = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tensor(0.")
