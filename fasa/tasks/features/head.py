@@ -32,10 +32,9 @@ class FeatureHead(nn.Module):
         job: the run.
         dim: ``d``.
         processes: simulated.
-        draws: of virtual features, of each process in a step.
     """
 
-    def __init__(self, job: Job, dim: int, processes: int, draws: int) -> None:
+    def __init__(self, job: Job, dim: int, processes: int) -> None:
         super().__init__()
         register_all_modules()
         recipe = job.recipe
@@ -43,7 +42,7 @@ class FeatureHead(nn.Module):
         config = ConfigDict(loss_cls={"type": "CrossEntropyLoss"}, cls_predictor_cfg={"type": "Linear"})
         instances, images, _ = (str(list_path(job.data, name)) for name in LISTS)
         set_loss(config, recipe, manifest, instances, images)
-        self.num_classes, self.draws = manifest.classes, processes * draws
+        self.num_classes, self.processes = manifest.classes, processes
         self.loss_cls = MODELS.build(config.loss_cls)
         custom = getattr(self.loss_cls, "custom_cls_channels", False)
         channels = self.loss_cls.get_cls_channels(self.num_classes) if custom else self.num_classes + 1
@@ -89,7 +88,7 @@ class FeatureHead(nn.Module):
         return self.loss_cls(scores, labels, weights, avg_factor=1.0)
 
     def joined_loss(self, real: Tensor, features: Tensor, labels: Tensor, process: Tensor) -> Tensor:
-        """``real`` and the loss of virtual features, 0-d; each draw of them has a mean of its own, all are averaged.
+        """``real`` and the loss of virtual features, 0-d; each process has a mean of its own, and they are averaged.
 
         Args:
             real: the loss of real regions, 0-d.
@@ -105,7 +104,7 @@ class FeatureHead(nn.Module):
             of_process = process == number
             own = batch if len(self.augmenters) == 1 else Batch(*(part[of_process] for part in batch))
             # The first call sees regions; the others draw features alone.
-            calls = [own, *[nothing] * (self.draws // len(self.augmenters) - 1)]
+            calls = [own, *[nothing] * (self.processes // len(self.augmenters) - 1)]
             added += [augmenter.loss(each) for each in calls]
         weight = torch.tensor(SAMPLED)
         return torch.stack([total_loss(real, weight, each) for each in added]).mean()

@@ -36,9 +36,6 @@ class FeaturesScale(TaskScale):
         {}, description="How classes, objects and regions lie in feature space."
     )
     processes: int = Field(8, ge=1, description="Simulated processes; each draws virtual features of its own.")
-    draws: int = Field(
-        1, ge=1, description="Draws of virtual features of each process in a step, which stands for several iterations."
-    )
     objects_per_class: float = Field(
         0.5, gt=0, description="Most objects of a class in a step, on average; others are left out."
     )

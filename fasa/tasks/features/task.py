@@ -50,7 +50,7 @@ class FixedFeatures(Task):
 
     def decided_by(self, declared: Any, recipe: FeaturesRecipe, scale: FeaturesScale, root: Path) -> dict[str, Any]:
         of_regions = scale.model_dump(
-            include={"processes", "draws", "objects_per_class", "background", "held_out", "test_background"}
+            include={"processes", "objects_per_class", "background", "held_out", "test_background"}
         )
         constants = EACH, FOREGROUND, ITERATION, PER_PROCESS, SAMPLED, lvis_counts.DRAWN
         return {"geometry": asdict(Geometry(**scale.geometry)), "constants": constants, **of_regions}

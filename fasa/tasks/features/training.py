@@ -56,7 +56,7 @@ class Training:
         instances = np.array(self.manifest.instance_counts)
         self.features = Features(Geometry(**self.scale.geometry), instances, self.seed)
         torch.manual_seed(mixed_seed(self.seed, "weights"))
-        self.head = FeatureHead(job, self.features.geometry.dim, self.scale.processes, self.scale.draws)
+        self.head = FeatureHead(job, self.features.geometry.dim, self.scale.processes)
         schedule = self.recipe.schedule
         self.optimiser = torch.optim.SGD(
             [*self.head.fc_cls.parameters(), *self.head.augmenters.parameters()],
@@ -195,7 +195,7 @@ class Training:
         entries = [augmenter.end_epoch(validate) for augmenter in self.head.of_processes()]
         self.head.share_adaptation()
         report = found[0].means() if found else {}
-        iterations = self.images.steps * self.head.draws  # of virtual features
+        iterations = self.images.steps * self.scale.processes  # each draws features of its own
         head = {**entries[0], **report}
         return {"epoch": self.epoch + 1, "iterations": iterations, "seconds": None, "loss": loss, "heads": {HEAD: head}}
 
