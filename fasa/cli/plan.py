@@ -25,8 +25,6 @@ def plan(options: argparse.Namespace) -> None:
 
     study = study_of(options)
     names = options.names or list(study.default_artifacts())
-    for name in names:
-        study.check_artifact(name)
     if options.recipes:
         console().print(by_recipe(study, names))
     elif options.runs:

@@ -55,7 +55,7 @@ def by_recipe(study: Study, names: Sequence[str]) -> Table:
         "seeds": lambda recipe: str(len(study.seeds(recipe))),
         "table or figure": lambda recipe: ", ".join(name for name in readers if recipe in readers[name]),
     }
-    recipes = list(dict.fromkeys(recipe for name in names for recipe in readers[name]))
+    recipes = list(dict.fromkeys(run.recipe for name in names for run in study.runs(name)))
     return _grid(study, recipes, columns, recipes)
 
 

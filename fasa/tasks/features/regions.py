@@ -74,7 +74,7 @@ class TrainingImages:
         expected = np.bincount(pairs.label, shown) * batch / len(self.order)  # objects of each class in a step
         self.share = torch.as_tensor(expected / expected.sum())  # of each class among the objects shown
         self.kept = np.minimum(1.0, most / np.maximum(expected, 1e-12))
-        self.weight = FOREGROUND / EACH / expected.sum() / self.kept
+        self.weight = torch.as_tensor(FOREGROUND / EACH / expected.sum() / self.kept, dtype=torch.float32)
         before = np.zeros_like(pairs.objects)  # objects of the class in earlier images: an object's number begins there
         by_class = np.argsort(pairs.label, kind="stable")
         running = np.cumsum(pairs.objects[by_class]) - pairs.objects[by_class]
@@ -94,19 +94,19 @@ class TrainingImages:
         label, objects = self.pairs.label[pair], self.pairs.objects[pair]
         skipped = rng.integers(0, objects)  # of an image's objects, where some are left out
 
-        def regions(count: np.ndarray, weight: np.ndarray) -> Iterator[list[Tensor]]:
-            """Of each step the labels, objects, processes and weights of so many objects of each pair."""
+        def regions(count: np.ndarray) -> Iterator[list[Tensor]]:
+            """Of each step the labels, objects and processes of so many objects of each pair."""
             row, within = _expanded(count)
             names = self.before[pair][row] + (within + skipped[row]) % objects[row]
-            columns = [torch.as_tensor(column) for column in (label[row], names, process[row], weight[label[row]])]
+            columns = [torch.as_tensor(column) for column in (label[row], names, process[row])]
             sizes = np.bincount(step[row], minlength=self.steps).tolist()
             split = zip(*(column.split(sizes) for column in columns), strict=True)
             return ([torch.cat([part] * EACH) for part in parts] for parts in split)
 
-        shown = regions(rng.binomial(objects, self.kept[label]), self.weight.astype(np.float32))
-        seen = regions(objects * self._observed(rng, step, image, process, label), self.weight)
-        for (labels, names, _, weights), (*observed, _) in zip(shown, seen, strict=True):
-            yield Step(labels, names, weights, Observed(*observed))
+        shown = regions(rng.binomial(objects, self.kept[label]))
+        seen = regions(objects * self._observed(rng, step, image, process, label))
+        for (labels, names, _), observed in zip(shown, seen, strict=True):
+            yield Step(labels, names, self.weight[labels], Observed(*observed))
 
     def _observed(
         self, rng: np.random.Generator, step: np.ndarray, image: np.ndarray, process: np.ndarray, label: np.ndarray
